@@ -1,0 +1,126 @@
+"""LiDAR depth: reading a sweep, projecting it into a camera, and KITTI's improved depth maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from datasets.kitti import Calibration
+from errors import InputError
+
+BYTES_PER_POINT = 16
+
+
+def read_sweep(path: Path) -> np.ndarray:
+    """Read a sweep: float32 [N,4], x forward, y left, z up in metres, and reflectance.
+
+    Raises:
+        InputError: the file is missing, or its size is not that of whole points.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: no such LiDAR sweep; KITTI's raw data holds it beside the images"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    if len(content) % BYTES_PER_POINT:
+        raise InputError(
+            f"{path}: {len(content)} bytes are no whole number of points of {BYTES_PER_POINT} "
+            f"bytes; the file is truncated, fetch it again"
+        )
+    return np.frombuffer(content, "<f4").reshape(-1, 4)
+
+
+def read_improved_depth(path: Path) -> np.ndarray:
+    """Read a map of KITTI's improved depth (Uhrig et al., 3DV 2017).
+
+    Returns:
+        Depth in metres, float32 [H,W], 0 where unknown; the file holds 1/256 m in 16 bits.
+
+    Raises:
+        InputError: the file is missing, damaged, or no 16-bit PNG.
+    """
+    try:
+        with Image.open(path) as image:
+            stored = np.array(image)
+            mode = image.mode
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: no such file; KITTI gives the improved depth as a separate download, to be "
+            f"put beside the images of the drives"
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); fetch the file again") from error
+    if not mode.startswith("I"):
+        raise InputError(f"{path}: expected a 16-bit depth PNG, got an image of mode {mode}")
+    return stored.astype(np.float32) / 256
+
+
+def project_sweep(
+    points: np.ndarray, calibration: Calibration, side: str, forward_depth: bool
+) -> np.ndarray:
+    """Project a sweep into one camera as KITTI's tools and the Eigen ground truth do.
+
+    Args:
+        points: [N,4] sweep in LiDAR coordinates.
+        calibration: read ``with_lidar``.
+        side: ``l`` or ``r``.
+        forward_depth: store the LiDAR's forward coordinate, about 0.27 m more than the camera's
+            depth. The Eigen ground truth does, so every paper is measured that way.
+
+    Returns:
+        Depth in metres, float32 [H,W], 0 where no point falls.
+    """
+    if calibration.velo_to_camera is None:
+        raise ValueError("the calibration was read without the LiDAR's pose (with_lidar=True)")
+    # The published size of both cameras' maps is the left camera's.
+    width, height = calibration.image_size["l"]
+    in_front = points[points[:, 0] >= 0]
+    depth, column, row = _project(in_front[:, :3], calibration, side)
+    if forward_depth:
+        depth = in_front[:, 0].astype(np.float64)
+    inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+    nearest = _keep_nearest(
+        depth[inside], column[inside].astype(np.intp), row[inside].astype(np.intp), width, height
+    )
+    return np.maximum(nearest, 0).astype(np.float32)
+
+
+def _project(
+    points: np.ndarray, calibration: Calibration, side: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return camera depth in metres, column and row (whole, maybe outside the image), each [N]."""
+    velo_to_image = (
+        calibration.projection[side] @ calibration.rectification @ calibration.velo_to_camera
+    )
+    homogeneous = np.column_stack([points, np.ones(len(points))])
+    projected = homogeneous @ velo_to_image.T
+    depth = projected[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):  # points in the camera's own plane
+        pixel = projected[:, :2] / depth[:, None]
+    # KITTI's Matlab tools count pixels from 1.
+    column, row = np.round(pixel).T - 1
+    return depth, column, row
+
+
+def _keep_nearest(
+    depth: np.ndarray, column: np.ndarray, row: np.ndarray, width: int, height: int
+) -> np.ndarray:
+    """Scatter the points into [H,W], keeping the nearest of those that share a pixel.
+
+    The published export tells pixels apart by ``row * (width - 1) + column``, which takes the
+    last pixel of a row and the first of the next for one: the one met first gets the nearest
+    depth of both, the other keeps its last point. Kept, because the benchmark is made so.
+    """
+    sparse = np.zeros((height, width))
+    sparse[row, column] = depth
+    pixel = row * (width - 1) + column
+    _, first, group = np.unique(pixel, return_index=True, return_inverse=True)
+    nearest = np.full(len(first), np.inf)
+    np.minimum.at(nearest, group.ravel(), depth)
+    sparse[row[first], column[first]] = nearest
+    return sparse

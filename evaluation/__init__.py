@@ -1,0 +1,1 @@
+"""Metrics, and the protocols that the published results were measured with."""

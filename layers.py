@@ -1,0 +1,196 @@
+"""Differentiable geometry and image operations: pure functions of tensors.
+
+Conventions: images are [B, 3, H, W] in [0, 1]; pixel centres lie at integer coordinates, the first
+one at 0; the camera looks along +z with x right and y down; a transform is named after the frames
+it goes between, so ``source_T_target`` takes points of the target camera to the source camera.
+Lengths are in model units: for a stereo-trained model 0.1 is the stereo baseline.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import paddle
+import paddle.nn.functional as F
+from paddle import Tensor
+
+EPSILON = 1e-7
+
+
+def disp_to_depth(disp: Any, min_depth: float, max_depth: float) -> tuple[Any, Any]:
+    """Turn the network's sigmoid into scaled disparity and depth (paper, section 4).
+
+    Args:
+        disp: sigmoid output in [0, 1], tensor or NumPy array of any shape.
+        min_depth: depth at ``disp`` = 1, model units.
+        max_depth: depth at ``disp`` = 0, model units.
+
+    Returns:
+        ``(scaled_disp, depth)``, with ``depth = 1 / scaled_disp`` in [min_depth, max_depth].
+    """
+    min_disp = 1 / max_depth
+    max_disp = 1 / min_depth
+    scaled_disp = min_disp + (max_disp - min_disp) * disp
+    return scaled_disp, 1 / scaled_disp
+
+
+def rotation_from_axisangle(axisangle: Tensor) -> Tensor:
+    """Rotation matrices [B, 3, 3] from axis-angle vectors [B, 3] in radians (Rodrigues' formula).
+
+    The zero vector gives the identity.
+    """
+    angle = paddle.sqrt((axisangle * axisangle).sum(axis=1, keepdim=True) + 1e-20)  # [B, 1]
+    axis = axisangle / (angle + EPSILON)
+    cos, sin = paddle.cos(angle), paddle.sin(angle)
+    x, y, z = axis[:, 0:1], axis[:, 1:2], axis[:, 2:3]
+    one_minus_cos = 1 - cos
+    rows = [
+        x * x * one_minus_cos + cos,
+        x * y * one_minus_cos - z * sin,
+        z * x * one_minus_cos + y * sin,
+        x * y * one_minus_cos + z * sin,
+        y * y * one_minus_cos + cos,
+        y * z * one_minus_cos - x * sin,
+        z * x * one_minus_cos - y * sin,
+        y * z * one_minus_cos + x * sin,
+        z * z * one_minus_cos + cos,
+    ]
+    return paddle.concat(rows, axis=1).reshape([-1, 3, 3])
+
+
+def transform_from_parameters(axisangle: Tensor, translation: Tensor, invert: bool) -> Tensor:
+    """Rigid transforms [B, 4, 4] from axis-angle [B, 3] and translation [B, 3].
+
+    ``invert`` gives the inverse of the motion, so that one network, always shown the earlier frame
+    first, serves the frames before and after the target.
+    """
+    rotation = rotation_from_axisangle(axisangle)
+    offset = translation.unsqueeze(2)  # [B, 3, 1]
+    if invert:
+        rotation = rotation.transpose([0, 2, 1])
+        offset = -paddle.matmul(rotation, offset)
+    top = paddle.concat([rotation, offset], axis=2)
+    bottom = paddle.zeros_like(top[:, :1])
+    bottom = paddle.concat([bottom[:, :, :3], paddle.ones_like(bottom[:, :, 3:])], axis=2)
+    return paddle.concat([top, bottom], axis=1)
+
+
+def pixel_grid(height: int, width: int, dtype: paddle.dtype = paddle.float32) -> Tensor:
+    """Homogeneous pixel coordinates (u, v, 1) of an image, row by row: [3, height * width]."""
+    v, u = paddle.meshgrid(paddle.arange(height, dtype=dtype), paddle.arange(width, dtype=dtype))
+    return paddle.stack([u.flatten(), v.flatten(), paddle.ones([height * width], dtype)])
+
+
+def back_project(depth: Tensor, K: Tensor) -> Tensor:
+    """Points [B, 3, H * W] seen at ``depth`` [B, 1, H, W] through intrinsics ``K`` [B, 3, 3].
+
+    ``K`` is that of a pinhole camera without skew, in pixels of H x W.
+    """
+    batch, _, height, width = depth.shape
+    uv1 = pixel_grid(height, width, depth.dtype).unsqueeze(0)
+    focal = paddle.stack([K[:, 0, 0], K[:, 1, 1]], axis=1).unsqueeze(2)  # [B, 2, 1]
+    centre = K[:, 0:2, 2:3]
+    rays = (uv1[:, :2] - centre) / focal
+    rays = paddle.concat([rays, uv1[:, 2:].expand([batch, 1, height * width])], axis=1)
+    return rays * depth.reshape([batch, 1, height * width])
+
+
+def project(points: Tensor, K: Tensor, source_T_target: Tensor, height: int, width: int) -> Tensor:
+    """Where the source camera sees points of the target camera.
+
+    Args:
+        points: [B, 3, H * W] in the target camera's frame.
+        K: [B, 3, 3] intrinsics of the source camera, in pixels of H x W.
+        source_T_target: [B, 4, 4].
+        height: H.
+        width: W.
+
+    Returns:
+        Sampling grid [B, H, W, 2], (x, y) in [-1, 1] from the first to the last pixel centre.
+    """
+    P = paddle.matmul(K, source_T_target[:, :3])  # [B, 3, 4]
+    homogeneous = paddle.concat([points, paddle.ones_like(points[:, :1])], axis=1)
+    pixels = paddle.matmul(P, homogeneous)
+    xy = pixels[:, :2] / (pixels[:, 2:] + EPSILON)
+    x = xy[:, 0].reshape([-1, height, width]) / (width - 1)
+    y = xy[:, 1].reshape([-1, height, width]) / (height - 1)
+    return (paddle.stack([x, y], axis=3) - 0.5) * 2
+
+
+def warp(image: Tensor, grid: Tensor) -> Tensor:
+    """Sample ``image`` [B, C, h, w] at ``grid`` [B, H, W, 2] bilinearly; outside, its border.
+
+    This is the one place that samples. -1 and 1 are the centres of the outermost pixels
+    (``align_corners=True``), as in the published training.
+    """
+    # Paddle's CPU kernel crashes when only the grid needs a gradient: sample a copy that needs one.
+    image = image.clone()
+    image.stop_gradient = False
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:
+    """Resize [B, C, h, w] to [B, C, height, width] (``align_corners=False``)."""
+    if list(x.shape[2:]) == [height, width]:
+        return x
+    return F.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)
+
+
+def upsample_nearest(x: Tensor) -> Tensor:
+    """Double height and width of [B, C, H, W] by repetition, in operations every exporter knows."""
+    batch, channels, height, width = x.shape
+    x = x.reshape([batch, channels, height, 1, width, 1])
+    x = x.expand([batch, channels, height, 2, width, 2])
+    return x.reshape([batch, channels, 2 * height, 2 * width])
+
+
+def reflection_pad(x: Tensor) -> Tensor:
+    """Pad [B, C, H, W] by one mirrored row and column on each side; H and W at least 2."""
+    return F.pad(x, [1, 1, 1, 1], mode="reflect")
+
+
+def average_halve(image: Tensor) -> Tensor:
+    """The next level of the image pyramid: 2x2 averages of [B, C, H, W]."""
+    return F.avg_pool2d(image, kernel_size=2, stride=2)
+
+
+def local_mean(x: Tensor) -> Tensor:
+    """3x3 means of [B, C, H, W] with mirrored borders, of the same size."""
+    return F.avg_pool2d(reflection_pad(x), kernel_size=3, stride=1)
+
+
+def ssim_distance(x: Tensor, y: Tensor) -> Tensor:
+    """Structural dissimilarity (1 - SSIM) / 2 in [0, 1] over 3x3 windows, per pixel and channel.
+
+    Args:
+        x: [B, C, H, W] in [0, 1].
+        y: like ``x``.
+
+    Returns:
+        [B, C, H, W].
+    """
+    c1, c2 = 0.01**2, 0.03**2
+    mean_x, mean_y = local_mean(x), local_mean(y)
+    variance_x = local_mean(x * x) - mean_x * mean_x
+    variance_y = local_mean(y * y) - mean_y * mean_y
+    covariance = local_mean(x * y) - mean_x * mean_y
+    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    denominator = (mean_x * mean_x + mean_y * mean_y + c1) * (variance_x + variance_y + c2)
+    return paddle.clip((1 - numerator / denominator) / 2, 0, 1)
+
+
+def edge_aware_smoothness(disp: Tensor, image: Tensor) -> Tensor:
+    """Mean disparity gradient, less where the image has an edge (paper, equation 3).
+
+    Args:
+        disp: [B, 1, H, W], already divided by its mean.
+        image: [B, 3, H, W] in [0, 1].
+
+    Returns:
+        Scalar.
+    """
+    disp_dx = paddle.abs(disp[:, :, :, :-1] - disp[:, :, :, 1:])
+    disp_dy = paddle.abs(disp[:, :, :-1, :] - disp[:, :, 1:, :])
+    image_dx = paddle.abs(image[:, :, :, :-1] - image[:, :, :, 1:]).mean(axis=1, keepdim=True)
+    image_dy = paddle.abs(image[:, :, :-1, :] - image[:, :, 1:, :]).mean(axis=1, keepdim=True)
+    return (disp_dx * paddle.exp(-image_dx)).mean() + (disp_dy * paddle.exp(-image_dy)).mean()

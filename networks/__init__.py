@@ -1,0 +1,1 @@
+"""Encoders, decoders and the layer that composes them."""

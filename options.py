@@ -1,0 +1,341 @@
+"""Every option of every command: its name, type, default, help and valid range, said once.
+
+An options object is frozen and has been checked, whether it came from a command line (`parse`),
+from a file (`from_json`) or from Python. A field's name is its flag: ``height`` is ``--height``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Union
+
+from errors import InputError
+from option_fields import Form, Options, flag, from_json, option, parse, to_json
+
+STEREO = "s"
+SIZE_MULTIPLE = 32  # the encoder halves the image five times; 64 leaves 2 pixels to mirror
+DEVICE = Form("cpu, gpu, or gpu:N with the number of a GPU", r"cpu|gpu(:\d+)?")
+FOLDER_NAME = Form("a plain folder name", r"\w([\w .+=@-]*\w)?")
+EXTENSION = Form("a file extension such as jpg or png", r"\.?\w+")
+
+
+@dataclass(frozen=True)
+class DatasetOptions(Options):
+    """Data set."""
+
+    data_path: Path = option(Path("kitti_data"), "folder of the KITTI raw data")
+    num_workers: int = option(
+        4, "processes that load the data; 0 loads in the main process", minimum=0
+    )
+
+
+@dataclass(frozen=True)
+class FrameFileOptions(Options):
+    """Frame files."""
+
+    png: Optional[bool] = option(
+        None, "read .png frames instead of .jpg; without it, whichever are there"
+    )
+
+
+@dataclass(frozen=True)
+class DeviceOptions(Options):
+    """Device."""
+
+    device: Optional[str] = option(
+        None, "where it runs; without it, the GPU when Paddle has one", form=DEVICE
+    )
+
+
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """Run."""
+
+    log_dir: Path = option(Path("logs"), "folder of all runs")
+    model_name: str = option("mdp", "folder of this run in --log_dir", form=FOLDER_NAME)
+    resume: bool = option(False, "continue the run of that name in --log_dir")
+    load_weights_folder: Optional[Path] = option(None, "weights folder to start from")
+    models_to_load: tuple[str, ...] = option(
+        ("encoder", "depth", "pose_encoder", "pose", "predictive_mask"),
+        "networks to take from --load_weights_folder, where it has them",
+        choices=("encoder", "depth", "pose_encoder", "pose", "predictive_mask"),
+    )
+    seed: int = option(0, "decides every random draw", minimum=0, maximum=2**32 - 1)
+    log_frequency: int = option(250, "steps between logged scalars and pictures", minimum=1)
+    save_frequency: int = option(1, "epochs between saved weights", minimum=1)
+
+
+@dataclass(frozen=True)
+class TrainingDataOptions(Options):
+    """Training data."""
+
+    dataset: str = option("kitti", "kind of data set", choices=("kitti",))
+    split: str = option("eigen_zhou", "name of a split, or a folder with train_ and val_files.txt")
+    intrinsics: str = option(
+        "calibration",
+        "each drive's own calibration, or the one normalised camera of the published training",
+        choices=("calibration", "published"),
+    )
+    height: int = option(
+        192, "height of the network's input", minimum=64, multiple_of=SIZE_MULTIPLE
+    )
+    width: int = option(640, "width of the network's input", minimum=64, multiple_of=SIZE_MULTIPLE)
+    frame_ids: tuple[int, ...] = option(
+        (0, -1, 1),
+        "the target, 0, then the frames it is reconstructed from, as offsets in time",
+        advice="give whole numbers such as 0 -1 1, and the other camera with --use_stereo",
+    )
+    use_stereo: bool = option(False, "reconstruct from the other camera of the stereo pair too")
+
+
+@dataclass(frozen=True)
+class NetworkOptions(Options):
+    """Networks."""
+
+    num_layers: int = option(18, "layers of the ResNets", choices=(18, 34, 50, 101, 152))
+    weights_init: str = option(
+        "scratch",
+        "how the encoders start",
+        choices=("scratch",),
+        advice="other weights come in with --load_weights_folder",
+    )
+    scales: tuple[int, ...] = option(
+        (0, 1, 2, 3), "scales with a disparity output, 0 the finest", choices=(0, 1, 2, 3)
+    )
+    min_depth: float = option(0.1, "smallest depth, model units", above=0)
+    max_depth: float = option(100.0, "largest depth, model units", above=0)
+    initial_disparity: Optional[float] = option(
+        None,
+        "sigmoid disparity at which an untrained network starts; without it, as published",
+        above=0,
+        below=1,
+        advice="give a value such as 0.05",
+    )
+    pose_model_type: str = option(
+        "separate_resnet",
+        "network that predicts the camera's motion",
+        choices=("separate_resnet", "shared", "posecnn"),
+    )
+    pose_model_input: str = option("pairs", "frames that it sees at once", choices=("pairs", "all"))
+
+
+@dataclass(frozen=True)
+class LossOptions(Options):
+    """Loss."""
+
+    disparity_smoothness: float = option(1e-3, "weight of the smoothness term", minimum=0)
+    v1_multiscale: bool = option(False, "compare images at each scale's own size")
+    avg_reprojection: bool = option(False, "average over the sources instead of the minimum")
+    disable_automasking: bool = option(False, "do not mask pixels that look static")
+    predictive_mask: bool = option(False, "predict a mask (with --disable_automasking)")
+    no_ssim: bool = option(False, "compare images by their absolute difference only")
+
+
+@dataclass(frozen=True)
+class OptimisationOptions(Options):
+    """Optimisation."""
+
+    batch_size: int = option(12, "items per step", minimum=1)
+    learning_rate: float = option(1e-4, "learning rate of Adam", above=0)
+    num_epochs: int = option(20, "epochs", minimum=1)
+    scheduler_step_size: int = option(
+        15, "epochs after which the learning rate is divided by 10", minimum=1
+    )
+    max_steps: Optional[int] = option(None, "stop after so many steps in all", minimum=1)
+    eager: bool = option(False, "do not compile the training step")
+
+
+@dataclass(frozen=True)
+class TrainOptions(
+    RunOptions,
+    DatasetOptions,
+    FrameFileOptions,
+    TrainingDataOptions,
+    NetworkOptions,
+    LossOptions,
+    OptimisationOptions,
+    DeviceOptions,
+):
+    """Train depth and motion on frames without ground truth."""
+
+    @property
+    def source_ids(self) -> tuple[Union[int, str], ...]:
+        """The frames that the target is reconstructed from, such as ``(-1, 1, "s")``."""
+        return self.frame_ids[1:] + ((STEREO,) if self.use_stereo else ())
+
+    @property
+    def use_pose_net(self) -> bool:
+        """Whether there is a source whose motion has to be predicted."""
+        return len(self.frame_ids) > 1
+
+    @property
+    def num_pose_frames(self) -> int:
+        """Frames that the pose network sees at once."""
+        return 2 if self.pose_model_input == "pairs" else len(self.frame_ids)
+
+    def check(self) -> None:
+        """Refuse options that contradict each other."""
+        self._check_frames()
+        self._check_networks()
+        self._check_start()
+
+    def _check_frames(self) -> None:
+        given = flag("frame_ids", self.frame_ids)
+        if self.frame_ids[0] != 0:
+            raise InputError(f"{given}: must start with 0, the target; give them as 0 -1 1")
+        if not self.source_ids:
+            raise InputError(
+                f"{given}: leaves nothing to reconstruct the target from; "
+                "add frames, as in 0 -1 1, or --use_stereo"
+            )
+        if not self.use_pose_net:
+            for name in ("pose_model_type", "pose_model_input"):
+                if getattr(self, name) != getattr(TrainOptions, name):
+                    raise InputError(
+                        f"{flag(name, getattr(self, name))}: there is no motion to predict with "
+                        f"{given}; leave it out, or add frames, as in 0 -1 1"
+                    )
+
+    def _check_networks(self) -> None:
+        if self.min_depth >= self.max_depth:
+            raise InputError(
+                f"{flag('min_depth', self.min_depth)}: must be less than "
+                f"{flag('max_depth', self.max_depth)}; lower the one or raise the other"
+            )
+        if 0 not in self.scales:
+            raise InputError(
+                f"{flag('scales', self.scales)}: must include 0, the scale that predictions are "
+                f"made at; try {' '.join(map(str, sorted({0, *self.scales})))}"
+            )
+        if self.predictive_mask and not self.disable_automasking:
+            raise InputError(
+                "--predictive_mask: takes the place of auto-masking; add --disable_automasking"
+            )
+
+    def _check_start(self) -> None:
+        given = flag("load_weights_folder", self.load_weights_folder)
+        if self.load_weights_folder and self.resume:
+            raise InputError(
+                f"{given}: cannot go with --resume, which brings weights of its own; drop one"
+            )
+        loads = self.load_weights_folder is not None
+        if self.models_to_load != TrainOptions.models_to_load and not (loads or self.resume):
+            raise InputError(
+                f"{flag('models_to_load', self.models_to_load)}: there is nothing to load from; "
+                "add --load_weights_folder FOLDER"
+            )
+        if self.initial_disparity is not None and loads and "depth" in self.models_to_load:
+            raise InputError(
+                f"{flag('initial_disparity', self.initial_disparity)}: would be overwritten by "
+                f"{given}; leave it out, or leave depth out of --models_to_load"
+            )
+
+
+@dataclass(frozen=True)
+class EvaluationOptions(Options):
+    """Evaluation."""
+
+    load_weights_folder: Optional[Path] = option(None, "weights folder of the model to evaluate")
+    ext_disp_to_eval: Optional[Path] = option(
+        None, "evaluate the disparities of this .npy file instead of a model's"
+    )
+    eval_mono: bool = option(False, "scale each prediction by the median of the ground truth")
+    eval_stereo: bool = option(False, "scale all predictions by the known stereo baseline")
+    eval_split: str = option("eigen", "name of a split, or a folder with test_files.txt")
+    gt_path: Optional[Path] = option(
+        None, "ground truth of the split; without it, gt_depths.npz of its folder"
+    )
+    batch_size: int = option(16, "images predicted at once", minimum=1)
+    disable_median_scaling: bool = option(False, "do not scale by the median of the ground truth")
+    pred_depth_scale_factor: float = option(1.0, "factor on every predicted depth", above=0)
+    post_process: bool = option(False, "average with the prediction of the mirrored image")
+    save_pred_disps: bool = option(False, "save the predicted disparities")
+    no_eval: bool = option(False, "predict only, without ground truth")
+    eval_out_dir: Optional[Path] = option(
+        None, "folder for what is written; without it, --load_weights_folder"
+    )
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(EvaluationOptions, DatasetOptions, FrameFileOptions, DeviceOptions):
+    """Measure the depth of a model, or of a file of disparities, against the ground truth."""
+
+    def check(self) -> None:
+        """Refuse options that contradict each other."""
+        if self.eval_mono and self.eval_stereo:
+            raise InputError("--eval_mono: cannot go with --eval_stereo; drop one")
+        if self.ext_disp_to_eval is None:
+            if self.load_weights_folder is None:
+                raise InputError(
+                    "--load_weights_folder: is needed to predict; give a weights folder, "
+                    "or disparities with --ext_disp_to_eval FILE.npy"
+                )
+            return
+        given = flag("ext_disp_to_eval", self.ext_disp_to_eval)
+        if not (self.eval_mono or self.eval_stereo):
+            raise InputError(
+                f"{given}: does not say how it is scaled; add --eval_mono or --eval_stereo"
+            )
+        for name in ("load_weights_folder", "no_eval", "post_process", "save_pred_disps"):
+            if getattr(self, name):
+                raise InputError(
+                    f"{flag(name, getattr(self, name))}: is for predicting, and {given} is "
+                    "already predicted; drop one"
+                )
+
+
+@dataclass(frozen=True)
+class GroundTruthOptions(Options):
+    """Ground truth."""
+
+    split: str = option("eigen", "name of a split, or a folder with test_files.txt")
+    gt_path: Optional[Path] = option(
+        None, "file to write; without it, gt_depths.npz in the split's folder"
+    )
+    camera_depth: bool = option(
+        False,
+        "store the depth seen by the camera instead of the forward coordinate of the LiDAR, "
+        "which the published ground truth stores",
+    )
+
+
+@dataclass(frozen=True)
+class ExportOptions(GroundTruthOptions, DatasetOptions):
+    """Export the ground truth of a split from the LiDAR sweeps."""
+
+
+@dataclass(frozen=True)
+class PictureOptions(Options):
+    """Pictures."""
+
+    image_path: Path = option(None, "a picture, or a folder of pictures", required=True)
+    load_weights_folder: Path = option(None, "weights folder of the model", required=True)
+    ext: str = option("jpg", "extension of the pictures in a folder", form=EXTENSION)
+    output: Optional[Path] = option(
+        None, "folder for what is written; without it, beside each picture"
+    )
+    depth_unit: str = option(
+        "millimetres",
+        "unit of the 16-bit depth picture; kitti is 1/256 m",
+        choices=("millimetres", "kitti"),
+    )
+    pred_metric_depth: bool = option(
+        False, "also write the depth in metres as .npy (stereo-trained models)"
+    )
+
+
+@dataclass(frozen=True)
+class DemoOptions(PictureOptions, DeviceOptions):
+    """Predict the depth of pictures."""
+
+
+__all__ = [
+    "DemoOptions",
+    "EvaluateOptions",
+    "ExportOptions",
+    "TrainOptions",
+    "from_json",
+    "parse",
+    "to_json",
+]

@@ -1,0 +1,1 @@
+"""From a weights folder and a picture to depth, and pictures of it."""

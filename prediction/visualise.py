@@ -1,0 +1,96 @@
+"""Disparity and depth as colours: uint8 RGB pictures of NumPy arrays, near bright, far dark."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+WHITE = (255, 255, 255)
+BLACK = (0, 0, 0)
+
+
+def disparity_range(disparity: np.ndarray) -> tuple[float, float]:
+    """Range shown of a disparity of any shape: from its minimum to its 95th percentile.
+
+    The few nearest pixels would otherwise leave most of the picture dark.
+    """
+    return float(disparity.min()), float(np.percentile(disparity, 95))
+
+
+def colorize(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Show values [H, W] in the colour map magma: ``low`` nearly black, ``high`` nearly white.
+
+    Values beyond the two are shown as the nearer one; when both are equal all is ``low``.
+
+    Returns:
+        uint8 RGB [H, W, 3].
+    """
+    span = high - low
+    share = (values - low) / span if span > 0 else np.zeros(values.shape)
+    levels = np.clip(share * 256, 0, 255).astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_MAGMA), cv2.COLOR_BGR2RGB)
+
+
+def colorize_disparity(disparity: np.ndarray) -> np.ndarray:
+    """Show a disparity [H, W], sigmoid or scaled, over its own range as uint8 RGB [H, W, 3]."""
+    return colorize(disparity, *disparity_range(disparity))
+
+
+def colorize_sparse_depth(depth: np.ndarray, low: float, high: float, radius: int) -> np.ndarray:
+    """Show a sparse depth map as disparity, each point grown to be seen.
+
+    Args:
+        depth: [H, W], 0 where there is none.
+        low: disparity (1 / depth) shown darkest.
+        high: disparity shown brightest.
+        radius: pixels that a point grows by in each direction; the nearer of two points wins.
+
+    Returns:
+        uint8 RGB [H, W, 3], black where there is no depth.
+    """
+    known = depth > 0
+    disparity = np.divide(1, depth, out=np.zeros(depth.shape, np.float32), where=known)
+    diameter = 2 * radius + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
+    grown = cv2.dilate(disparity, disc)
+    return np.where(grown[..., None] > 0, colorize(grown, low, high), np.uint8(0))
+
+
+def add_label(picture: np.ndarray, label: str) -> np.ndarray:
+    """Put a white strip with a line of text above a picture, uint8 RGB [H, W, 3]."""
+    return np.concatenate([text_line([(8, label)], picture.shape[1]), picture])
+
+
+def stack_labelled(pictures: dict[str, np.ndarray]) -> np.ndarray:
+    """Put pictures of one width, uint8 RGB, below each other, each under its label."""
+    return np.concatenate([add_label(picture, label) for label, picture in pictures.items()])
+
+
+def text_line(pieces: list[tuple[int, str]], width: int, size: int = 18) -> np.ndarray:
+    """Write pieces of text, each at its column, on a white strip: uint8 RGB [h, ``width``, 3]."""
+    strip = Image.new("RGB", (width, round(1.6 * size)), WHITE)
+    draw = ImageDraw.Draw(strip)
+    font = ImageFont.load_default(size)
+    for column, text in pieces:
+        draw.text((column, strip.height // 2), text, fill=BLACK, font=font, anchor="lm")
+    return np.asarray(strip)
+
+
+def legend(low: float, high: float, width: int, unit: str) -> np.ndarray:
+    """Draw the colours from disparity ``low`` to ``high``, the depth of five of them below.
+
+    Args:
+        low: disparity of the darkest colour, above 0.
+        high: disparity of the brightest colour.
+        width: of the legend, pixels.
+        unit: of the depths, such as ``m``.
+
+    Returns:
+        uint8 RGB [h, ``width``, 3].
+    """
+    bar = colorize(np.tile(np.linspace(low, high, width), (16, 1)), low, high)
+    shares = (0, 0.25, 0.5, 0.75, 0.93)
+    depths = [1 / (low + share * (high - low)) for share in shares]
+    pieces = [(8 + round(s * (width - 16)), f"{d:.3g} {unit}") for s, d in zip(shares, depths)]
+    return np.concatenate([bar, text_line(pieces, width, size=14)])

@@ -1,0 +1,195 @@
+"""The whole way in minutes, with no download: generate streets, train, measure, predict.
+
+Every stage is a command that can be typed as well; it is printed before it runs. What comes out
+is ``runs/quickstart/result.png``, to look at, and ``runs/quickstart/result.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from PIL import Image
+
+from datasets.kitti import image_paths, read_image
+from datasets.splits import load_split
+from errors import run_command
+from evaluation.ground_truth import ground_truth_file, open_ground_truth
+from files import written_whole
+from networks.device import choose_device
+from options import TrainOptions, parse
+from prediction.sheet import quickstart_sheet
+from training.checkpoint import save_checkpoint
+from training.trainer import info_of, initial_model
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None
+
+ROOT = Path(__file__).resolve().parent
+RUN = Path("runs/quickstart")  # relative to ROOT, as are the commands
+UNTRAINED, MODEL, PREDICTION = RUN / "untrained", RUN / "model", RUN / "prediction"
+
+TRAINING = shlex.split(
+    "--frame_ids 0 -1 1 --use_stereo --height 96 --width 320 --batch_size 4 "
+    "--learning_rate 4e-4 --num_epochs 1000 --max_steps 150 --num_workers 1"
+)
+PICTURE = 4  # the test image that is shown, by its place in the list
+
+# Paddle recommends a compiler cache at every start; nothing here compiles.
+QUIET = {"PYTHONWARNINGS": "ignore:No ccache found:UserWarning"}
+
+
+def training_arguments(streets: Path, seed: int) -> list[str]:
+    """The options of ``train.py``."""
+    data = ["--data_path", str(streets), "--split", str(streets / "splits")]
+    run = ["--log_dir", str(MODEL.parent), "--model_name", MODEL.name]
+    return [*data, *run, *TRAINING, "--seed", str(seed)]
+
+
+def evaluation_arguments(streets: Path, weights: Path) -> list[str]:
+    """The options of ``evaluate_depth.py``: stereo, so that no image is scaled to its truth."""
+    data = ["--data_path", str(streets), "--eval_split", str(streets / "splits")]
+    return ["--load_weights_folder", str(weights), "--eval_stereo", *data, "--num_workers", "1"]
+
+
+def run_stage(arguments: Sequence[str]) -> float:
+    """Run Python with ``arguments`` in the project's folder; return the seconds it took.
+
+    Raises:
+        SystemExit: the command failed, having said why; with its exit code.
+    """
+    print(f"\n$ python {shlex.join(arguments)}", flush=True)
+    start = time.monotonic()
+    process = subprocess.Popen([sys.executable, *arguments], env={**os.environ, **QUIET})
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:  # the command hears Ctrl-C too, and ends as it should
+        process.wait()
+        raise
+    if code:
+        sys.exit(code)
+    return time.monotonic() - start
+
+
+def read_metrics(weights: Path) -> dict[str, float]:
+    """The metrics that ``evaluate_depth.py`` wrote into a weights folder."""
+    text = (weights / "eval_splits_stereo.json").read_text(encoding="utf-8")
+    return json.loads(text)["metrics"]
+
+
+def peak_memory_mib() -> float | None:
+    """Memory of the largest process so far that was waited for, or None where it is not known."""
+    if resource is None:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
+    return round(peak * unit / 2**20, 1)
+
+
+def settings_of(options: TrainOptions) -> dict[str, Any]:
+    """What the figures depend on."""
+    return {
+        "seed": options.seed,
+        "steps": options.max_steps,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "height": options.height,
+        "width": options.width,
+        "sources": list(options.source_ids),
+        "device": paddle.device.get_device(),
+        "cpu_cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "paddle": paddle.__version__,
+        "numpy": np.__version__,
+        "system": platform.platform(),
+    }
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """The result in a few lines of text."""
+    lines = [f"{'':10s}" + "".join(f"{name:>10s}" for name in result["before"])]
+    for row in ("before", "after"):
+        lines.append(f"{row:10s}" + "".join(f"{value:10.3f}" for value in result[row].values()))
+    peak = result["peak_memory_mib"]
+    memory = "" if peak is None else f", largest process {peak:.0f} MiB"
+    return "\n".join([*lines, f"{result['total_seconds']:.0f} s in all{memory}"])
+
+
+def write_sheet(streets: Path, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    """Draw one test image, its predicted and true depth, and the metrics."""
+    lines = load_split(str(streets / "splits"), "test")
+    picture = image_paths(streets, lines, png=None)[PICTURE]
+    with open_ground_truth(ground_truth_file(str(streets / "splits"), None), len(lines)) as truth:
+        true_depth = truth[PICTURE]
+    depth = np.load(PREDICTION / f"{picture.stem}_depth.npy", allow_pickle=False)
+    sheet = quickstart_sheet(read_image(picture), depth, true_depth, before, after)
+    with written_whole(RUN / "result.png") as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run all stages; an earlier run's streets are used again, its model is replaced."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0, help="decides streets and training")
+    seed = parser.parse_args(argv).seed
+    os.chdir(ROOT)
+    streets = RUN / f"streets_seed{seed}"
+    splits = str(streets / "splits")
+    train = training_arguments(streets, seed)
+    options = parse(TrainOptions, train)
+
+    start = time.monotonic()
+    seconds = {
+        "streets": run_stage(["-m", "datasets.synthetic", str(streets), "--seed", str(seed)])
+    }
+    export = ["--data_path", str(streets), "--split", splits, "--num_workers", "1"]
+    seconds["ground_truth"] = run_stage(["export_gt_depth.py", *export])
+
+    choose_device(options.device)
+    save_checkpoint(UNTRAINED, initial_model(options), info_of(options))
+    evaluate = ["evaluate_depth.py", *evaluation_arguments(streets, UNTRAINED)]
+    seconds["evaluation_before"] = run_stage(evaluate)
+
+    if MODEL.exists():
+        shutil.rmtree(MODEL)
+    seconds["training"] = run_stage(["train.py", *train])
+    weights = MODEL / "last"
+    evaluate = ["evaluate_depth.py", *evaluation_arguments(streets, weights)]
+    seconds["evaluation_after"] = run_stage(evaluate)
+
+    picture = image_paths(streets, load_split(splits, "test"), png=None)[PICTURE]
+    demo = ["--image_path", str(picture), "--load_weights_folder", str(weights)]
+    output = ["--output", str(PREDICTION), "--pred_metric_depth"]
+    seconds["prediction"] = run_stage(["demo.py", *demo, *output])
+
+    before, after = read_metrics(UNTRAINED), read_metrics(weights)
+    write_sheet(streets, before, after)
+    result = {
+        "before": before,
+        "after": after,
+        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+        "total_seconds": round(time.monotonic() - start, 1),
+        "peak_memory_mib": peak_memory_mib(),
+        "settings": settings_of(options),
+    }
+    with written_whole(RUN / "result.json") as temporary:
+        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"\n{summary(result)}\nsee {RUN / 'result.png'} and {RUN / 'result.json'}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,50 @@
+"""Check the project against figures of the published implementation.
+
+    python -m tests.parity FILE.npz [--kitti_root DIR]
+
+Prints one line per figure (name, got, expected, deviation, verdict) and exits with 1 if one is off
+or missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from errors import InputError, run_command
+from tests.parity_kitti_eval import check_kitti_eval
+from tests.parity_monodepth2 import check_monodepth2
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path, help="golden arrays, laid out like the committed ones")
+    parser.add_argument("--kitti_root", type=Path, help="KITTI raw folder of the file's drive")
+    args = parser.parse_args()
+    if not args.file.is_file():
+        raise InputError(f"{args.file}: no such file")
+    with np.load(args.file, allow_pickle=False) as file:
+        arrays = dict(file)
+
+    if "seed" in arrays and "image/0" in arrays:
+        figures = check_monodepth2(arrays)
+    elif "drive" in arrays:
+        if args.kitti_root is None:
+            raise InputError("--kitti_root: needed to check this file against its LiDAR sweeps")
+        figures = check_kitti_eval(arrays, args.kitti_root)
+    else:
+        raise InputError(f"{args.file}: holds neither objective nor KITTI evaluation figures")
+
+    total = off = 0
+    for figure in figures:
+        print(figure, flush=True)
+        total += 1
+        off += not figure.ok
+    print(f"{total} figures, {off} off")
+    return 1 if off or not total else 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,137 @@
+"""The command line, with a network whose disparity is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import evaluate_depth
+import export_gt_depth
+from datasets.kitti import frame_path
+from errors import InputError
+from evaluation.metrics import METRIC_NAMES
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+GOLDEN = SHARED / "golden" / "kitti_eval_seed0.npz"
+COUNT = 3
+
+
+@dataclass(frozen=True)
+class StubInfo:
+    height: int = 6
+    width: int = 8
+    min_depth: float = 0.1
+    max_depth: float = 100.0
+    metric: bool = False
+
+
+@dataclass(frozen=True)
+class StubPredictor:
+    """Sees 1 / 0.5 model units in every picture of even grey, 5 where it is twice as bright."""
+
+    info: StubInfo = StubInfo()
+
+    def disparity(self, images: np.ndarray) -> np.ndarray:
+        scaled = images[..., 0].astype(np.float32) / 200
+        return (scaled - 0.01) / (10 - 0.01)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Drive of three grey pictures, 40, 80 and 120, ground truth 5, 2.5 and 5 / 3 times 5.4."""
+    (tmp_path / "split").mkdir()
+    (tmp_path / "weights").mkdir()
+    lines = [f"day/drive {index} l\n" for index in range(COUNT)]
+    (tmp_path / "split" / "test_files.txt").write_text("".join(lines))
+    maps = {}
+    for index in range(COUNT):
+        path = frame_path(tmp_path / "kitti", "day/drive", index, "l", "png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grey = 40 * (index + 1)
+        Image.new("RGB", (16, 12), (grey,) * 3).save(path)
+        maps[f"{index:06d}"] = np.full((12, 16), 5.4 * 200 / grey, np.float32)
+    np.savez(tmp_path / "split" / "gt_depths.npz", kind="velodyne_forward", **maps)
+    return tmp_path
+
+
+def run(monkeypatch, place, *arguments, metric=True):
+    class Loader:
+        @staticmethod
+        def from_folder(folder, device):
+            assert folder == place / "weights"
+            return StubPredictor(StubInfo(metric=metric))
+
+    common = ["--data_path", place / "kitti", "--eval_split", place / "split", "--num_workers", 0]
+    monkeypatch.setattr(evaluate_depth, "Predictor", Loader)
+    monkeypatch.setattr("sys.argv", list(map(str, ["evaluate_depth.py", *common, *arguments])))
+    evaluate_depth.main()
+
+
+def test_metric_model_is_scored_in_metres(place, monkeypatch, capsys):
+    run(monkeypatch, place, "--load_weights_folder", place / "weights", "--batch_size", 2)
+    values = json.loads((place / "weights" / "eval_split_stereo.json").read_text())
+    assert values["images"] == COUNT
+    assert values["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-5)
+    assert values["metrics"]["a1"] == 1
+    printed = capsys.readouterr().out
+    assert printed.index("crop: Garg") < printed.index("abs_rel")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--eval_mono", "--post_process")])
+def test_model_without_scale_is_scaled_by_the_median(place, monkeypatch, arguments):
+    weights = ("--load_weights_folder", place / "weights")
+    run(monkeypatch, place, *weights, *arguments, metric=bool(arguments))
+    values = json.loads((place / "weights" / "eval_split_mono.json").read_text())
+    assert values["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-5)
+    assert values["scaling_ratios"]["median"] == pytest.approx(5.4, rel=1e-5)
+
+
+def test_saved_disparities_evaluate_to_the_same(place, monkeypatch):
+    out = place / "out"
+    weights = ("--load_weights_folder", place / "weights", "--eval_out_dir", out)
+    run(monkeypatch, place, *weights, "--save_pred_disps")
+    direct = (out / "eval_split_stereo.json").read_text()
+    saved = np.load(out / "disps_split.npy", allow_pickle=False)
+    assert saved.shape == (COUNT, 6, 8)
+    np.testing.assert_allclose(saved[:, 0, 0], [0.2, 0.4, 0.6], rtol=1e-5)  # scaled, no sigmoid
+    (out / "eval_split_stereo.json").unlink()
+    run(monkeypatch, place, "--ext_disp_to_eval", out / "disps_split.npy", "--eval_stereo")
+    assert (out / "eval_split_stereo.json").read_text() == direct
+
+
+def test_predicting_alone_needs_no_ground_truth(place, monkeypatch):
+    (place / "split" / "gt_depths.npz").unlink()
+    weights = ("--load_weights_folder", place / "weights")
+    run(monkeypatch, place, *weights, "--no_eval", "--save_pred_disps")
+    assert [path.name for path in (place / "weights").iterdir()] == ["disps_split.npy"]
+    with pytest.raises(InputError, match="export_gt_depth"):
+        run(monkeypatch, place, *weights)
+
+
+def test_wrong_scale_is_warned_about(place, monkeypatch, caplog):
+    weights = ("--load_weights_folder", place / "weights")
+    run(monkeypatch, place, *weights, "--eval_stereo", metric=False)
+    assert "--eval_stereo" in caplog.text
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="needs the published figures in ../shared/golden")
+@pytest.mark.parametrize("mode", ["mono", "stereo"])
+def test_published_metrics_from_the_command_lines(tmp_path, monkeypatch, mode):
+    golden = np.load(GOLDEN, allow_pickle=False)
+    lines = [f"{golden['drive']} {frame} l\n" for frame in golden["frames"]]
+    (tmp_path / "test_files.txt").write_text("".join(lines))
+    np.save(tmp_path / "disps.npy", golden["pred_disp"])
+    arguments = f"--data_path {SHARED / 'kitti_mini'} --split {tmp_path} --num_workers 0"
+    monkeypatch.setattr("sys.argv", ["export_gt_depth.py", *arguments.split()])
+    export_gt_depth.main()
+    arguments = f"--eval_split {tmp_path} --ext_disp_to_eval {tmp_path}/disps.npy --eval_{mode}"
+    monkeypatch.setattr("sys.argv", ["evaluate_depth.py", *arguments.split()])
+    evaluate_depth.main()
+    values = json.loads((tmp_path / f"eval_{tmp_path.name}_{mode}.json").read_text())
+    got = [values["metrics"][name] for name in METRIC_NAMES]
+    np.testing.assert_allclose(got, golden[f"metrics/{mode}/mean"], rtol=0, atol=1e-5)

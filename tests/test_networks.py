@@ -1,0 +1,144 @@
+import numpy as np
+import paddle
+import pytest
+
+from networks.depth_decoder import DepthDecoder
+from networks.monodepth import STEREO, Architecture, Monodepth
+from networks.parameter_names import published_names
+from networks.resnet_encoder import ResnetEncoder
+
+MONO_STEREO = Architecture(source_ids=(-1, 1, STEREO))
+
+
+def images(*shape):
+    return paddle.to_tensor(np.random.default_rng(0).random(shape, np.float32))
+
+
+@pytest.mark.parametrize("num_layers", [18, 34, 50])
+def test_encoder_strides_and_channels(num_layers):
+    encoder = ResnetEncoder(num_layers, num_images=2)
+    encoder.eval()
+    with paddle.no_grad():
+        features = encoder(images(1, 6, 64, 96))
+    assert [f.shape[1] for f in features] == list(encoder.num_channels)
+    assert [list(f.shape[2:]) for f in features] == [[64 >> i, 96 >> i] for i in range(1, 6)]
+
+
+@pytest.mark.parametrize("num_layers", [101, 152])
+def test_deep_encoders_have_bottleneck_channels(num_layers):
+    assert ResnetEncoder(num_layers).num_channels == (64, 256, 512, 1024, 2048)
+
+
+def test_unknown_depth_is_refused():
+    with pytest.raises(ValueError, match="num_layers 20"):
+        ResnetEncoder(20)
+
+
+def test_encoder_normalises_its_input():
+    # An image of the mean colour becomes zero, and a convolution without bias keeps zero.
+    encoder = ResnetEncoder(18)
+    encoder.eval()
+    x = paddle.full([1, 3, 32, 32], 0.45)
+    bias = encoder.resnet.bn1.bias
+    with paddle.no_grad():
+        first = encoder(x)[0]
+    expected = np.maximum(bias.numpy(), 0)[:, None, None]
+    np.testing.assert_allclose(
+        first[0].numpy(), np.broadcast_to(expected, first[0].shape), atol=1e-5
+    )
+
+
+def test_decoder_outputs_sigmoids_at_each_scale():
+    encoder = ResnetEncoder(18)
+    decoder = DepthDecoder(encoder.num_channels, (0, 2))
+    outputs = decoder(encoder(images(2, 3, 64, 64)))
+    assert [list(o.shape) for o in outputs] == [[2, 1, 64, 64], [2, 1, 16, 16]]
+    assert all(float(o.min()) > 0 and float(o.max()) < 1 for o in outputs)
+
+
+def test_outputs_can_be_started_at_a_value():
+    encoder = ResnetEncoder(18)
+    decoder = DepthDecoder(encoder.num_channels, (0, 1, 2, 3))
+    decoder.start_outputs_at(0.03)
+    outputs = decoder(encoder(images(1, 3, 64, 64)))
+    assert [float(o.mean()) for o in outputs] == pytest.approx([0.03] * 4, rel=0.6)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "modules"),
+    [
+        (Architecture(source_ids=(STEREO,)), {"encoder", "depth"}),
+        (MONO_STEREO, {"encoder", "depth", "pose_encoder", "pose"}),
+        (Architecture(pose_model_type="posecnn"), {"encoder", "depth", "pose"}),
+        (Architecture(pose_model_type="shared"), {"encoder", "depth", "pose"}),
+        (
+            Architecture(predictive_mask=True),
+            {"encoder", "depth", "pose_encoder", "pose", "predictive_mask"},
+        ),
+    ],
+)
+def test_modules_and_motions(architecture, modules):
+    model = Monodepth(architecture)
+    assert {name for name, _ in model.named_children()} == modules
+    sources = images(2, len(architecture.source_ids), 3, 64, 64)
+    prediction = model(images(2, 3, 64, 64), sources)
+    assert len(prediction.motions) == len(architecture.temporal_ids)
+    for motion, source in zip(prediction.motions, architecture.temporal_ids):
+        assert list(motion.axisangle.shape) == [2, 3]
+        assert motion.invert == (source < 0)
+    if architecture.predictive_mask:
+        assert [m.shape[1] for m in prediction.masks] == [2] * 4
+
+
+@pytest.mark.parametrize("kind", ["separate_resnet", "shared", "posecnn"])
+def test_all_frames_at_once_give_one_motion_per_source(kind):
+    model = Monodepth(Architecture(pose_model_type=kind, pose_model_input="all"))
+    motions = model(images(1, 3, 64, 64), images(1, 2, 3, 64, 64)).motions
+    assert [motion.invert for motion in motions] == [False, False]
+
+
+def test_pose_pairs_are_in_temporal_order():
+    # Swapping target and the one source asks for the opposite motion: same pair, other direction.
+    target, source = images(1, 3, 64, 64), images(1, 3, 64, 64) * 0.5
+    backward, forward = (Architecture(source_ids=(i,)) for i in (-1, 1))
+    model = Monodepth(backward)
+    model.eval()
+    other = Monodepth(forward)
+    other.set_state_dict(model.state_dict())
+    other.eval()
+    to_earlier = model(target, source.unsqueeze(1)).motions[0].source_T_target()[0].numpy()
+    to_later = other(source, target.unsqueeze(1)).motions[0].source_T_target()[0].numpy()
+    np.testing.assert_allclose(to_earlier @ to_later, np.eye(4), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        MONO_STEREO,
+        Architecture(num_layers=50, predictive_mask=True),
+        Architecture(pose_model_type="posecnn", scales=(0, 2)),
+    ],
+)
+def test_name_table_is_one_to_one(architecture):
+    names = Monodepth(architecture).state_dict()
+    table = published_names(names, architecture)
+    assert set(table) == set(names)
+    assert len(set(table.values())) == len(table)
+
+
+def test_name_table_knows_published_names():
+    table = published_names(Monodepth(MONO_STEREO).state_dict(), MONO_STEREO)
+    expected = {
+        "encoder.resnet.bn1._mean": ("encoder", "encoder.bn1.running_mean"),
+        "encoder.resnet.layer2.0.downsample.1._variance": (
+            "encoder",
+            "encoder.layer2.0.downsample.1.running_var",
+        ),
+        "depth.upconv_4_0.conv.weight": ("depth", "decoder.0.conv.conv.weight"),
+        "depth.upconv_0_1.conv.bias": ("depth", "decoder.9.conv.conv.bias"),
+        "depth.output_3.conv.bias": ("depth", "decoder.13.conv.bias"),
+        "pose.squeeze.weight": ("pose", "net.0.weight"),
+        "pose.pose_2.bias": ("pose", "net.3.bias"),
+        "pose_encoder.resnet.conv1.weight": ("pose_encoder", "encoder.conv1.weight"),
+    }
+    assert {name: table[name] for name in expected} == expected

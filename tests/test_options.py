@@ -1,0 +1,296 @@
+"""Options: what a user may give, what is refused, and how a refusal reads."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from errors import InputError
+from options import (
+    DemoOptions,
+    EvaluateOptions,
+    ExportOptions,
+    TrainOptions,
+    from_json,
+    parse,
+    to_json,
+)
+
+PUBLISHED_DEFAULTS = {
+    "data_path": Path("kitti_data"),
+    "split": "eigen_zhou",
+    "height": 192,
+    "width": 640,
+    "num_layers": 18,
+    "frame_ids": (0, -1, 1),
+    "scales": (0, 1, 2, 3),
+    "min_depth": 0.1,
+    "max_depth": 100.0,
+    "disparity_smoothness": 1e-3,
+    "batch_size": 12,
+    "learning_rate": 1e-4,
+    "num_epochs": 20,
+    "scheduler_step_size": 15,
+    "log_frequency": 250,
+    "save_frequency": 1,
+}
+COMMANDS = {
+    TrainOptions: [],
+    EvaluateOptions: ["--load_weights_folder", "weights"],
+    ExportOptions: [],
+    DemoOptions: ["--image_path", "street.jpg", "--load_weights_folder", "weights"],
+}
+
+
+def read(cls, line):
+    return parse(cls, line.split())
+
+
+def refusal(cls, line):
+    with pytest.raises(InputError) as caught:
+        read(cls, line)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", PUBLISHED_DEFAULTS)
+def test_training_defaults_are_the_published_ones(name):
+    assert getattr(parse(TrainOptions, []), name) == PUBLISHED_DEFAULTS[name]
+
+
+def test_values_arrive_with_their_type():
+    options = read(
+        TrainOptions,
+        "--data_path data --height 96 --learning_rate 5e-5 --frame_ids 0 -2 1 --scales 0 2 "
+        "--png --max_steps 7 --device gpu:1 --models_to_load encoder depth "
+        "--load_weights_folder w",
+    )
+    assert options.data_path == Path("data")
+    assert (options.height, options.learning_rate) == (96, 5e-5)
+    assert (options.frame_ids, options.scales) == ((0, -2, 1), (0, 2))
+    assert options.png is True
+    assert (options.max_steps, options.device) == (7, "gpu:1")
+    assert options.models_to_load == ("encoder", "depth")
+
+
+@pytest.mark.parametrize(
+    ("line", "source_ids", "use_pose_net", "num_pose_frames"),
+    [
+        ("", (-1, 1), True, 2),
+        ("--use_stereo", (-1, 1, "s"), True, 2),
+        ("--frame_ids 0 --use_stereo", ("s",), False, 2),
+        ("--frame_ids 0 -2 -1 1 --pose_model_input all", (-2, -1, 1), True, 4),
+    ],
+)
+def test_sources_follow_from_frames_and_stereo(line, source_ids, use_pose_net, num_pose_frames):
+    options = read(TrainOptions, line)
+    assert options.source_ids == source_ids
+    assert options.use_pose_net is use_pose_net
+    assert options.num_pose_frames == num_pose_frames
+
+
+@pytest.mark.parametrize(
+    ("line", "given", "remedy"),
+    [
+        ("--height 190", "--height 190: must be a multiple of 32", "try 192"),
+        ("--width 650", "--width 650: must be a multiple of 32", "try 640"),
+        ("--height 0", "--height 0: must be at least 64", "try 192"),
+        ("--height tall", "--height tall: must be a whole number", "try 192"),
+        ("--height 192.5", "--height 192.5: must be a whole number", "try 192"),
+        ("--batch_size 0", "--batch_size 0: must be at least 1", "try 12"),
+        ("--num_workers -1", "--num_workers -1: must be at least 0", "try 4"),
+        ("--learning_rate 0", "--learning_rate 0.0: must be greater than 0", "try 0.0001"),
+        ("--learning_rate nan", "--learning_rate nan: must be a finite", "try 0.0001"),
+        ("--max_depth inf", "--max_depth inf: must be a finite number", "try 100.0"),
+        ("--initial_disparity 1", "--initial_disparity 1.0: must be less than 1", "such as 0.05"),
+        ("--num_epochs 0", "--num_epochs 0: must be at least 1", "try 20"),
+        ("--scheduler_step_size 0", "--scheduler_step_size 0: must be at least 1", "try 15"),
+        ("--max_steps 0", "--max_steps 0: must be at least 1", "leave it out"),
+        ("--num_layers 20", "--num_layers 20: must be 18, 34, 50, 101 or 152", "try 18"),
+        ("--dataset kiti", "--dataset kiti: must be kitti", "try kitti"),
+        ("--weights_init pretrained", "must be scratch", "--load_weights_folder"),
+        ("--device cuda", "--device cuda: must be cpu, gpu", "leave it out"),
+        ("--model_name runs/a", "--model_name runs/a: must be a plain folder name", "try mdp"),
+        ("--model_name ..", "--model_name ..: must be a plain folder name", "try mdp"),
+        ("--model_name a\\b", "--model_name a\\b: must be a plain folder name", "try mdp"),
+        ("--scales 0 4", "--scales 0 4: each must be 0, 1, 2 or 3", "try 0 1 2 3"),
+        ("--scales 0 0", "--scales 0 0: must not name one twice", "try 0 1 2 3"),
+        ("--frame_ids 0 1 1", "--frame_ids 0 1 1: must not name one twice", "0 -1 1"),
+        ("--frame_ids 0 -1 s", "--frame_ids 0 -1 s: each must be a whole", "--use_stereo"),
+        ("--models_to_load disp", "--models_to_load disp: each must be encoder", "try encoder"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name_with_a_remedy(line, given, remedy):
+    message = refusal(TrainOptions, line)
+    assert given in message
+    assert remedy in message.split(";", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "given", "remedy"),
+    [
+        ("--frame_ids -1 0 1", "--frame_ids -1 0 1: must start with 0", "0 -1 1"),
+        ("--frame_ids 0", "--frame_ids 0: leaves nothing", "--use_stereo"),
+        (
+            "--frame_ids 0 --use_stereo --pose_model_type posecnn",
+            "--pose_model_type posecnn",
+            "leave it out",
+        ),
+        (
+            "--frame_ids 0 --use_stereo --pose_model_input all",
+            "--pose_model_input all",
+            "leave it out",
+        ),
+        ("--min_depth 5 --max_depth 5", "--min_depth 5.0", "raise the other"),
+        ("--scales 1 2", "--scales 1 2: must include 0", "try 0 1 2"),
+        ("--predictive_mask", "--predictive_mask", "--disable_automasking"),
+        ("--resume --load_weights_folder w", "--load_weights_folder w", "drop one"),
+        ("--models_to_load depth", "--models_to_load depth", "--load_weights_folder FOLDER"),
+        (
+            "--initial_disparity 0.1 --load_weights_folder w",
+            "--initial_disparity 0.1",
+            "leave it out",
+        ),
+    ],
+)
+def test_contradictions_in_training_are_refused(line, given, remedy):
+    message = refusal(TrainOptions, line)
+    assert given in message
+    assert remedy in message.split(";", 1)[1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--predictive_mask --disable_automasking --use_stereo",
+        "--initial_disparity 0.1 --load_weights_folder w --models_to_load encoder",
+        "--frame_ids 0 -1 --pose_model_input all",
+        "--pose_model_type shared --num_layers 50 --v1_multiscale --no_ssim",
+        "--scales 0",
+        "--height 64 --width 64",
+        "--model_name mono+stereo_640x192.v2",
+        "--resume",
+        "--num_workers 0 --eager --seed 4294967295",
+    ],
+)
+def test_sound_combinations_are_accepted(line):
+    read(TrainOptions, line)
+
+
+@pytest.mark.parametrize(
+    ("line", "given", "remedy"),
+    [
+        ("", "--load_weights_folder", "--ext_disp_to_eval FILE.npy"),
+        ("--load_weights_folder w --eval_mono --eval_stereo", "--eval_mono", "drop one"),
+        ("--ext_disp_to_eval d.npy", "--ext_disp_to_eval d.npy", "--eval_stereo"),
+        ("--ext_disp_to_eval d.npy --eval_mono --no_eval", "--no_eval", "drop one"),
+        ("--ext_disp_to_eval d.npy --eval_mono --post_process", "--post_process", "drop one"),
+        (
+            "--ext_disp_to_eval d.npy --eval_mono --load_weights_folder w",
+            "--load_weights_folder w",
+            "drop one",
+        ),
+    ],
+)
+def test_contradictions_in_evaluation_are_refused(line, given, remedy):
+    message = refusal(EvaluateOptions, line)
+    assert given in message
+    assert remedy in message.split(";", 1)[1]
+
+
+def test_published_evaluation_command_is_accepted():
+    options = read(EvaluateOptions, "--load_weights_folder w --eval_stereo --post_process")
+    assert options.eval_stereo
+    assert options.post_process
+    assert (options.eval_split, options.batch_size) == ("eigen", 16)
+    assert options.pred_depth_scale_factor == 1.0
+
+
+@pytest.mark.parametrize("cls", COMMANDS)
+def test_json_round_trip(cls):
+    options = parse(cls, COMMANDS[cls])
+    assert from_json(cls, to_json(options)) == options
+
+
+def test_json_round_trip_of_changed_options():
+    options = TrainOptions(
+        data_path=Path("a") / "b", frame_ids=(0, 1), png=True, initial_disparity=0.05, max_steps=3
+    )
+    again = from_json(TrainOptions, to_json(options))
+    assert again == options
+    assert again.frame_ids == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"heigth": 192}', "heigth"),
+        ('{"height": 190}', "--height 190"),
+        ('{"height": "192"}', "--height 192: must be a whole number"),
+        ('{"height": true}', "--height: must be a whole number"),
+        ('{"use_stereo": 1}', "--use_stereo 1: must be True or False"),
+        ('{"learning_rate": NaN}', "--learning_rate nan"),
+        ('{"scales": []}', "--scales: must name at least one"),
+    ],
+)
+def test_saved_options_are_checked(text, named):
+    with pytest.raises(InputError, match=named):
+        from_json(TrainOptions, text)
+
+
+def test_options_made_in_python_are_checked_and_frozen():
+    with pytest.raises(InputError, match="--height 190"):
+        TrainOptions(height=190)
+    with pytest.raises(InputError, match="--frame_ids 0 1: must be a tuple"):
+        TrainOptions(frame_ids=[0, 1])
+    with pytest.raises(InputError, match="--image_path"):
+        DemoOptions(load_weights_folder=Path("w"))
+    assert TrainOptions(min_depth=1).min_depth == 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainOptions().height = 64
+    with pytest.raises(InputError, match="--batch_size 0"):
+        dataclasses.replace(TrainOptions(), batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("cls", "line", "named"),
+    [
+        (TrainOptions, "--no_such_option", "--no_such_option"),
+        (TrainOptions, "--heigh 192", "--heigh"),
+        (TrainOptions, "--height", "--height"),
+        (DemoOptions, "--load_weights_folder w", "--image_path"),
+    ],
+)
+def test_a_line_that_cannot_be_read_exits_with_code_2(cls, line, named, capsys):
+    with pytest.raises(SystemExit) as caught:
+        read(cls, line)
+    assert caught.value.code == 2
+    assert named in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("cls", COMMANDS)
+def test_help_names_every_option(cls, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse(cls, ["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    for field in dataclasses.fields(cls):
+        assert f"--{field.name}" in shown
+        assert field.metadata["help"], field.name
+
+
+def test_importing_the_options_loads_no_framework():
+    code = "import options, sys; print([m for m in ('paddle', 'numpy') if m in sys.modules])"
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_json_is_plain():
+    assert json.loads(to_json(TrainOptions()))["data_path"] == "kitti_data"

@@ -1,0 +1,1 @@
+"""The objective, the loop, checkpoints and logs."""

@@ -1,0 +1,312 @@
+"""The training loop: batches in, optimiser steps, validation, checkpoints and logs out."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+
+import numpy as np
+import paddle
+from tqdm import tqdm
+
+from datasets.items import make_items
+from datasets.loader import Batch, Loader
+from datasets.splits import load_split
+from errors import InputError
+from files import make_writable_folder, written_whole
+from networks.device import choose_device
+from networks.monodepth import Architecture, Monodepth
+from networks.weights import ModelInfo, load_into, read_info, recover_folder
+from options import TrainOptions, to_json
+from training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.color_jitter import jitter_batch
+from training.interrupt import Interrupted, StopRequest
+from training.logger import Logger, disparity_picture, image_picture, mask_picture
+from training.objective import Objective
+from training.step import StepOutput, TrainingStep, draw_tie_break
+
+logger = logging.getLogger(__name__)
+
+LEARNING_RATE_DECAY = 0.1
+VALIDATION_STEP = 0  # every validation draws the same tie-break noise
+
+
+def architecture_of(options: TrainOptions) -> Architecture:
+    """The networks that the options ask for."""
+    return Architecture(
+        num_layers=options.num_layers,
+        scales=options.scales,
+        source_ids=options.source_ids,
+        pose_model_type=options.pose_model_type,
+        pose_model_input=options.pose_model_input,
+        predictive_mask=options.predictive_mask,
+    )
+
+
+def objective_of(options: TrainOptions) -> Objective:
+    """The loss that the options ask for."""
+    return Objective(
+        architecture_of(options),
+        min_depth=options.min_depth,
+        max_depth=options.max_depth,
+        disparity_smoothness=options.disparity_smoothness,
+        ssim=not options.no_ssim,
+        average_sources=options.avg_reprojection,
+        automasking=not options.disable_automasking,
+        v1_multiscale=options.v1_multiscale,
+    )
+
+
+def info_of(options: TrainOptions, step: int = 0) -> ModelInfo:
+    """What is saved beside the weights."""
+    return ModelInfo(
+        architecture=architecture_of(options),
+        height=options.height,
+        width=options.width,
+        min_depth=options.min_depth,
+        max_depth=options.max_depth,
+        name=options.model_name,
+        step=step,
+    )
+
+
+def initial_model(options: TrainOptions) -> Monodepth:
+    """The model that training starts from: drawn from the seed, or loaded.
+
+    Raises:
+        InputError: the weights to start from are of another architecture or depth range.
+    """
+    paddle.seed(options.seed)
+    model = Monodepth(architecture_of(options))
+    if options.initial_disparity is not None:
+        model.depth.start_outputs_at(options.initial_disparity)
+    folder = options.load_weights_folder
+    if folder is not None:
+        start = read_info(folder)
+        for name in ("min_depth", "max_depth"):
+            if getattr(start, name) != getattr(options, name):
+                raise InputError(
+                    f"--{name} {getattr(options, name)}: the weights in {folder} were trained with "
+                    f"{getattr(start, name)}; give --{name} {getattr(start, name)}"
+                )
+        loaded = load_into(model, folder, options.models_to_load)
+        logger.info("loaded %s from %s", ", ".join(loaded), folder)
+    return model
+
+
+def learning_rate(base: float, epoch: int, step_size: int) -> float:
+    """Step decay: a tenth after every ``step_size`` full epochs."""
+    return base * LEARNING_RATE_DECAY ** (epoch // step_size)
+
+
+class Trainer:
+    """One training run, from its options to ``<log_dir>/<model_name>/best`` and ``last``.
+
+    Raises:
+        InputError: data, weights, device or an earlier run of that name keep it from starting.
+    """
+
+    def __init__(self, options: TrainOptions) -> None:
+        self.options = options
+        self.folder = options.log_dir / options.model_name
+        self.check_folder()
+        choose_device(options.device)
+        self.train_loader = self.make_loader("train")
+        self.val_loader = self.make_loader("val")
+        self.model = initial_model(options)
+        self.step = TrainingStep(self.model, objective_of(options))
+        self.compiled_step = (
+            self.step if options.eager else paddle.jit.to_static(self.step, full_graph=True)
+        )
+        self.optimiser = paddle.optimizer.Adam(parameters=self.model.parameters())
+        self.progress = Progress()
+        if options.resume:
+            self.progress = load_checkpoint(self.folder / "last", self.model, self.optimiser)
+            logger.info("resuming at epoch %d, step %d", self.progress.epoch, self.progress.step)
+
+    def check_folder(self) -> None:
+        """Refuse to write over an earlier run, or to resume one that is not there."""
+        last = self.folder / "last"
+        recover_folder(last)
+        if self.options.resume and not last.is_dir():
+            raise InputError(f"--resume: there is no {last}; start without it")
+        if not self.options.resume and last.is_dir():
+            raise InputError(
+                f"{self.folder}: holds a run already; go on with it (--resume), "
+                "choose another --model_name, or remove the folder"
+            )
+
+    def make_loader(self, part: str) -> Loader:
+        """Batches of the ``train`` or ``val`` part of the split."""
+        options = self.options
+        training = part == "train"
+        items = make_items(
+            options.data_path,
+            load_split(options.split, part),
+            options.source_ids,
+            options.height,
+            options.width,
+            options.png,
+            options.intrinsics,
+            options.seed,
+            augment=training,
+        )
+        logger.info("%s: %d items", part, len(items))
+        if training and len(items) < options.batch_size:
+            raise InputError(
+                f"--batch_size {options.batch_size}: the split has only {len(items)} training "
+                f"items; try --batch_size {len(items)}"
+            )
+        return Loader(items, options.batch_size, options.num_workers, shuffle=training)
+
+    def run(self) -> None:
+        """Train to the last epoch or step.
+
+        Raises:
+            InputError: an item cannot be read, the loss is not finite, or a checkpoint cannot be
+                written; earlier checkpoints stay.
+            KeyboardInterrupt: on Ctrl-C or termination, after a checkpoint of the last full step.
+        """
+        make_writable_folder(self.folder, "choose another --log_dir")
+        with written_whole(self.folder / "options.json") as path:
+            path.write_text(to_json(self.options))
+        self.logger = Logger(self.folder)
+        try:
+            with StopRequest() as self.stop:
+                while self.progress.epoch < self.options.num_epochs and not self.steps_done():
+                    self.run_epoch()
+        except Interrupted:
+            self.save("last")
+            logger.info("stopped at step %d; --resume goes on from there", self.progress.step)
+            raise KeyboardInterrupt from None
+        finally:
+            self.logger.close()
+            self.train_loader.close()
+            self.val_loader.close()
+
+    def steps_done(self) -> bool:
+        """Whether ``--max_steps`` is reached."""
+        return self.options.max_steps is not None and self.progress.step >= self.options.max_steps
+
+    def run_epoch(self) -> None:
+        """Train for the rest of the current epoch, validate, save."""
+        options, start = self.options, self.progress
+        self.optimiser.set_lr(
+            learning_rate(options.learning_rate, start.epoch, options.scheduler_step_size)
+        )
+        self.step.train()
+        with tqdm(
+            total=len(self.train_loader) * options.batch_size,
+            initial=start.step_in_epoch * options.batch_size,
+            unit="item",
+            desc=f"epoch {start.epoch + 1}/{options.num_epochs}",
+        ) as bar:
+            for batch in self.train_loader.batches(start.epoch, skip=start.step_in_epoch):
+                loss = self.train_on(batch)
+                bar.set_postfix(loss=f"{loss:.4f}", step=self.progress.step)
+                bar.update(options.batch_size)
+                if self.stop.requested:
+                    raise Interrupted
+                if self.steps_done():
+                    break
+        loss = self.validate()
+        if self.progress.step_in_epoch == len(self.train_loader):
+            self.progress = replace(self.progress, epoch=start.epoch + 1, step_in_epoch=0)
+        if self.progress.best_loss is None or loss < self.progress.best_loss:
+            self.progress = replace(self.progress, best_loss=loss)
+            self.save("best")
+        last_epoch = self.progress.epoch == options.num_epochs or self.steps_done()
+        if last_epoch or self.progress.epoch % options.save_frequency == 0:
+            self.save("last")
+
+    def train_on(self, batch: Batch) -> float:
+        """One optimiser step; returns the loss before it."""
+        output = self.evaluate_step(batch, self.progress.step)
+        loss = float(output.total)
+        if not math.isfinite(loss):
+            names = ", ".join(self.train_loader.items.name(i) for i in batch["index"])
+            raise InputError(
+                f"the loss is {loss} at step {self.progress.step}, on the items {names}; training "
+                f"stops and the checkpoints in {self.folder} stay as they are; look at these "
+                "items, or lower --learning_rate"
+            )
+        output.total.backward()
+        self.optimiser.step()
+        self.optimiser.clear_grad()
+        if self.progress.step % self.options.log_frequency == 0:
+            self.log("train", output, batch)
+        self.progress = replace(
+            self.progress,
+            step=self.progress.step + 1,
+            step_in_epoch=self.progress.step_in_epoch + 1,
+        )
+        return loss
+
+    def validate(self) -> float:
+        """Mean loss over the validation items, without augmentation."""
+        self.step.eval()
+        losses, counts = [], []
+        batches = self.val_loader.batches(epoch=0)
+        with paddle.no_grad():
+            for batch in tqdm(batches, total=len(self.val_loader), desc="validation", leave=False):
+                output = self.evaluate_step(batch, VALIDATION_STEP)
+                losses.append(float(output.total))
+                counts.append(len(batch["index"]))
+                if self.stop.requested:
+                    raise Interrupted
+        self.step.train()
+        loss = float(np.average(losses, weights=counts))
+        self.logger.scalars("val", self.progress.step, {"loss": loss})
+        self.log_pictures("val", output, batch)
+        logger.info("step %d: validation loss %.5f", self.progress.step, loss)
+        return loss
+
+    def evaluate_step(self, batch: Batch, noise_step: int) -> StepOutput:
+        """Forward pass and loss of a batch, on the device."""
+        frames = np.concatenate([batch["target"][:, None], batch["sources"]], axis=1)
+        frames = paddle.to_tensor(frames).astype("float32") / 255
+        seen = jitter_batch(frames, batch["color_jitter"])
+        count, num_sources, _, height, width = batch["sources"].shape
+        outputs = self.compiled_step(
+            frames[:, 0],
+            frames[:, 1:],
+            seen[:, 0],
+            seen[:, 1:],
+            paddle.to_tensor(batch["K"]),
+            paddle.to_tensor(batch["T_stereo"]),
+            draw_tie_break(self.options.seed, noise_step, [count, num_sources, height, width]),
+        )
+        return self.step.unpack(outputs)
+
+    def log(self, phase: str, output: StepOutput, batch: Batch) -> None:
+        """Log scalars and pictures of a step."""
+        values = {"loss": float(output.total), "learning_rate": self.optimiser.get_lr()}
+        scales = self.model.architecture.scales
+        values.update({f"loss_{s}": float(v) for s, v in zip(scales, output.per_scale)})
+        if output.automask is not None:
+            values["automask_share"] = float(output.automask.mean())
+        self.logger.scalars(phase, self.progress.step, values)
+        self.log_pictures(phase, output, batch)
+
+    def log_pictures(self, phase: str, output: StepOutput, batch: Batch) -> None:
+        """Log what the first item of a batch looks like."""
+        pictures = {
+            "input": batch["target"][0].transpose(1, 2, 0),
+            "disparity": disparity_picture(output.disp[0].numpy()),
+        }
+        for source, warped in zip(self.model.architecture.source_ids, output.warped):
+            pictures[f"warped_{source}"] = image_picture(warped[0].numpy())
+        if output.automask is not None:
+            pictures["automask"] = mask_picture(output.automask[0].numpy())
+        for tag, picture in pictures.items():
+            self.logger.picture(phase, self.progress.step, tag, picture)
+
+    def save(self, name: str) -> None:
+        """Save a weights folder: ``best``, or ``last`` with all that resuming needs."""
+        info = info_of(self.options, self.progress.step)
+        folder = self.folder / name
+        if name == "last":
+            save_checkpoint(folder, self.model, info, self.optimiser, self.progress)
+        else:
+            save_checkpoint(folder, self.model, info)
