@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from datasets.kitti import image_paths
 from datasets.splits import SplitLine, load_split, split_folder
+from datasets.units import STEREO_SCALE_FACTOR
 from errors import run_command
 from evaluation.disparity_files import load_disparities, save_disparities
 from evaluation.ground_truth import ground_truth_file, open_ground_truth
@@ -40,6 +41,7 @@ def evaluate(
     disparities: Iterable[np.ndarray],
     lines: Sequence[SplitLine],
     stereo: bool,
+    metres_per_unit: float,
     options: EvaluateOptions,
     out_path: Path,
 ) -> None:
@@ -49,7 +51,9 @@ def evaluate(
     median_scaling = not options.disable_median_scaling
     with open_ground_truth(truth_path, len(lines)) as truth:
         kind = truth.kind
-        protocol = eigen_protocol(kind, stereo, median_scaling, options.pred_depth_scale_factor)
+        protocol = eigen_protocol(
+            kind, stereo, median_scaling, options.pred_depth_scale_factor, metres_per_unit
+        )
         scores = score(disparities, truth, protocol, names)
     print(report(scores, protocol, kind))
     with written_whole(out_path) as temporary:
@@ -62,7 +66,7 @@ def main() -> None:
     options = parse(EvaluateOptions)
     lines = load_split(options.eval_split, "test")
     split_name = split_folder(options.eval_split).resolve().name
-    stereo = options.eval_stereo
+    stereo, metres_per_unit = options.eval_stereo, STEREO_SCALE_FACTOR
     source = options.ext_disp_to_eval
     out_dir = options.eval_out_dir or (source.parent if source else options.load_weights_folder)
     if source:
@@ -72,6 +76,7 @@ def main() -> None:
         if stereo and not predictor.info.metric:
             logger.warning("--eval_stereo: the model was not trained on stereo: it has no scale")
         stereo = stereo or (predictor.info.metric and not options.eval_mono)
+        metres_per_unit = predictor.info.metres_per_unit or metres_per_unit
         disparities = predict_split(predictor, lines, options)
     make_writable_folder(out_dir, "give another place with --eval_out_dir")
     if options.save_pred_disps:
@@ -82,7 +87,8 @@ def main() -> None:
             pass
         return
     mode = "stereo" if stereo else "mono"
-    evaluate(disparities, lines, stereo, options, out_dir / f"eval_{split_name}_{mode}.json")
+    out_path = out_dir / f"eval_{split_name}_{mode}.json"
+    evaluate(disparities, lines, stereo, metres_per_unit, options, out_path)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from networks.device import choose_device
 from options import TrainOptions, parse
 from prediction.sheet import quickstart_sheet
 from training.checkpoint import save_checkpoint
-from training.trainer import info_of, initial_model
+from training.setup import info_of, initial_model
 
 try:
     import resource

@@ -24,7 +24,8 @@ from datasets.kitti import (
     resize_intrinsics,
 )
 from datasets.splits import SplitLine
-from datasets.units import NOMINAL_BASELINE
+from datasets.stereo import common_baseline
+from datasets.units import KITTI_BASELINE_METRES, NOMINAL_BASELINE
 from errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class TrainingItems:
         cameras: per (drive folder, side).
         seed: of the augmentation.
         augment: whether to flip and jitter.
+        baseline_metres: between the cameras of the stereo pairs.
     """
 
     data_path: Path
@@ -73,6 +75,7 @@ class TrainingItems:
     cameras: Mapping[tuple[str, str], Camera]
     seed: int = 0
     augment: bool = True
+    baseline_metres: float = KITTI_BASELINE_METRES
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -194,12 +197,14 @@ def make_items(
     """
     extension = find_extension(data_path, lines, png)
     cameras = {}
-    uncalibrated = set()
+    calibrations, uncalibrated = {}, set()
     for folder, side in dict.fromkeys((line.folder, line.side) for line in lines):
         day = day_folder(data_path, folder)
         calibrated = (day / "calib_cam_to_cam.txt").is_file()
         if intrinsics_kind == "calibration" and calibrated:
-            calibration = read_calibration(day)
+            if day not in calibrations:
+                calibrations[day] = read_calibration(day)
+            calibration = calibrations[day]
             size = calibration.image_size[side]
             K = resize_intrinsics(intrinsics(calibration, side), size, (width, height))
             cameras[folder, side] = Camera(K, size, mirror=True)
@@ -215,7 +220,16 @@ def make_items(
             day,
         )
     items = TrainingItems(
-        data_path, tuple(lines), source_ids, height, width, extension, cameras, seed, augment
+        data_path,
+        tuple(lines),
+        source_ids,
+        height,
+        width,
+        extension,
+        cameras,
+        seed,
+        augment,
+        common_baseline(calibrations) if STEREO in source_ids else KITTI_BASELINE_METRES,
     )
     items.check_files()
     return items

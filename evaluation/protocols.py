@@ -59,17 +59,21 @@ class Protocol:
 
 
 def eigen_protocol(
-    ground_truth_kind: str, stereo: bool, median_scaling: bool = True, scale_factor: float = 1.0
+    ground_truth_kind: str,
+    stereo: bool,
+    median_scaling: bool = True,
+    scale_factor: float = 1.0,
+    metres_per_unit: float = STEREO_SCALE_FACTOR,
 ) -> Protocol:
     """Return the published protocol for a kind of ground truth and of model.
 
-    A stereo-trained model knows its scale: its depths are only multiplied to metres. The
-    improved ground truth is scored whole, raw LiDAR inside the crop.
+    A stereo-trained model knows its scale: its depths are only multiplied by ``metres_per_unit``.
+    The improved ground truth is scored whole, raw LiDAR inside the crop.
     """
     return Protocol(
         crop=ground_truth_kind != IMPROVED,
         median_scaling=median_scaling and not stereo,
-        scale_factor=STEREO_SCALE_FACTOR if stereo else scale_factor,
+        scale_factor=metres_per_unit if stereo else scale_factor,
     )
 
 

@@ -19,7 +19,7 @@ from paddle import nn
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from datasets.units import NOMINAL_BASELINE
+from datasets.units import KITTI_BASELINE_METRES, NOMINAL_BASELINE
 from errors import InputError
 from networks.monodepth import STEREO, Architecture, Monodepth
 from networks.parameter_names import MODULES
@@ -41,6 +41,7 @@ class ModelInfo:
         max_depth: farthest depth, model units.
         name: of the training run.
         step: optimiser steps that it was trained for.
+        baseline_metres: between the cameras of the stereo pairs that it was trained on.
     """
 
     architecture: Architecture
@@ -50,6 +51,7 @@ class ModelInfo:
     max_depth: float = 100.0
     name: str = ""
     step: int = 0
+    baseline_metres: float = KITTI_BASELINE_METRES
 
     @property
     def metric(self) -> bool:
@@ -57,14 +59,14 @@ class ModelInfo:
         return STEREO in self.architecture.source_ids
 
     @property
-    def baseline(self) -> float | None:
-        """Stereo baseline in model units, None for a model without a unit."""
-        return NOMINAL_BASELINE if self.metric else None
+    def metres_per_unit(self) -> float | None:
+        """What turns depth into metres, None for a model without a unit."""
+        return self.baseline_metres / NOMINAL_BASELINE if self.metric else None
 
     def to_json(self) -> str:
         """The text of ``model.json``."""
         fields = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
-        fields.update({"metric": self.metric, "nominal_baseline": self.baseline})
+        fields.update({"metric": self.metric, "nominal_baseline": NOMINAL_BASELINE})
         return json.dumps(fields, indent=2) + "\n"
 
 
@@ -110,6 +112,7 @@ def check_info(info: ModelInfo, path: Path) -> None:
         "height": isinstance(info.height, int) and info.height > 0 and info.height % 32 == 0,
         "width": isinstance(info.width, int) and info.width > 0 and info.width % 32 == 0,
         "min_depth and max_depth": 0 < info.min_depth < info.max_depth,
+        "baseline_metres": info.baseline_metres > 0,
         "source_ids": len(architecture.source_ids) > 0,
         "pose_model_type": architecture.pose_model_type in ("separate_resnet", "shared", "posecnn"),
         "pose_model_input": architecture.pose_model_input in ("pairs", "all"),

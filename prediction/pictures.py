@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
-from datasets.units import KITTI_BASELINE_METRES
 from errors import InputError
 from files import written_whole
 from layers import disp_to_depth
@@ -111,7 +110,7 @@ def predict_disparity(predictor: Predictor, picture: np.ndarray) -> np.ndarray:
 
 def metric_depth(disparity: np.ndarray, info: ModelInfo) -> np.ndarray:
     """Depth in metres, of the shape of a metric model's scaled disparity."""
-    return (KITTI_BASELINE_METRES / info.baseline) / disparity
+    return info.metres_per_unit / disparity
 
 
 def encode_depth(depth: np.ndarray, unit: str) -> tuple[np.ndarray, int]:
@@ -161,7 +160,7 @@ def write_prediction(
         depth = metric_depth(disparity, info)
         steps, saturated = encode_depth(depth, output.depth_unit)
         description["unit"] = output.depth_unit
-        description["metres_per_model_unit"] = KITTI_BASELINE_METRES / info.baseline
+        description["metres_per_model_unit"] = info.metres_per_unit
         description["depth_picture"] = (
             f"whole numbers of {UNIT_WORDS[output.depth_unit]}; "
             f"{FARTHEST} means {FARTHEST / UNITS_PER_METRE[output.depth_unit]:g} m or farther"

@@ -37,7 +37,7 @@ class StubPredictor:
             min_depth=MIN_DEPTH,
             max_depth=MAX_DEPTH,
             metric=self.metric,
-            baseline=0.1,
+            metres_per_unit=5.4,
         )
 
     @classmethod
@@ -151,10 +151,10 @@ def test_metric_depth_is_written_in_metres(tmp_path, stub):
     np.testing.assert_allclose(depth, 5.4 / scaled(0.2), rtol=1e-6)
 
 
-def test_metric_depth_follows_the_baseline():
+def test_metric_depth_is_in_the_models_unit():
     disparity = np.array([0.5])
-    assert metric_depth(disparity, SimpleNamespace(baseline=0.54)) == pytest.approx(2)
-    assert metric_depth(disparity, SimpleNamespace(baseline=0.1)) == pytest.approx(10.8)
+    assert metric_depth(disparity, SimpleNamespace(metres_per_unit=1.0)) == pytest.approx(2)
+    assert metric_depth(disparity, SimpleNamespace(metres_per_unit=5.4)) == pytest.approx(10.8)
 
 
 def test_disparity_keeps_left_right_top_and_bottom():

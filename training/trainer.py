@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -16,83 +17,19 @@ from datasets.splits import load_split
 from errors import InputError
 from files import make_writable_folder, written_whole
 from networks.device import choose_device
-from networks.monodepth import Architecture, Monodepth
-from networks.weights import ModelInfo, load_into, read_info, recover_folder
+from networks.weights import recover_folder
 from options import TrainOptions, to_json
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from training.color_jitter import jitter_batch
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger, disparity_picture, image_picture, mask_picture
-from training.objective import Objective
+from training.setup import info_of, initial_model, objective_of
 from training.step import StepOutput, TrainingStep, draw_tie_break
 
 logger = logging.getLogger(__name__)
 
 LEARNING_RATE_DECAY = 0.1
 VALIDATION_STEP = 0  # every validation draws the same tie-break noise
-
-
-def architecture_of(options: TrainOptions) -> Architecture:
-    """The networks that the options ask for."""
-    return Architecture(
-        num_layers=options.num_layers,
-        scales=options.scales,
-        source_ids=options.source_ids,
-        pose_model_type=options.pose_model_type,
-        pose_model_input=options.pose_model_input,
-        predictive_mask=options.predictive_mask,
-    )
-
-
-def objective_of(options: TrainOptions) -> Objective:
-    """The loss that the options ask for."""
-    return Objective(
-        architecture_of(options),
-        min_depth=options.min_depth,
-        max_depth=options.max_depth,
-        disparity_smoothness=options.disparity_smoothness,
-        ssim=not options.no_ssim,
-        average_sources=options.avg_reprojection,
-        automasking=not options.disable_automasking,
-        v1_multiscale=options.v1_multiscale,
-    )
-
-
-def info_of(options: TrainOptions, step: int = 0) -> ModelInfo:
-    """What is saved beside the weights."""
-    return ModelInfo(
-        architecture=architecture_of(options),
-        height=options.height,
-        width=options.width,
-        min_depth=options.min_depth,
-        max_depth=options.max_depth,
-        name=options.model_name,
-        step=step,
-    )
-
-
-def initial_model(options: TrainOptions) -> Monodepth:
-    """The model that training starts from: drawn from the seed, or loaded.
-
-    Raises:
-        InputError: the weights to start from are of another architecture or depth range.
-    """
-    paddle.seed(options.seed)
-    model = Monodepth(architecture_of(options))
-    if options.initial_disparity is not None:
-        model.depth.start_outputs_at(options.initial_disparity)
-    folder = options.load_weights_folder
-    if folder is not None:
-        start = read_info(folder)
-        for name in ("min_depth", "max_depth"):
-            if getattr(start, name) != getattr(options, name):
-                raise InputError(
-                    f"--{name} {getattr(options, name)}: the weights in {folder} were trained with "
-                    f"{getattr(start, name)}; give --{name} {getattr(start, name)}"
-                )
-        loaded = load_into(model, folder, options.models_to_load)
-        logger.info("loaded %s from %s", ", ".join(loaded), folder)
-    return model
 
 
 def learning_rate(base: float, epoch: int, step_size: int) -> float:
@@ -202,7 +139,8 @@ class Trainer:
             unit="item",
             desc=f"epoch {start.epoch + 1}/{options.num_epochs}",
         ) as bar:
-            for batch in self.train_loader.batches(start.epoch, skip=start.step_in_epoch):
+            batches = self.train_loader.batches(start.epoch, skip=start.step_in_epoch)
+            for batch in self.or_save(batches):
                 loss = self.train_on(batch)
                 bar.set_postfix(loss=f"{loss:.4f}", step=self.progress.step)
                 bar.update(options.batch_size)
@@ -220,17 +158,22 @@ class Trainer:
         if last_epoch or self.progress.epoch % options.save_frequency == 0:
             self.save("last")
 
+    def or_save(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Pass batches on; save the steps done so far when one cannot be read."""
+        try:
+            yield from batches
+        except InputError as error:
+            if self.progress.step == 0:
+                raise
+            self.save("last")
+            raise InputError(
+                f"{error}\nstopped at step {self.progress.step}; --resume goes on from there"
+            ) from error
+
     def train_on(self, batch: Batch) -> float:
         """One optimiser step; returns the loss before it."""
         output = self.evaluate_step(batch, self.progress.step)
-        loss = float(output.total)
-        if not math.isfinite(loss):
-            names = ", ".join(self.train_loader.items.name(i) for i in batch["index"])
-            raise InputError(
-                f"the loss is {loss} at step {self.progress.step}, on the items {names}; training "
-                f"stops and the checkpoints in {self.folder} stay as they are; look at these "
-                "items, or lower --learning_rate"
-            )
+        loss = self.finite_loss(output, batch, self.train_loader)
         output.total.backward()
         self.optimiser.step()
         self.optimiser.clear_grad()
@@ -243,15 +186,27 @@ class Trainer:
         )
         return loss
 
+    def finite_loss(self, output: StepOutput, batch: Batch, loader: Loader) -> float:
+        """The loss of a batch; a run that has come to nonsense ends before it is saved."""
+        loss = float(output.total)
+        if not math.isfinite(loss):
+            names = ", ".join(loader.items.name(i) for i in batch["index"])
+            raise InputError(
+                f"the loss is {loss} at step {self.progress.step}, on the items {names}; training "
+                f"stops and the checkpoints in {self.folder} stay as they are; look at these "
+                "items, or lower --learning_rate"
+            )
+        return loss
+
     def validate(self) -> float:
         """Mean loss over the validation items, without augmentation."""
         self.step.eval()
         losses, counts = [], []
-        batches = self.val_loader.batches(epoch=0)
+        batches = self.or_save(self.val_loader.batches(epoch=0))
         with paddle.no_grad():
             for batch in tqdm(batches, total=len(self.val_loader), desc="validation", leave=False):
                 output = self.evaluate_step(batch, VALIDATION_STEP)
-                losses.append(float(output.total))
+                losses.append(self.finite_loss(output, batch, self.val_loader))
                 counts.append(len(batch["index"]))
                 if self.stop.requested:
                     raise Interrupted
@@ -304,7 +259,8 @@ class Trainer:
 
     def save(self, name: str) -> None:
         """Save a weights folder: ``best``, or ``last`` with all that resuming needs."""
-        info = info_of(self.options, self.progress.step)
+        baseline_metres = self.train_loader.items.baseline_metres
+        info = info_of(self.options, self.progress.step, baseline_metres)
         folder = self.folder / name
         if name == "last":
             save_checkpoint(folder, self.model, info, self.optimiser, self.progress)

@@ -1,0 +1,82 @@
+"""From options to what is trained: networks, loss, and what is said of them in model.json."""
+
+from __future__ import annotations
+
+import logging
+
+import paddle
+
+from datasets.units import KITTI_BASELINE_METRES
+from errors import InputError
+from networks.monodepth import Architecture, Monodepth
+from networks.weights import ModelInfo, load_into, read_info
+from options import TrainOptions
+from training.objective import Objective
+
+logger = logging.getLogger(__name__)
+
+
+def architecture_of(options: TrainOptions) -> Architecture:
+    """The networks that the options ask for."""
+    return Architecture(
+        num_layers=options.num_layers,
+        scales=options.scales,
+        source_ids=options.source_ids,
+        pose_model_type=options.pose_model_type,
+        pose_model_input=options.pose_model_input,
+        predictive_mask=options.predictive_mask,
+    )
+
+
+def objective_of(options: TrainOptions) -> Objective:
+    """The loss that the options ask for."""
+    return Objective(
+        architecture_of(options),
+        min_depth=options.min_depth,
+        max_depth=options.max_depth,
+        disparity_smoothness=options.disparity_smoothness,
+        ssim=not options.no_ssim,
+        average_sources=options.avg_reprojection,
+        automasking=not options.disable_automasking,
+        v1_multiscale=options.v1_multiscale,
+    )
+
+
+def info_of(
+    options: TrainOptions, step: int = 0, baseline_metres: float = KITTI_BASELINE_METRES
+) -> ModelInfo:
+    """What is saved beside the weights."""
+    return ModelInfo(
+        architecture=architecture_of(options),
+        height=options.height,
+        width=options.width,
+        min_depth=options.min_depth,
+        max_depth=options.max_depth,
+        name=options.model_name,
+        step=step,
+        baseline_metres=baseline_metres,
+    )
+
+
+def initial_model(options: TrainOptions) -> Monodepth:
+    """The model that training starts from: drawn from the seed, or loaded.
+
+    Raises:
+        InputError: the weights to start from are of another architecture or depth range.
+    """
+    paddle.seed(options.seed)
+    model = Monodepth(architecture_of(options))
+    if options.initial_disparity is not None:
+        model.depth.start_outputs_at(options.initial_disparity)
+    folder = options.load_weights_folder
+    if folder is not None:
+        start = read_info(folder)
+        for name in ("min_depth", "max_depth"):
+            if getattr(start, name) != getattr(options, name):
+                raise InputError(
+                    f"--{name} {getattr(options, name)}: the weights in {folder} were trained with "
+                    f"{getattr(start, name)}; give --{name} {getattr(start, name)}"
+                )
+        loaded = load_into(model, folder, options.models_to_load)
+        logger.info("loaded %s from %s", ", ".join(loaded), folder)
+    return model
