@@ -1,0 +1,46 @@
+"""The reference check: the committed figures of the published implementation, and one gone off."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from errors import EXIT_BAD_INPUT, run_command
+from tests import parity
+from tests.parity_monodepth2 import check_monodepth2
+
+GOLDEN = Path(__file__).parent / "data" / "monodepth2_seed0_96x64.npz"
+
+
+def check(monkeypatch, path: Path) -> int:
+    """The exit code of ``python -m tests.parity PATH``."""
+    monkeypatch.setattr(sys, "argv", ["parity", str(path)])
+    with pytest.raises(SystemExit) as end:
+        run_command(parity.main)
+    return end.value.code
+
+
+def test_every_published_figure_is_reproduced(monkeypatch, capsys):
+    assert check(monkeypatch, GOLDEN) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 150
+    assert lines[-1] == f"{len(lines) - 1} figures, 0 off"
+
+
+def test_a_loss_that_is_off_by_a_thousandth_is_noticed():
+    with np.load(GOLDEN, allow_pickle=False) as archive:
+        arrays = dict(archive)
+    key = "objective/mono_stereo/loss"
+    arrays[key] = arrays[key] * np.float32(1.001)
+    figure = next(figure for figure in check_monodepth2(arrays) if figure.name == key)
+    assert not figure.ok
+    assert "OFF" in str(figure)
+
+
+def test_a_file_of_something_else_is_refused(monkeypatch, capsys, tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(1))
+    assert check(monkeypatch, tmp_path / "other.npz") == EXIT_BAD_INPUT
+    assert "other.npz" in capsys.readouterr().err
