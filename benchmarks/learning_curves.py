@@ -1,0 +1,132 @@
+"""How M, S and MS learn on generated streets: abs_rel of the test drives against optimiser steps.
+
+    python -m benchmarks.learning_curves OUT --runs M S MS S_started --steps 200 --every 40
+
+Every point comes from the commands that a user would type. What is there already is kept, so the
+runs can be made one after the other. Writes OUT/curves.json and OUT/curves.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from errors import run_command
+from files import written_whole
+from options import TrainOptions, parse
+from training.checkpoint import save_checkpoint
+from training.setup import info_of, initial_model
+
+ROOT = Path(__file__).resolve().parents[1]
+MODES = {
+    "M": ["--frame_ids", "0", "-1", "1"],
+    "S": ["--frame_ids", "0", "--use_stereo"],
+    "MS": ["--frame_ids", "0", "-1", "1", "--use_stereo"],
+    "S_started": ["--frame_ids", "0", "--use_stereo", "--initial_disparity", "0.05"],
+}
+LABELS = {
+    "M": "M, median scaling",
+    "S": "S",
+    "MS": "MS",
+    "S_started": "S with --initial_disparity 0.05",
+}
+SIZE = ["--height", "96", "--width", "320", "--batch_size", "4", "--num_workers", "1"]
+VALIDATION_LINES = 8  # enough for the log; the curves are of the test drives
+
+
+def command(*arguments: object) -> None:
+    """Run Python with ``arguments`` in the project's folder."""
+    words = [str(word) for word in arguments]
+    print("$ python", *words, flush=True)
+    subprocess.run([sys.executable, *words], check=True, cwd=ROOT)
+
+
+def make_data(out: Path, seed: int) -> tuple[Path, Path]:
+    """The streets and a split of them with a short validation list."""
+    streets, split = out / f"streets_seed{seed}", out / f"split_seed{seed}"
+    command("-m", "datasets.synthetic", streets, "--seed", seed)
+    split.mkdir(exist_ok=True)
+    for part in ("train", "val", "test"):
+        lines = (streets / "splits" / f"{part}_files.txt").read_text().splitlines()
+        kept = lines[:: max(1, len(lines) // VALIDATION_LINES)] if part == "val" else lines
+        (split / f"{part}_files.txt").write_text("\n".join(kept) + "\n")
+    command("export_gt_depth.py", "--data_path", streets, "--split", split, "--num_workers", 1)
+    return streets, split
+
+
+def abs_rel(weights: Path, streets: Path, split: Path, mode: str) -> float:
+    """What ``evaluate_depth.py`` says of a weights folder."""
+    scaling = "mono" if mode == "M" else "stereo"
+    data = ["--data_path", streets, "--eval_split", split, "--num_workers", 1]
+    command("evaluate_depth.py", "--load_weights_folder", weights, f"--eval_{scaling}", *data)
+    text = (weights / f"eval_{split.name}_{scaling}.json").read_text()
+    return json.loads(text)["metrics"]["abs_rel"]
+
+
+def curve(
+    mode: str, out: Path, data: tuple[Path, Path], points: Sequence[int], rate: float, seed: int
+) -> dict[str, float]:
+    """abs_rel after each of ``points`` optimiser steps, by step."""
+    streets, split = data
+    name = f"{mode}_seed{seed}"
+    train = ["--data_path", streets, "--split", split, "--log_dir", out, "--model_name", name]
+    train += [*MODES[mode], *SIZE, "--learning_rate", rate, "--num_epochs", 1000, "--seed", seed]
+    options = parse(TrainOptions, [str(word) for word in train])
+    untrained = out / f"{name}_untrained"
+    save_checkpoint(untrained, initial_model(options), info_of(options))
+    values = {"0": abs_rel(untrained, streets, split, mode)}
+    for steps in points:
+        resume = ["--resume"] if (out / name / "last").exists() else []
+        command("train.py", *train, "--max_steps", steps, *resume)
+        values[str(steps)] = abs_rel(out / name / "last", streets, split, mode)
+    return values
+
+
+def draw(curves: dict[str, dict[str, float]], path: Path) -> None:
+    """Plot all curves over one another."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, values in curves.items():
+        axes.plot([int(step) for step in values], list(values.values()), "o-", label=name)
+    axes.set(xlabel="optimiser steps", ylabel="abs_rel, test drives", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def main() -> None:
+    """Run what is asked for and add it to the curves that are there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--runs", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--every", type=int, default=40)
+    parser.add_argument("--learning_rate", type=float, default=2e-4)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    os.environ["PYTHONWARNINGS"] = "ignore:No ccache found:UserWarning"
+    out = args.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    data = make_data(out, args.seed)
+    points = range(args.every, args.steps + 1, args.every)
+    path = out / "curves.json"
+    curves = json.loads(path.read_text()) if path.exists() else {}
+    for mode in args.runs:
+        label = LABELS[mode]
+        if label not in curves:
+            curves[label] = curve(mode, out, data, points, args.learning_rate, args.seed)
+            with written_whole(path) as temporary:
+                temporary.write_text(json.dumps(curves, indent=2) + "\n")
+    draw(curves, out / "curves.png")
+
+
+if __name__ == "__main__":
+    run_command(main)
