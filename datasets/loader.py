@@ -80,17 +80,17 @@ class Loader:
                 initargs=(self.items,),
             )
         waiting = iter(chunks)
-        pending = deque(
-            self._pool.submit(_work, epoch, chunk)
-            for chunk in itertools.islice(waiting, self.num_workers * PREFETCHED_PER_WORKER)
-        )
+        pending = deque()
         try:
+            for chunk in itertools.islice(waiting, self.num_workers * PREFETCHED_PER_WORKER):
+                pending.append(self._pool.submit(_work, epoch, chunk))
             while pending:
                 batch = pending.popleft().result()
                 for chunk in itertools.islice(waiting, 1):
                     pending.append(self._pool.submit(_work, epoch, chunk))
                 yield batch
         except BrokenProcessPool as error:
+            self.close()
             raise InputError(
                 "a data worker was killed, perhaps for lack of memory; "
                 "use a smaller --num_workers or --batch_size"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -108,18 +109,26 @@ def check_info(info: ModelInfo, path: Path) -> None:
     architecture = info.architecture
     valid = {
         "num_layers": architecture.num_layers in DEPTHS,
-        "scales": 0 in architecture.scales and set(architecture.scales) <= {0, 1, 2, 3},
+        "scales": 0 in architecture.scales and all(s in (0, 1, 2, 3) for s in architecture.scales),
         "height": isinstance(info.height, int) and info.height > 0 and info.height % 32 == 0,
         "width": isinstance(info.width, int) and info.width > 0 and info.width % 32 == 0,
-        "min_depth and max_depth": 0 < info.min_depth < info.max_depth,
-        "baseline_metres": info.baseline_metres > 0,
-        "source_ids": len(architecture.source_ids) > 0,
+        "min_depth": _is_length(info.min_depth),
+        "max_depth": _is_length(info.max_depth),
+        "baseline_metres": _is_length(info.baseline_metres),
+        "source_ids": len(architecture.source_ids) > 0
+        and all(i == STEREO or (isinstance(i, int) and i != 0) for i in architecture.source_ids),
         "pose_model_type": architecture.pose_model_type in ("separate_resnet", "shared", "posecnn"),
         "pose_model_input": architecture.pose_model_input in ("pairs", "all"),
     }
     wrong = [key for key, ok in valid.items() if not ok]
+    if not wrong and info.min_depth >= info.max_depth:
+        wrong = ["min_depth and max_depth"]
     if wrong:
         raise InputError(f"{path}: impossible value of {', '.join(wrong)}")
+
+
+def _is_length(value: object) -> bool:
+    return isinstance(value, (int, float)) and 0 < value < math.inf
 
 
 def save_weights(folder: Path, model: Monodepth, info: ModelInfo) -> None:
@@ -141,7 +150,7 @@ def load_module(layer: nn.Layer, path: Path) -> None:
         arrays = load_file(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: missing from the weights folder") from error
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged or not a safetensors file ({error})") from error
     state = layer.state_dict()
     problems = differences(arrays, {name: tuple(value.shape) for name, value in state.items()})
@@ -151,7 +160,7 @@ def load_module(layer: nn.Layer, path: Path) -> None:
             f"{path}: weights of another architecture, {len(problems)} parameters differ: {shown}"
         )
     for name, value in state.items():
-        value.set_value(arrays[name])
+        value.set_value(arrays[name].astype(np.float32))
 
 
 def differences(
@@ -182,7 +191,11 @@ def load_depth_model(folder: Path) -> tuple[Monodepth, ModelInfo]:
     """Like :func:`load_model`, without the networks that only training needs."""
     info = read_info(folder)
     model = Monodepth(
-        Architecture(num_layers=info.architecture.num_layers, scales=info.architecture.scales)
+        Architecture(
+            num_layers=info.architecture.num_layers,
+            scales=info.architecture.scales,
+            source_ids=(STEREO,),  # needs no pose network
+        )
     )
     load_into(model, folder, ("encoder", "depth"))
     model.eval()
@@ -211,7 +224,11 @@ def replace_folder(new: Path, folder: Path) -> None:
         shutil.rmtree(old)
     if folder.exists():
         folder.rename(old)
-    new.rename(folder)
+    try:
+        new.rename(folder)
+    except OSError:
+        recover_folder(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

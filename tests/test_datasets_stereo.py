@@ -46,6 +46,6 @@ def test_different_cameras_do_not_train_together():
 @pytest.mark.parametrize("baseline", [0, -0.54])
 def test_a_calibration_without_a_baseline_is_said(baseline, caplog):
     with caplog.at_level(logging.WARNING):
-        assert common_baseline(days(baseline)) == 0.54
+        assert common_baseline({Path("day0"): calibration(0, baseline)}) == 0.54
     assert "day0" in caplog.text
     assert f"{baseline:g} m right" in caplog.text

@@ -21,7 +21,14 @@ from safetensors.numpy import load_file, save_file
 from errors import InputError
 from networks.monodepth import Monodepth
 from networks.parameter_names import MODULES
-from networks.weights import ModelInfo, load_into, recover_folder, replace_folder, save_weights
+from networks.weights import (
+    ModelInfo,
+    differences,
+    load_into,
+    recover_folder,
+    replace_folder,
+    save_weights,
+)
 
 OPTIMISER_FILE = "optimiser.safetensors"
 PROGRESS_FILE = "progress.json"
@@ -70,6 +77,27 @@ def restore_optimiser(
     optimiser.set_state_dict(state)
 
 
+def check_optimiser(model: Monodepth, arrays: dict[str, np.ndarray], step: int) -> None:
+    """Raise ValueError unless ``arrays`` is Adam's state of the model after ``step`` steps."""
+    shapes = {}
+    for name, value in model.named_parameters():
+        if step and not value.stop_gradient:
+            shape = tuple(value.shape)
+            shapes.update({f"{name}/{moment}_0": shape for moment in ("moment1", "moment2")})
+            shapes.update({f"{name}/{power}_pow_acc_0": (1,) for power in ("beta1", "beta2")})
+    problems = differences(arrays, shapes)
+    if problems:
+        raise ValueError("; ".join(problems[:6]))
+
+
+def check_progress(progress: Progress) -> None:
+    """Raise ValueError unless every value is one that a run can have."""
+    counts = (progress.epoch, progress.step_in_epoch, progress.step)
+    whole = all(isinstance(count, int) and count >= 0 for count in counts)
+    if not whole or not isinstance(progress.best_loss, (int, float, type(None))):
+        raise ValueError(f"impossible value in {PROGRESS_FILE}: {progress}")
+
+
 def save_checkpoint(
     folder: Path,
     model: Monodepth,
@@ -114,6 +142,8 @@ def load_checkpoint(
     try:
         arrays = load_file(folder / OPTIMISER_FILE)
         progress = Progress(**json.loads((folder / PROGRESS_FILE).read_text()))
+        check_progress(progress)
+        check_optimiser(model, arrays, progress.step)
         restore_optimiser(model, optimiser, arrays)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{folder}: not a checkpoint to resume from ({error})") from error

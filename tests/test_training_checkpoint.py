@@ -1,0 +1,319 @@
+"""Checkpoints: a resumed run equals one without a stop, and no failure harms an earlier one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from errors import InputError
+from networks import weights
+from networks.monodepth import Architecture
+from networks.weights import ModelInfo, load_into
+from training import checkpoint
+from training.checkpoint import Progress, load_checkpoint, optimiser_arrays, save_checkpoint
+
+INFO = ModelInfo(Architecture(), height=64, width=64)
+WEIGHTS = ["depth.safetensors", "encoder.safetensors", "model.json"]
+RESUME = ["optimiser.safetensors", "progress.json"]
+
+
+class Tiny(nn.Layer):
+    """The modules of a model without pose network, as small as can be, with running statistics."""
+
+    def __init__(self, seed):
+        super().__init__()
+        paddle.seed(seed)
+        self.encoder = nn.Sequential(nn.Conv2D(3, 4, 3), nn.BatchNorm2D(4), nn.ReLU())
+        self.depth = nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.depth(self.encoder(x).mean([2, 3]))
+
+
+def start(seed=0, learning_rate=0.01):
+    model = Tiny(seed)
+    return model, paddle.optimizer.Adam(learning_rate, parameters=model.parameters())
+
+
+def train(model, optimiser, steps):
+    """Optimiser steps, each on the batch of its number."""
+    for step in steps:
+        x = np.random.default_rng(step).random((2, 3, 8, 8), np.float32)
+        (model(paddle.to_tensor(x)) - 1).square().mean().backward()
+        optimiser.step()
+        optimiser.clear_grad()
+
+
+def state(model):
+    return {name: value.numpy().copy() for name, value in model.state_dict().items()}
+
+
+def equal(a, b):
+    assert a.keys() == b.keys()
+    return all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def refusal(call, *args):
+    with pytest.raises(InputError) as error:
+        call(*args)
+    return str(error.value)
+
+
+@pytest.fixture
+def trained():
+    model, optimiser = start()
+    train(model, optimiser, range(2))
+    return model, optimiser
+
+
+@pytest.fixture
+def saved(trained, tmp_path):
+    """A checkpoint after two steps."""
+    save_checkpoint(tmp_path / "last", trained[0], INFO, trained[1], Progress(1, 0, 2, 0.25))
+    return tmp_path / "last"
+
+
+def test_a_resumed_run_equals_one_without_a_stop(saved, trained):
+    model, optimiser = start(seed=1)  # another model: all of it has to come from the folder
+    assert not equal(state(model), state(trained[0]))
+    assert load_checkpoint(saved, model, optimiser) == Progress(1, 0, 2, 0.25)
+    assert equal(state(model), state(trained[0]))
+    for pair in (trained, (model, optimiser)):
+        train(*pair, range(2, 5))
+    assert equal(state(model), state(trained[0]))
+    assert equal(optimiser_arrays(model, optimiser), optimiser_arrays(*trained))
+
+
+def test_the_weights_alone_do_not_continue_a_run(saved, trained):
+    model, optimiser = start(seed=1)
+    load_into(model, saved, ("encoder", "depth"))
+    for pair in (trained, (model, optimiser)):
+        train(*pair, [2])
+    assert not equal(state(model), state(trained[0]))
+
+
+def test_the_saved_moments_are_adams(tmp_path):
+    # Every step's gradient of the output's sum is the mean feature, or 1 for the bias.
+    model, optimiser = start(learning_rate=0.0)
+    model.eval()
+    x = paddle.to_tensor(np.random.default_rng(0).random((1, 3, 8, 8), np.float32))
+    gradient = model.encoder(x).mean([2, 3]).numpy().T
+    for _ in range(3):
+        model(x).sum().backward()
+        optimiser.step()
+        optimiser.clear_grad()
+    save_checkpoint(tmp_path / "last", model, INFO, optimiser, Progress())
+    arrays = load_file(tmp_path / "last" / "optimiser.safetensors")
+    for name, g in (("depth.weight", gradient), ("depth.bias", np.ones(1))):
+        first, second = (arrays[f"{name}/moment{i}_0"] for i in (1, 2))
+        np.testing.assert_allclose(first, (1 - 0.9**3) * g, rtol=1e-5)
+        np.testing.assert_allclose(second, (1 - 0.999**3) * g**2, rtol=1e-3)
+        # Paddle keeps the powers that correct the bias of the coming step.
+        assert arrays[f"{name}/beta1_pow_acc_0"][0] == pytest.approx(0.9**4)
+        assert arrays[f"{name}/beta2_pow_acc_0"][0] == pytest.approx(0.999**4)
+    learned = {name for name, value in model.named_parameters() if not value.stop_gradient}
+    assert {key.rsplit("/", 1)[0] for key in arrays} == learned
+
+
+def test_a_run_can_be_saved_before_its_first_step(tmp_path):
+    model, optimiser = start()
+    save_checkpoint(tmp_path / "last", model, INFO, optimiser, Progress())
+    other = start(seed=1)
+    assert load_checkpoint(tmp_path / "last", *other) == Progress(0, 0, 0, None)
+    for pair in ((model, optimiser), other):
+        train(*pair, range(2))
+    assert equal(state(model), state(other[0]))
+
+
+def test_weights_are_saved_without_an_optimiser(saved, trained, tmp_path):
+    save_checkpoint(tmp_path / "best", trained[0], INFO)
+    assert sorted(contents(tmp_path / "best")) == WEIGHTS
+    assert sorted(contents(saved)) == WEIGHTS + RESUME
+    assert "best" in refusal(load_checkpoint, tmp_path / "best", *start())
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def fail_at(patch, name, error):
+    """Make writing the file ``name`` raise ``error`` half-way."""
+
+    def failing(write, name_of, half):
+        def write_or_fail(*args, **kwargs):
+            path = name_of(*args)
+            if path.name != name:
+                return write(*args, **kwargs)
+            path.write_bytes(half)
+            raise error
+
+        return write_or_fail
+
+    for module in (weights, checkpoint):
+        patch.setattr(module, "save_file", failing(save_file, lambda arrays, path: path, b"{"))
+    folder = type(checkpoint.Path())
+    text = failing(folder.write_text, lambda path, *rest: path, b"{")
+    patch.setattr(checkpoint.Path, "write_text", text)
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        *((name, FULL) for name in WEIGHTS + RESUME),
+        ("depth.safetensors", SafetensorError("I/O error: No space left on device")),
+    ],
+)
+def test_a_full_disk_leaves_the_earlier_checkpoint(name, error, saved, trained, monkeypatch):
+    before, earlier = contents(saved), state(trained[0])
+    train(*trained, [2])
+    with monkeypatch.context() as patch:
+        fail_at(patch, name, error)
+        message = refusal(save_checkpoint, saved, trained[0], INFO, trained[1], Progress(1, 1, 3))
+    assert message.startswith(f"{saved}: cannot be saved")
+    assert "No space left on device" in message
+    assert "unharmed" in message
+    assert list(saved.parent.iterdir()) == [saved]  # nothing half-written beside it
+    assert contents(saved) == before
+    model, optimiser = start(seed=1)
+    assert load_checkpoint(saved, model, optimiser).step == 2
+    assert equal(state(model), earlier)
+
+    save_checkpoint(saved, trained[0], INFO, trained[1], Progress(1, 1, 3))
+    assert load_checkpoint(saved, model, optimiser).step == 3
+    assert equal(state(model), state(trained[0]))
+
+
+def test_a_full_disk_at_the_first_save_leaves_nothing(trained, tmp_path, monkeypatch):
+    folder = tmp_path / "last"
+    with monkeypatch.context() as patch:
+        fail_at(patch, "progress.json", FULL)
+        message = refusal(save_checkpoint, folder, trained[0], INFO, trained[1], Progress())
+    assert "none was there yet" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
+def test_the_systems_own_refusal_to_write_is_reported(saved, trained):
+    import resource  # noqa: PLC0415
+
+    before = contents(saved)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256, hard))
+    try:
+        message = refusal(save_checkpoint, saved, trained[0], INFO, trained[1], Progress())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert message.startswith(f"{saved}: cannot be saved")
+    assert contents(saved) == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+@pytest.mark.parametrize("name", ["depth.safetensors", "progress.json"])
+def test_a_kill_while_saving_leaves_the_earlier_checkpoint(name, saved, trained, monkeypatch):
+    before = contents(saved)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        fail_at(patch, name, Killed())
+        save_checkpoint(saved, trained[0], INFO, trained[1], Progress(2, 0, 4))
+    assert contents(saved) == before
+    save_checkpoint(saved, trained[0], INFO, trained[1], Progress(2, 0, 4))
+    assert load_checkpoint(saved, *start()).step == 4
+    assert list(saved.parent.iterdir()) == [saved]  # the next save clears what was left
+
+
+def test_a_refused_last_rename_puts_the_earlier_checkpoint_back(saved, trained, monkeypatch):
+    before = contents(saved)
+    folder = type(saved)
+    rename = folder.rename
+
+    def refuse_new(path, target):
+        if path.name.endswith(".new"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "rename", refuse_new)
+        message = refusal(save_checkpoint, saved, trained[0], INFO, trained[1], Progress())
+    assert "unharmed" in message
+    assert contents(saved) == before
+
+
+def test_loading_recovers_a_checkpoint_that_a_kill_left_aside(saved):
+    saved.rename(weights.backup_of(saved))
+    assert load_checkpoint(saved, *start()).step == 2
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+@pytest.mark.parametrize(
+    "text", ["", '{"epoch": 1', "null", "[1, 2]", "3", '{"epochs": 1}', "\x00" * 40]
+)
+def test_a_garbled_progress_file_is_refused(text, saved):
+    (saved / "progress.json").write_text(text)
+    assert refusal(load_checkpoint, saved, *start()).startswith(f"{saved}: not a checkpoint")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"epoch": "1"}, {"step": -1}, {"step_in_epoch": 0.5}, {"best_loss": "low"}]
+)
+def test_impossible_progress_is_refused(changes, saved):
+    path = saved / "progress.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    assert str(saved) in refusal(load_checkpoint, saved, *start())
+
+
+@pytest.mark.parametrize("name", RESUME)
+def test_a_missing_file_is_refused(name, saved):
+    (saved / name).unlink()
+    message = refusal(load_checkpoint, saved, *start())
+    assert message.startswith(f"{saved}: not a checkpoint")
+    assert name in message
+
+
+def test_a_truncated_optimiser_file_is_refused(saved):
+    path = saved / "optimiser.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+    assert refusal(load_checkpoint, saved, *start()).startswith(f"{saved}: not a checkpoint")
+
+
+def test_the_optimiser_of_another_model_is_refused(saved):
+    path = saved / "optimiser.safetensors"
+    save_file({f"pose.{key}": value for key, value in load_file(path).items()}, path)
+    assert refusal(load_checkpoint, saved, *start()).startswith(f"{saved}: not a checkpoint")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.clear(),
+        lambda arrays: arrays.pop("depth.weight/moment2_0"),
+        lambda arrays: arrays.update({"depth.weight/moment1_0": np.zeros((2, 2), np.float32)}),
+        lambda arrays: arrays.update({"depth.bias/moment1_0": np.full(1, np.nan, np.float32)}),
+    ],
+    ids=["empty", "missing", "shape", "not finite"],
+)
+def test_an_incomplete_optimiser_is_refused(change, saved):
+    path = saved / "optimiser.safetensors"
+    arrays = load_file(path)
+    change(arrays)
+    save_file(arrays, path)
+    assert str(saved) in refusal(load_checkpoint, saved, *start())
+
+
+def test_a_damaged_weight_file_is_named(saved):
+    (saved / "depth.safetensors").write_bytes(b"")
+    message = refusal(load_checkpoint, saved, *start())
+    assert message.startswith(str(saved / "depth.safetensors"))
