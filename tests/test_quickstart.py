@@ -1,0 +1,49 @@
+"""The settings of the quickstart; ``make quickstart`` itself takes minutes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import quickstart
+from options import TrainOptions, parse
+
+STREETS = quickstart.RUN / "streets_seed0"
+
+
+@pytest.mark.parametrize("stage", [quickstart.COARSE_STAGE, quickstart.FINE_STAGE])
+def test_both_stages_train_on_mono_and_stereo_with_the_published_start(stage):
+    arguments = quickstart.training_arguments(STREETS, 3, quickstart.MODEL, stage)
+    options = parse(TrainOptions, arguments)
+    assert options.source_ids == (-1, 1, "s")
+    assert options.seed == 3
+    assert options.initial_disparity is None
+    assert options.log_dir / options.model_name == quickstart.MODEL
+
+
+def test_the_summary_shows_the_metrics_before_and_after():
+    result = {
+        "before": {"abs_rel": 0.9, "a1": 0.0},
+        "after": {"abs_rel": 0.25, "a1": 0.6},
+        "peak_memory_mib": 2048.4,
+        "total_seconds": 500.0,
+    }
+    before, after = quickstart.summary(result).splitlines()[1:3]
+    assert before.split() == ["before", "0.900", "0.000"]
+    assert after.split() == ["after", "0.250", "0.600"]
+    assert "500 s in all, largest process 2048 MiB" in quickstart.summary(result)
+
+
+def test_the_metrics_are_those_that_the_evaluation_wrote(tmp_path):
+    metrics = {"abs_rel": 0.1}
+    path = tmp_path / "eval_splits_stereo.json"
+    path.write_text(json.dumps({"metrics": metrics}))
+    assert quickstart.read_metrics(tmp_path) == metrics
+
+
+def test_a_failed_stage_ends_with_its_exit_code():
+    with pytest.raises(SystemExit) as end:
+        quickstart.run_stage(["-c", "raise SystemExit(7)"])
+    assert end.value.code == 7
+    assert quickstart.run_stage(["-c", "pass"]) > 0
