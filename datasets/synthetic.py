@@ -30,7 +30,7 @@ from errors import InputError, run_command
 
 logger = logging.getLogger(__name__)
 
-RENDERER_VERSION = 1  # to be raised when the same settings give other files
+RENDERER_VERSION = 2  # to be raised when the same settings give other files
 COMPLETE, PARTIAL = "streets.json", "streets.partial.json"
 DATE = "2000_01_01"  # a day on which KITTI recorded nothing
 SPLITS = ("train", "val", "test")
