@@ -15,6 +15,8 @@ import export_gt_depth
 from datasets.kitti import frame_path
 from errors import InputError
 from evaluation.metrics import METRIC_NAMES
+from networks.monodepth import STEREO, Architecture
+from networks.weights import ModelInfo
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 GOLDEN = SHARED / "golden" / "kitti_eval_seed0.npz"
@@ -22,19 +24,10 @@ COUNT = 3
 
 
 @dataclass(frozen=True)
-class StubInfo:
-    height: int = 6
-    width: int = 8
-    min_depth: float = 0.1
-    max_depth: float = 100.0
-    metric: bool = False
-
-
-@dataclass(frozen=True)
 class StubPredictor:
     """Sees 1 / 0.5 model units in every picture of even grey, 5 where it is twice as bright."""
 
-    info: StubInfo = StubInfo()
+    info: ModelInfo
 
     def disparity(self, images: np.ndarray) -> np.ndarray:
         scaled = images[..., 0].astype(np.float32) / 200
@@ -59,12 +52,15 @@ def place(tmp_path):
     return tmp_path
 
 
-def run(monkeypatch, place, *arguments, metric=True):
+def run(monkeypatch, place, *arguments, metric=True, baseline_metres=0.54):
+    architecture = Architecture(source_ids=(STEREO,) if metric else (-1, 1))
+    info = ModelInfo(architecture, height=6, width=8, baseline_metres=baseline_metres)
+
     class Loader:
         @staticmethod
         def from_folder(folder, device):
             assert folder == place / "weights"
-            return StubPredictor(StubInfo(metric=metric))
+            return StubPredictor(info)
 
     common = ["--data_path", place / "kitti", "--eval_split", place / "split", "--num_workers", 0]
     monkeypatch.setattr(evaluate_depth, "Predictor", Loader)
@@ -89,6 +85,14 @@ def test_model_without_scale_is_scaled_by_the_median(place, monkeypatch, argumen
     values = json.loads((place / "weights" / "eval_split_mono.json").read_text())
     assert values["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-5)
     assert values["scaling_ratios"]["median"] == pytest.approx(5.4, rel=1e-5)
+
+
+def test_the_unit_is_that_of_the_cameras_trained_on(place, monkeypatch):
+    out = place / "out"
+    weights = ("--load_weights_folder", place / "weights", "--eval_out_dir", out)
+    run(monkeypatch, place, *weights, baseline_metres=0.27)
+    values = json.loads((out / "eval_split_stereo.json").read_text())
+    assert values["metrics"]["abs_rel"] == pytest.approx(0.5, abs=1e-5)
 
 
 def test_saved_disparities_evaluate_to_the_same(place, monkeypatch):
