@@ -37,7 +37,7 @@ LABELS = {
     "MS": "MS",
     "S_started": "S with --initial_disparity 0.05",
 }
-SIZE = ["--height", "96", "--width", "320", "--batch_size", "4", "--num_workers", "1"]
+SIZE = ["--height", "64", "--width", "192", "--batch_size", "4", "--num_workers", "1"]
 VALIDATION_LINES = 8  # enough for the log; the curves are of the test drives
 
 
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--every", type=int, default=40)
-    parser.add_argument("--learning_rate", type=float, default=2e-4)
+    parser.add_argument("--learning_rate", type=float, default=3e-4)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     os.environ["PYTHONWARNINGS"] = "ignore:No ccache found:UserWarning"
