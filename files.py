@@ -1,8 +1,10 @@
-"""Writing files so that none is ever found half-written, and knowing early that one can be."""
+"""Writing files and folders so that none is found half-written or damaged without notice."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,3 +44,87 @@ def make_writable_folder(folder: Path, remedy: str) -> None:
             pass
     except OSError as error:
         raise InputError(f"{folder}: cannot be written to ({error.strerror}); {remedy}") from error
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put the complete folder ``new`` in the place of ``folder``.
+
+    A kill in between leaves ``folder`` under its backup name, where :func:`recover_folder` finds
+    it.
+    """
+    recover_folder(folder)
+    old = backup_of(folder)
+    if old.exists():
+        shutil.rmtree(old)
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        recover_folder(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(folder: Path) -> None:
+    """Undo a :func:`replace_folder` that was killed between its two renames."""
+    if not folder.exists() and backup_of(folder).exists():
+        backup_of(folder).rename(folder)
+
+
+def backup_of(folder: Path) -> Path:
+    """Where :func:`replace_folder` keeps the old folder for a moment."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+SUMS_FILE = "SHA256SUMS"
+
+
+def write_sums(folder: Path) -> None:
+    """Write the checksums of a folder's files into it, as ``sha256sum -c SHA256SUMS`` reads them.
+
+    Everything is on the disk itself when this returns, as far as the system can say.
+    """
+    files = sorted(path for path in folder.iterdir() if path.name != SUMS_FILE)
+    lines = [f"{_sha256(path)}  {path.name}\n" for path in files]
+    (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
+    for path in folder.iterdir():
+        _sync(path)
+    if os.name == "posix":  # elsewhere folders cannot be opened
+        _sync(folder)
+
+
+def check_sum(path: Path) -> None:
+    """Compare a file with the checksum that its folder holds of it, if it does.
+
+    Raises:
+        InputError: they differ.
+    """
+    try:
+        lines = (path.parent / SUMS_FILE).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.parent / SUMS_FILE}: damaged ({error})") from error
+    sums = {name: value for value, _, name in (line.partition("  ") for line in lines)}
+    if path.name in sums and path.is_file() and sums[path.name] != _sha256(path):
+        raise InputError(
+            f"{path}: damaged, it differs from its checksum; take another copy of it, or remove "
+            f"{SUMS_FILE} if the file was changed on purpose"
+        )
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() or os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -53,7 +53,13 @@ LIMITS = {
 
 
 def option(
-    default: Any, help: str, *, required: bool = False, advice: str = "", **limits: Any
+    default: Any,
+    help: str,
+    *,
+    required: bool = False,
+    positional: bool = False,
+    advice: str = "",
+    **limits: Any,
 ) -> Any:
     """Declare an option as the field of a frozen dataclass derived from `Options`.
 
@@ -64,13 +70,15 @@ def option(
         default: value when it is not given.
         help: one line for ``--help``.
         required: whether it must be given; the default is then None.
+        positional: whether it is given by its place, without a flag; it is then required.
         advice: what to do about a value that is refused, when the default is no good proposal.
         limits: what each value has to meet; the keys are those of ``LIMITS``.
     """
     unknown = limits.keys() - LIMITS.keys()
     if unknown:
         raise TypeError(f"unknown limits {sorted(unknown)}; there are {sorted(LIMITS)}")
-    metadata = {"help": help, "required": required, "advice": advice, "limits": limits}
+    metadata = {"help": help, "required": required or positional, "positional": positional}
+    metadata.update({"advice": advice, "limits": limits})
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -187,6 +195,9 @@ def _add_argument(section: Any, field: dataclasses.Field, option_type: OptionTyp
     common = {"default": argparse.SUPPRESS, "help": _help(field).replace("%", "%%")}
     if option_type.kind is bool:
         section.add_argument(f"--{field.name}", action="store_true", **common)
+        return
+    if field.metadata["positional"]:
+        section.add_argument(field.name, type=_reader(option_type.kind), **common)
         return
     section.add_argument(
         f"--{field.name}",

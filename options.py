@@ -64,6 +64,12 @@ class RunOptions(Options):
     seed: int = option(0, "decides every random draw", minimum=0, maximum=2**32 - 1)
     log_frequency: int = option(250, "steps between logged scalars and pictures", minimum=1)
     save_frequency: int = option(1, "epochs between saved weights", minimum=1)
+    save_every_steps: Optional[int] = option(
+        None, "steps between checkpoints within an epoch; without it, none", minimum=1
+    )
+    keep_checkpoints: int = option(
+        2, "checkpoints to keep, in case the last one is damaged", minimum=1
+    )
 
 
 @dataclass(frozen=True)
@@ -330,7 +336,31 @@ class DemoOptions(PictureOptions, DeviceOptions):
     """Predict the depth of pictures."""
 
 
+@dataclass(frozen=True)
+class ConvertOptions(Options):
+    """Convert weights between this project, PyTorch and Paddle."""
+
+    src: Path = option(None, "weights folder, or one file of weights", positional=True)
+    dst: Path = option(None, "folder or file to write; must not be there yet", positional=True)
+    to: str = option(
+        None,
+        "format to write: safetensors, the published PyTorch one, or Paddle's",
+        choices=("safetensors", "torch", "paddle"),
+        required=True,
+    )
+    height: Optional[int] = option(
+        None, "height of the network's input, where SRC does not say", multiple_of=SIZE_MULTIPLE
+    )
+    width: Optional[int] = option(
+        None, "width of the network's input, where SRC does not say", multiple_of=SIZE_MULTIPLE
+    )
+    trained_on: Optional[str] = option(
+        None, "where SRC does not say: M video, S stereo pairs, MS both", choices=("M", "S", "MS")
+    )
+
+
 __all__ = [
+    "ConvertOptions",
     "DemoOptions",
     "EvaluateOptions",
     "ExportOptions",

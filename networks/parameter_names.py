@@ -12,11 +12,9 @@ import re
 from collections.abc import Iterable
 
 from networks.monodepth import Architecture
+from weight_files.state_dicts import paddle_name, torch_name
 
 MODULES = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
-
-# Buffers of batch normalisation, the only leaves that Paddle names differently.
-LEAVES = {"_mean": "running_mean", "_variance": "running_var"}
 
 
 def decoder_layers(scales: Iterable[int]) -> dict[str, str]:
@@ -35,20 +33,28 @@ def pose_layers(pose_model_type: str) -> dict[str, str]:
     return {name: f"net.{i}" for i, name in enumerate(("squeeze", "pose_0", "pose_1", "pose_2"))}
 
 
+def layer_names(module: str, architecture: Architecture) -> dict[str, str]:
+    """Layers of a module that the published file numbers: name here to published name."""
+    if module in ("depth", "predictive_mask"):
+        return decoder_layers(architecture.scales)
+    return pose_layers(architecture.pose_model_type) if module == "pose" else {}
+
+
 def published_names(names: Iterable[str], architecture: Architecture) -> dict[str, tuple[str, str]]:
     """Map each parameter name of a :class:`Monodepth` to (published file, published key)."""
-    layers = {
-        "depth": decoder_layers(architecture.scales),
-        "predictive_mask": decoder_layers(architecture.scales),
-        "pose": pose_layers(architecture.pose_model_type),
-    }
     table = {}
     for name in names:
         module, rest = name.split(".", 1)
         layer, leaf = rest.rsplit(".", 1)
-        if module in layers:
-            layer = layers[module][layer]
-        else:
-            layer = re.sub(r"^resnet\b", "encoder", layer)
-        table[name] = (module, f"{layer}.{LEAVES.get(leaf, leaf)}")
+        layer = layer_names(module, architecture).get(layer, re.sub(r"^resnet\b", "encoder", layer))
+        table[name] = (module, torch_name(f"{layer}.{leaf}"))
     return table
+
+
+def own_parameter_name(key: str, module: str, architecture: Architecture) -> str:
+    """The name in a module of the parameter with a published key; its own name stays."""
+    layer, dot, leaf = paddle_name(key).rpartition(".")
+    if module in ("encoder", "pose_encoder"):
+        return re.sub(r"^encoder\b", "resnet", layer) + dot + leaf
+    own = {published: name for name, published in layer_names(module, architecture).items()}
+    return own.get(layer, layer) + dot + leaf

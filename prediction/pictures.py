@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 from errors import InputError
 from files import written_whole
 from layers import disp_to_depth
-from networks.weights import ModelInfo
+from networks.model_info import ModelInfo
 from prediction.predictor import Predictor
 from prediction.visualise import colorize_disparity
 

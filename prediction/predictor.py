@@ -8,8 +8,9 @@ import numpy as np
 import paddle
 
 from networks.device import choose_device
+from networks.model_info import ModelInfo
 from networks.monodepth import Monodepth
-from networks.weights import ModelInfo, load_depth_model
+from networks.weights import load_depth_model
 
 
 class Predictor:

@@ -15,8 +15,8 @@ import export_gt_depth
 from datasets.kitti import frame_path
 from errors import InputError
 from evaluation.metrics import METRIC_NAMES
+from networks.model_info import ModelInfo
 from networks.monodepth import STEREO, Architecture
-from networks.weights import ModelInfo
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 GOLDEN = SHARED / "golden" / "kitti_eval_seed0.npz"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,7 @@ MODES = {
     "S": ["--frame_ids", "0", "--use_stereo"],
     "MS": ["--frame_ids", "0", "-1", "1", "--use_stereo"],
 }
-DEPTH_FILES = ["depth.safetensors", "encoder.safetensors", "model.json"]
+DEPTH_FILES = ["SHA256SUMS", "depth.safetensors", "encoder.safetensors", "model.json"]
 POSE_FILES = ["pose.safetensors", "pose_encoder.safetensors"]
 RESUME_FILES = ["optimiser.safetensors", "progress.json"]
 
@@ -136,7 +137,7 @@ def test_the_number_of_workers_changes_nothing(streets, place):
     assert len(losses(runs[0])) == 4
     assert losses(runs[0]) == losses(runs[1]) == losses(runs[2])
     weights = [contents(folder / "last") for folder in runs]
-    for name in weights[0].keys() - {"model.json"}:
+    for name in weights[0].keys() - {"model.json", "SHA256SUMS"}:
         assert weights[0][name] == weights[1][name] == weights[2][name]
 
 
@@ -295,21 +296,94 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_items(streets, pla
     assert {name: contents(folder / name) for name in ("best", "last")} == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
-def test_ctrl_c_saves_the_steps_done_and_resuming_finishes(streets, place):
-    argv = arguments(streets, place, *MODES["S"], "--num_epochs", 500)
-    folder = place / "logs" / "run"
-    process = subprocess.Popen(
+def started(argv: list[str]) -> subprocess.Popen:
+    """Training in a process of its own."""
+    return subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *argv],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def wait_for_losses(process: subprocess.Popen, folder: Path, count: int) -> None:
+    """Wait until a run has logged so many training steps."""
     deadline = time.monotonic() + 120
-    while not (folder / "metrics.jsonl").exists() or len(losses(folder)) < 3:
+    while not (folder / "metrics.jsonl").exists() or len(whole_losses(folder)) < count:
         assert time.monotonic() < deadline
         assert process.poll() is None
-        time.sleep(0.1)
+        time.sleep(0.05)
+
+
+def whole_losses(folder: Path) -> list[str]:
+    """The lines of the training losses that are complete."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n") and '"train"' in line]
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(streets, place):
+    more = (*MODES["MS"], "--num_epochs", 4, "--save_every_steps", 1)
+    run(streets, place, *more, name="straight")
+    run_again = arguments(streets, place, *more, "--resume", name="killed")
+    folder = place / "logs" / "killed"
+    rng = random.Random(0)
+    for kill in range(3):
+        argv = run_again if kill else arguments(streets, place, *more, name="killed")
+        process = started(argv)
+        wait_for_losses(process, folder, 2 * kill + 1)
+        time.sleep(rng.uniform(0, 1))  # within a step, or while a checkpoint is written
+        process.kill()
+        process.communicate()
+    train.main(run_again)
+    straight = place / "logs" / "straight"
+    assert losses(folder) == losses(straight)
+    assert losses(folder, "val") == losses(straight, "val")
+    for name in ("best", "last"):
+        a, b = contents(straight / name), contents(folder / name)
+        for file in a.keys() - {"model.json", "SHA256SUMS"}:  # they hold the name of the run
+            assert a[file] == b[file], f"{name}/{file}"
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_started_by_resuming(streets, place):
+    run(streets, place, *MODES["S"], "--max_steps", 2, name="straight")
+    process = started(arguments(streets, place, *MODES["S"], name="killed"))
+    wait_for_losses(process, place / "logs" / "killed", 1)
+    process.kill()
+    process.communicate()
+    shutil.rmtree(place / "logs" / "killed" / "last", ignore_errors=True)
+    run(streets, place, *MODES["S"], "--max_steps", 2, "--resume", name="killed")
+    assert losses(place / "logs" / "killed") == losses(place / "logs" / "straight")
+
+
+def test_resuming_with_other_options_names_them(streets, place, caplog):
+    run(streets, place, *MODES["S"], "--max_steps", 1)
+    more = ("--resume", "--max_steps", 2, "--learning_rate", 0.5, "--num_workers", 1)
+    run(streets, place, *MODES["S"], *more)
+    assert "learning_rate was 0.0001, is 0.5" in caplog.text
+    assert "max_steps" not in caplog.text
+    assert "num_workers" not in caplog.text
+
+
+def test_a_damaged_last_checkpoint_is_named_and_the_run_goes_on(streets, place, caplog):
+    more = (*MODES["S"], "--num_epochs", 2)
+    run(streets, place, *more, name="straight")
+    run(streets, place, *more, name="damaged")
+    folder = place / "logs" / "damaged"
+    path = folder / "last" / "depth.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    run(streets, place, *more, "--resume", name="damaged")
+    assert str(path) in caplog.text
+    assert losses(folder) == losses(place / "logs" / "straight")
+    straight = place / "logs" / "straight" / "last" / "depth.safetensors"
+    assert path.read_bytes() == straight.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_ctrl_c_saves_the_steps_done_and_resuming_finishes(streets, place):
+    argv = arguments(streets, place, *MODES["S"], "--num_epochs", 500)
+    folder = place / "logs" / "run"
+    process = started(argv)
+    wait_for_losses(process, folder, 3)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == EXIT_INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import sys
@@ -13,14 +14,24 @@ from paddle import nn
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+import files
+import networks.weights
 from errors import InputError
-from networks import weights
+from networks.model_info import ModelInfo
 from networks.monodepth import Architecture
-from networks.weights import ModelInfo, load_into
+from networks.weights import load_into, read_info
 from training import checkpoint
-from training.checkpoint import Progress, load_checkpoint, optimiser_arrays, save_checkpoint
+from training.checkpoint import (
+    Progress,
+    checkpoints,
+    load_checkpoint,
+    optimiser_arrays,
+    resume,
+    save_checkpoint,
+)
 
 INFO = ModelInfo(Architecture(), height=64, width=64)
+SUMS = ["SHA256SUMS"]
 WEIGHTS = ["depth.safetensors", "encoder.safetensors", "model.json"]
 RESUME = ["optimiser.safetensors", "progress.json"]
 
@@ -30,6 +41,7 @@ class Tiny(nn.Layer):
 
     def __init__(self, seed):
         super().__init__()
+        self.architecture = Architecture()
         paddle.seed(seed)
         self.encoder = nn.Sequential(nn.Conv2D(3, 4, 3), nn.BatchNorm2D(4), nn.ReLU())
         self.depth = nn.Linear(4, 1)
@@ -83,6 +95,13 @@ def saved(trained, tmp_path):
     """A checkpoint after two steps."""
     save_checkpoint(tmp_path / "last", trained[0], INFO, trained[1], Progress(1, 0, 2, 0.25))
     return tmp_path / "last"
+
+
+@pytest.fixture
+def unsummed(saved):
+    """The checkpoint without the checksums that tell of every damage."""
+    (saved / files.SUMS_FILE).unlink()
+    return saved
 
 
 def test_a_resumed_run_equals_one_without_a_stop(saved, trained):
@@ -139,8 +158,8 @@ def test_a_run_can_be_saved_before_its_first_step(tmp_path):
 
 def test_weights_are_saved_without_an_optimiser(saved, trained, tmp_path):
     save_checkpoint(tmp_path / "best", trained[0], INFO)
-    assert sorted(contents(tmp_path / "best")) == WEIGHTS
-    assert sorted(contents(saved)) == WEIGHTS + RESUME
+    assert sorted(contents(tmp_path / "best")) == SUMS + WEIGHTS
+    assert sorted(contents(saved)) == SUMS + WEIGHTS + RESUME
     assert "best" in refusal(load_checkpoint, tmp_path / "best", *start())
 
 
@@ -161,7 +180,7 @@ def fail_at(patch, name, error):
 
         return write_or_fail
 
-    for module in (weights, checkpoint):
+    for module in (networks.weights, checkpoint):
         patch.setattr(module, "save_file", failing(save_file, lambda arrays, path: path, b"{"))
     folder = type(checkpoint.Path())
     text = failing(folder.write_text, lambda path, *rest: path, b"{")
@@ -253,7 +272,7 @@ def test_a_refused_last_rename_puts_the_earlier_checkpoint_back(saved, trained, 
 
 
 def test_loading_recovers_a_checkpoint_that_a_kill_left_aside(saved):
-    saved.rename(weights.backup_of(saved))
+    saved.rename(files.backup_of(saved))
     assert load_checkpoint(saved, *start()).step == 2
     assert list(saved.parent.iterdir()) == [saved]
 
@@ -261,18 +280,18 @@ def test_loading_recovers_a_checkpoint_that_a_kill_left_aside(saved):
 @pytest.mark.parametrize(
     "text", ["", '{"epoch": 1', "null", "[1, 2]", "3", '{"epochs": 1}', "\x00" * 40]
 )
-def test_a_garbled_progress_file_is_refused(text, saved):
-    (saved / "progress.json").write_text(text)
-    assert refusal(load_checkpoint, saved, *start()).startswith(f"{saved}: not a checkpoint")
+def test_a_garbled_progress_file_is_refused(text, unsummed):
+    (unsummed / "progress.json").write_text(text)
+    assert refusal(load_checkpoint, unsummed, *start()).startswith(f"{unsummed}: not a checkpoint")
 
 
 @pytest.mark.parametrize(
     "changes", [{"epoch": "1"}, {"step": -1}, {"step_in_epoch": 0.5}, {"best_loss": "low"}]
 )
-def test_impossible_progress_is_refused(changes, saved):
-    path = saved / "progress.json"
+def test_impossible_progress_is_refused(changes, unsummed):
+    path = unsummed / "progress.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-    assert str(saved) in refusal(load_checkpoint, saved, *start())
+    assert str(unsummed) in refusal(load_checkpoint, unsummed, *start())
 
 
 @pytest.mark.parametrize("name", RESUME)
@@ -283,16 +302,16 @@ def test_a_missing_file_is_refused(name, saved):
     assert name in message
 
 
-def test_a_truncated_optimiser_file_is_refused(saved):
-    path = saved / "optimiser.safetensors"
+def test_a_truncated_optimiser_file_is_refused(unsummed):
+    path = unsummed / "optimiser.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
-    assert refusal(load_checkpoint, saved, *start()).startswith(f"{saved}: not a checkpoint")
+    assert refusal(load_checkpoint, unsummed, *start()).startswith(f"{unsummed}: not a checkpoint")
 
 
-def test_the_optimiser_of_another_model_is_refused(saved):
-    path = saved / "optimiser.safetensors"
+def test_the_optimiser_of_another_model_is_refused(unsummed):
+    path = unsummed / "optimiser.safetensors"
     save_file({f"pose.{key}": value for key, value in load_file(path).items()}, path)
-    assert refusal(load_checkpoint, saved, *start()).startswith(f"{saved}: not a checkpoint")
+    assert refusal(load_checkpoint, unsummed, *start()).startswith(f"{unsummed}: not a checkpoint")
 
 
 @pytest.mark.parametrize(
@@ -305,15 +324,93 @@ def test_the_optimiser_of_another_model_is_refused(saved):
     ],
     ids=["empty", "missing", "shape", "not finite"],
 )
-def test_an_incomplete_optimiser_is_refused(change, saved):
-    path = saved / "optimiser.safetensors"
+def test_an_incomplete_optimiser_is_refused(change, unsummed):
+    path = unsummed / "optimiser.safetensors"
     arrays = load_file(path)
     change(arrays)
     save_file(arrays, path)
-    assert str(saved) in refusal(load_checkpoint, saved, *start())
+    assert str(unsummed) in refusal(load_checkpoint, unsummed, *start())
 
 
 def test_a_damaged_weight_file_is_named(saved):
     (saved / "depth.safetensors").write_bytes(b"")
     message = refusal(load_checkpoint, saved, *start())
     assert message.startswith(str(saved / "depth.safetensors"))
+
+
+@pytest.mark.parametrize("name", [*WEIGHTS, *RESUME])
+def test_one_changed_bit_is_noticed(name, saved):
+    path = saved / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    if name == "model.json":
+        message = refusal(read_info, saved)
+    else:
+        message = refusal(load_checkpoint, saved, *start())
+    assert message.startswith(f"{path}: damaged")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a run that keeps 3 checkpoints, of which step 5 is the newest."""
+    model, optimiser = start()
+    for step in range(1, 6):
+        train(model, optimiser, [step])
+        folder = tmp_path / "last"
+        save_checkpoint(folder, model, INFO, optimiser, Progress(0, step, step), keep=3)
+    return tmp_path
+
+
+def steps_of(run):
+    return [json.loads((f / "progress.json").read_text())["step"] for f in checkpoints(run)]
+
+
+def test_the_last_few_checkpoints_are_kept(run):
+    assert sorted(path.name for path in run.iterdir()) == ["last", "previous_1", "previous_2"]
+    assert steps_of(run) == [5, 4, 3]
+
+
+def test_fewer_are_kept_when_asked_for(run):
+    model, optimiser = start()
+    train(model, optimiser, [6])
+    save_checkpoint(run / "last", model, INFO, optimiser, Progress(0, 6, 6), keep=2)
+    assert steps_of(run) == [6, 5]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(run, caplog):
+    path = run / "last" / "optimiser.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert resume(run, *start()).step == 4
+    assert str(path) in caplog.text
+    assert str(run / "previous_1") in caplog.text
+
+
+def test_a_run_without_a_whole_checkpoint_is_refused(run, tmp_path):
+    for folder in checkpoints(run):
+        (folder / "depth.safetensors").write_bytes(b"")
+    assert str(run / "last" / "depth.safetensors") in refusal(resume, run, *start())
+    (tmp_path / "new").mkdir()
+    assert "no checkpoint" in refusal(resume, tmp_path / "new", *start())
+
+
+@pytest.mark.parametrize("survived", range(6))
+def test_a_kill_while_moving_on_leaves_a_checkpoint(survived, run, monkeypatch):
+    model, optimiser = start()
+    train(model, optimiser, [6])
+    rename, calls = type(run).rename, []
+
+    def rename_or_die(path, target):
+        if len(calls) == survived:
+            raise Killed
+        calls.append(path)
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(run), "rename", rename_or_die)
+        with contextlib.suppress(Killed):
+            save_checkpoint(run / "last", model, INFO, optimiser, Progress(0, 6, 6), keep=3)
+    assert resume(run, *start()).step == (6 if len(calls) == 3 else 5)
+    save_checkpoint(run / "last", model, INFO, optimiser, Progress(0, 6, 6), keep=3)
+    assert steps_of(run)[0] == 6
+    assert resume(run, *start()).step == 6

@@ -1,14 +1,15 @@
 """Checkpoints that a kill or a full disk cannot damage.
 
 A checkpoint is a weights folder (``networks.weights``) with the state of the optimiser and the
-position in the run beside the weights. A new one is written in full next to the old one before it
-takes its place.
+position in the run beside the weights. A new one is written in full, with checksums, and brought
+to the disk before it takes the place of the old one; ``last`` moves on to ``previous_1`` and so on.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +20,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from errors import InputError
+from files import check_sum, recover_folder, replace_folder
+from networks.model_info import ModelInfo
 from networks.monodepth import Monodepth
 from networks.parameter_names import MODULES
-from networks.weights import (
-    ModelInfo,
-    differences,
-    load_into,
-    recover_folder,
-    replace_folder,
-    save_weights,
-)
+from networks.weights import differences, load_into, save_weights
 
+logger = logging.getLogger(__name__)
+
+LAST = "last"
 OPTIMISER_FILE = "optimiser.safetensors"
 PROGRESS_FILE = "progress.json"
 
@@ -98,26 +97,44 @@ def check_progress(progress: Progress) -> None:
         raise ValueError(f"impossible value in {PROGRESS_FILE}: {progress}")
 
 
+def earlier_name(age: int) -> str:
+    """The folder of the checkpoint saved ``age`` saves before ``last``."""
+    return f"previous_{age}"
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoints in the folder of a run, the newest first."""
+    recover_folder(run / LAST)
+    ages = sorted(int(path.name.rpartition("_")[2]) for path in run.glob("previous_[0-9]*"))
+    folders = [run / LAST, *(run / earlier_name(age) for age in ages)]
+    return [folder for folder in folders if folder.is_dir()]
+
+
 def save_checkpoint(
     folder: Path,
     model: Monodepth,
     info: ModelInfo,
     optimiser: paddle.optimizer.Optimizer | None = None,
     progress: Progress | None = None,
+    keep: int = 1,
 ) -> None:
     """Write a weights folder and, with an optimiser and progress, what resuming needs.
 
+    The new one takes the place of the old one, of which ``keep`` - 1 stay under earlier names.
+
     Raises:
-        InputError: it cannot be written; the folder's earlier content stays.
+        InputError: it cannot be written; the earlier ones stay.
     """
     new = folder.with_name(f".{folder.name}.new")
     try:
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
-        save_weights(new, model, info)
         if optimiser is not None:
             save_file(optimiser_arrays(model, optimiser), new / OPTIMISER_FILE)
             (new / PROGRESS_FILE).write_text(json.dumps(dataclasses.asdict(progress)) + "\n")
+        save_weights(new, model, info)
+        if keep > 1:
+            _move_on(folder, keep)
         replace_folder(new, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(new, ignore_errors=True)
@@ -129,6 +146,37 @@ def save_checkpoint(
         ) from error
 
 
+def _move_on(folder: Path, keep: int) -> None:
+    """Make room for a new checkpoint: each one takes the name of an older one."""
+    recover_folder(folder)
+    names = [folder, *(folder.with_name(earlier_name(age)) for age in range(1, keep))]
+    for old in checkpoints(folder.parent):
+        if old == names[-1] or old not in names:
+            shutil.rmtree(old)
+    for newer, older in reversed(list(zip(names, names[1:]))):
+        if newer.exists():
+            newer.rename(older)
+
+
+def resume(run: Path, model: Monodepth, optimiser: paddle.optimizer.Optimizer) -> Progress:
+    """Restore model and optimiser from the newest checkpoint of a run that is whole.
+
+    Raises:
+        InputError: none is.
+    """
+    refusals = []
+    for folder in checkpoints(run):
+        try:
+            progress = load_checkpoint(folder, model, optimiser)
+        except InputError as error:
+            refusals.append(error)
+            continue
+        for refusal in refusals:
+            logger.warning("%s\nthe checkpoint before it is used: %s", refusal, folder)
+        return progress
+    raise refusals[0] if refusals else InputError(f"{run}: holds no checkpoint to resume from")
+
+
 def load_checkpoint(
     folder: Path, model: Monodepth, optimiser: paddle.optimizer.Optimizer
 ) -> Progress:
@@ -138,6 +186,8 @@ def load_checkpoint(
         InputError: it is missing, damaged, or of another architecture.
     """
     recover_folder(folder)
+    for path in (folder / OPTIMISER_FILE, folder / PROGRESS_FILE):
+        check_sum(path)
     load_into(model, folder, MODULES)
     try:
         arrays = load_file(folder / OPTIMISER_FILE)

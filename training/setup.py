@@ -8,8 +8,9 @@ import paddle
 
 from datasets.units import KITTI_BASELINE_METRES
 from errors import InputError
+from networks.model_info import ModelInfo
 from networks.monodepth import Architecture, Monodepth
-from networks.weights import ModelInfo, load_into, read_info
+from networks.weights import load_into, read_info
 from options import TrainOptions
 from training.objective import Objective
 

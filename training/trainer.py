@@ -17,12 +17,12 @@ from datasets.splits import load_split
 from errors import InputError
 from files import make_writable_folder, written_whole
 from networks.device import choose_device
-from networks.weights import recover_folder
 from options import TrainOptions, to_json
-from training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.checkpoint import LAST, Progress, checkpoints, resume, save_checkpoint
 from training.color_jitter import jitter_batch
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger, disparity_picture, image_picture, mask_picture
+from training.run_folder import OPTIONS_FILE, check_run_folder, forget_metrics_after
 from training.setup import info_of, initial_model, objective_of
 from training.step import StepOutput, TrainingStep, draw_tie_break
 
@@ -47,7 +47,7 @@ class Trainer:
     def __init__(self, options: TrainOptions) -> None:
         self.options = options
         self.folder = options.log_dir / options.model_name
-        self.check_folder()
+        check_run_folder(self.folder, options)
         choose_device(options.device)
         self.train_loader = self.make_loader("train")
         self.val_loader = self.make_loader("val")
@@ -58,21 +58,9 @@ class Trainer:
         )
         self.optimiser = paddle.optimizer.Adam(parameters=self.model.parameters())
         self.progress = Progress()
-        if options.resume:
-            self.progress = load_checkpoint(self.folder / "last", self.model, self.optimiser)
+        if options.resume and checkpoints(self.folder):
+            self.progress = resume(self.folder, self.model, self.optimiser)
             logger.info("resuming at epoch %d, step %d", self.progress.epoch, self.progress.step)
-
-    def check_folder(self) -> None:
-        """Refuse to write over an earlier run, or to resume one that is not there."""
-        last = self.folder / "last"
-        recover_folder(last)
-        if self.options.resume and not last.is_dir():
-            raise InputError(f"--resume: there is no {last}; start without it")
-        if not self.options.resume and last.is_dir():
-            raise InputError(
-                f"{self.folder}: holds a run already; go on with it (--resume), "
-                "choose another --model_name, or remove the folder"
-            )
 
     def make_loader(self, part: str) -> Loader:
         """Batches of the ``train`` or ``val`` part of the split."""
@@ -106,15 +94,16 @@ class Trainer:
             KeyboardInterrupt: on Ctrl-C or termination, after a checkpoint of the last full step.
         """
         make_writable_folder(self.folder, "choose another --log_dir")
-        with written_whole(self.folder / "options.json") as path:
+        with written_whole(self.folder / OPTIONS_FILE) as path:
             path.write_text(to_json(self.options))
+        forget_metrics_after(self.folder, self.progress)
         self.logger = Logger(self.folder)
         try:
             with StopRequest() as self.stop:
                 while self.progress.epoch < self.options.num_epochs and not self.steps_done():
                     self.run_epoch()
         except Interrupted:
-            self.save("last")
+            self.save(LAST)
             logger.info("stopped at step %d; --resume goes on from there", self.progress.step)
             raise KeyboardInterrupt from None
         finally:
@@ -148,6 +137,8 @@ class Trainer:
                     raise Interrupted
                 if self.steps_done():
                     break
+                if options.save_every_steps and self.progress.step % options.save_every_steps == 0:
+                    self.save(LAST)
         loss = self.validate()
         if self.progress.step_in_epoch == len(self.train_loader):
             self.progress = replace(self.progress, epoch=start.epoch + 1, step_in_epoch=0)
@@ -156,7 +147,7 @@ class Trainer:
             self.save("best")
         last_epoch = self.progress.epoch == options.num_epochs or self.steps_done()
         if last_epoch or self.progress.epoch % options.save_frequency == 0:
-            self.save("last")
+            self.save(LAST)
 
     def or_save(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Pass batches on; save the steps done so far when one cannot be read."""
@@ -165,7 +156,7 @@ class Trainer:
         except InputError as error:
             if self.progress.step == 0:
                 raise
-            self.save("last")
+            self.save(LAST)
             raise InputError(
                 f"{error}\nstopped at step {self.progress.step}; --resume goes on from there"
             ) from error
@@ -261,8 +252,7 @@ class Trainer:
         """Save a weights folder: ``best``, or ``last`` with all that resuming needs."""
         baseline_metres = self.train_loader.items.baseline_metres
         info = info_of(self.options, self.progress.step, baseline_metres)
-        folder = self.folder / name
-        if name == "last":
-            save_checkpoint(folder, self.model, info, self.optimiser, self.progress)
-        else:
-            save_checkpoint(folder, self.model, info)
+        resumable = (
+            (self.optimiser, self.progress, self.options.keep_checkpoints) if name == LAST else ()
+        )
+        save_checkpoint(self.folder / name, self.model, info, *resumable)

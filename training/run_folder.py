@@ -1,0 +1,84 @@
+"""The folder of a run: whether it may be written to, and what is there when a run goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+from errors import InputError
+from files import written_whole
+from options import TrainOptions, from_json
+from training.checkpoint import LAST, Progress, checkpoints
+from training.logger import METRICS_FILE
+
+logger = logging.getLogger(__name__)
+
+OPTIONS_FILE = "options.json"
+
+# Options that leave the weights of a run as they are.
+FREE_TO_CHANGE = (
+    *("resume", "log_dir", "model_name", "data_path", "num_workers", "device"),
+    *("log_frequency", "save_frequency", "save_every_steps", "keep_checkpoints"),
+    *("num_epochs", "max_steps"),
+)
+
+
+def check_run_folder(folder: Path, options: TrainOptions) -> None:
+    """Refuse to write over an earlier run, or to resume one that is not there.
+
+    Options that differ from those of the run to be resumed are named in a warning.
+    """
+    found = checkpoints(folder)
+    started = (folder / OPTIONS_FILE).is_file()
+    if options.resume and not found and not started:
+        raise InputError(f"--resume: there is no {folder / LAST}; start without it")
+    if not options.resume and found:
+        raise InputError(
+            f"{folder}: holds a run already; go on with it (--resume), "
+            "choose another --model_name, or remove the folder"
+        )
+    if options.resume and not found:
+        logger.warning("--resume: %s was stopped before its first checkpoint: starting it", folder)
+    if options.resume:
+        changes = changed_options(folder / OPTIONS_FILE, options)
+        if changes:
+            logger.warning(
+                "--resume: the run goes on with other options than it had: %s", "; ".join(changes)
+            )
+
+
+def changed_options(path: Path, options: TrainOptions) -> list[str]:
+    """What of ``options`` differs from a saved file and changes the weights to come."""
+    try:
+        saved = from_json(TrainOptions, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, InputError):
+        return []  # of another version; the checkpoint says whether the networks fit
+    return [
+        f"{name} was {getattr(saved, name)}, is {getattr(options, name)}"
+        for name in (field.name for field in dataclasses.fields(options))
+        if name not in FREE_TO_CHANGE and getattr(saved, name) != getattr(options, name)
+    ]
+
+
+def forget_metrics_after(folder: Path, progress: Progress) -> None:
+    """Take from ``metrics.jsonl`` what the run that goes on from ``progress`` will log again."""
+    path = folder / METRICS_FILE
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if _stays(line, progress)]
+    if kept != lines:
+        with written_whole(path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
+
+
+def _stays(line: str, progress: Progress) -> bool:
+    try:
+        entry = json.loads(line)
+        # A checkpoint between two epochs was saved after the validation at its step.
+        validated = entry["phase"] == "val" and progress.step_in_epoch == 0
+        return entry["step"] < progress.step + validated
+    except (ValueError, KeyError, TypeError):
+        return False  # cut short by a kill or a full disk

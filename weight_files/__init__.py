@@ -1,0 +1,1 @@
+"""Files of weights in the formats of PyTorch, Paddle, HDF5 and safetensors, read without trust."""
