@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from errors import InputError, run_command
+from networks.model_zoo import named_model
 from options import DemoOptions, parse
 from prediction.pictures import (
     OutputFormat,
@@ -29,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     options = parse(DemoOptions, argv)
     pictures = find_pictures(options.image_path, options.ext)
-    predictor = Predictor.from_folder(options.load_weights_folder, options.device)
+    folder = options.load_weights_folder or named_model(options.model_name)
+    predictor = Predictor.from_folder(folder, options.device)
     info = predictor.info
     if options.pred_metric_depth and not info.metric:
         raise InputError(

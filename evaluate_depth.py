@@ -19,6 +19,7 @@ from evaluation.ground_truth import ground_truth_file, open_ground_truth
 from evaluation.images import image_batches
 from evaluation.protocols import eigen_protocol, predict, report, result, score
 from files import make_writable_folder, written_whole
+from networks.model_zoo import named_model
 from options import EvaluateOptions, parse
 from prediction.predictor import Predictor
 
@@ -68,16 +69,19 @@ def main() -> None:
     split_name = split_folder(options.eval_split).resolve().name
     stereo, metres_per_unit = options.eval_stereo, STEREO_SCALE_FACTOR
     source = options.ext_disp_to_eval
-    out_dir = options.eval_out_dir or (source.parent if source else options.load_weights_folder)
     if source:
+        out_dir = source.parent
         disparities = load_disparities(source, len(lines))
     else:
-        predictor = Predictor.from_folder(options.load_weights_folder, options.device)
+        out_dir = options.load_weights_folder or Path()
+        folder = options.load_weights_folder or named_model(options.model_name)
+        predictor = Predictor.from_folder(folder, options.device)
         if stereo and not predictor.info.metric:
             logger.warning("--eval_stereo: the model was not trained on stereo: it has no scale")
         stereo = stereo or (predictor.info.metric and not options.eval_mono)
         metres_per_unit = predictor.info.metres_per_unit or metres_per_unit
         disparities = predict_split(predictor, lines, options)
+    out_dir = options.eval_out_dir or out_dir
     make_writable_folder(out_dir, "give another place with --eval_out_dir")
     if options.save_pred_disps:
         disparities = save_disparities(disparities, out_dir / f"disps_{split_name}.npy", len(lines))

@@ -12,8 +12,10 @@ from typing import Optional, Union
 
 from errors import InputError
 from option_fields import Form, Options, flag, from_json, option, parse, to_json
+from weight_files.published import MODELS
 
 STEREO = "s"
+SCRATCH, PRETRAINED = "scratch", "pretrained"
 SIZE_MULTIPLE = 32  # the encoder halves the image five times; 64 leaves 2 pixels to mirror
 DEVICE = Form("cpu, gpu, or gpu:N with the number of a GPU", r"cpu|gpu(:\d+)?")
 FOLDER_NAME = Form("a plain folder name", r"\w([\w .+=@-]*\w)?")
@@ -101,10 +103,9 @@ class NetworkOptions(Options):
 
     num_layers: int = option(18, "layers of the ResNets", choices=(18, 34, 50, 101, 152))
     weights_init: str = option(
-        "scratch",
-        "how the encoders start",
-        choices=("scratch",),
-        advice="other weights come in with --load_weights_folder",
+        SCRATCH,
+        "how the encoders start: scratch, pretrained (on ImageNet, as published), or the path of "
+        "a ResNet's weights",
     )
     scales: tuple[int, ...] = option(
         (0, 1, 2, 3), "scales with a disparity output, 0 the finest", choices=(0, 1, 2, 3)
@@ -226,6 +227,12 @@ class TrainOptions(
                 f"{given}: cannot go with --resume, which brings weights of its own; drop one"
             )
         loads = self.load_weights_folder is not None
+        encoders = {"encoder", "pose_encoder"}
+        if self.weights_init != SCRATCH and loads and encoders <= set(self.models_to_load):
+            raise InputError(
+                f"{flag('weights_init', self.weights_init)}: would be overwritten by {given}; "
+                "leave it out, or name what to load with --models_to_load"
+            )
         if self.models_to_load != TrainOptions.models_to_load and not (loads or self.resume):
             raise InputError(
                 f"{flag('models_to_load', self.models_to_load)}: there is nothing to load from; "
@@ -243,6 +250,9 @@ class EvaluationOptions(Options):
     """Evaluation."""
 
     load_weights_folder: Optional[Path] = option(None, "weights folder of the model to evaluate")
+    model_name: Optional[str] = option(
+        None, "published model to evaluate instead, fetched on its first use", choices=MODELS
+    )
     ext_disp_to_eval: Optional[Path] = option(
         None, "evaluate the disparities of this .npy file instead of a model's"
     )
@@ -259,8 +269,24 @@ class EvaluationOptions(Options):
     save_pred_disps: bool = option(False, "save the predicted disparities")
     no_eval: bool = option(False, "predict only, without ground truth")
     eval_out_dir: Optional[Path] = option(
-        None, "folder for what is written; without it, --load_weights_folder"
+        None,
+        "folder for what is written; without it, that of the weights or disparities, or the "
+        "current one with --model_name",
     )
+
+
+def _check_model(options: Union[EvaluationOptions, PictureOptions], otherwise: str) -> None:
+    """Refuse anything but one model to predict with."""
+    if options.load_weights_folder is None and options.model_name is None:
+        raise InputError(
+            "--load_weights_folder: is needed to predict; give a weights folder, a published "
+            f"model with --model_name NAME, {otherwise}"
+        )
+    if options.load_weights_folder is not None and options.model_name is not None:
+        raise InputError(
+            f"{flag('model_name', options.model_name)}: cannot go with "
+            f"{flag('load_weights_folder', options.load_weights_folder)}; drop one"
+        )
 
 
 @dataclass(frozen=True)
@@ -272,18 +298,20 @@ class EvaluateOptions(EvaluationOptions, DatasetOptions, FrameFileOptions, Devic
         if self.eval_mono and self.eval_stereo:
             raise InputError("--eval_mono: cannot go with --eval_stereo; drop one")
         if self.ext_disp_to_eval is None:
-            if self.load_weights_folder is None:
-                raise InputError(
-                    "--load_weights_folder: is needed to predict; give a weights folder, "
-                    "or disparities with --ext_disp_to_eval FILE.npy"
-                )
+            _check_model(self, "or disparities with --ext_disp_to_eval FILE.npy")
             return
         given = flag("ext_disp_to_eval", self.ext_disp_to_eval)
         if not (self.eval_mono or self.eval_stereo):
             raise InputError(
                 f"{given}: does not say how it is scaled; add --eval_mono or --eval_stereo"
             )
-        for name in ("load_weights_folder", "no_eval", "post_process", "save_pred_disps"):
+        for name in (
+            "load_weights_folder",
+            "model_name",
+            "no_eval",
+            "post_process",
+            "save_pred_disps",
+        ):
             if getattr(self, name):
                 raise InputError(
                     f"{flag(name, getattr(self, name))}: is for predicting, and {given} is "
@@ -316,7 +344,10 @@ class PictureOptions(Options):
     """Pictures."""
 
     image_path: Path = option(None, "a picture, or a folder of pictures", required=True)
-    load_weights_folder: Path = option(None, "weights folder of the model", required=True)
+    load_weights_folder: Optional[Path] = option(None, "weights folder of the model")
+    model_name: Optional[str] = option(
+        None, "published model to use instead, fetched on its first use", choices=MODELS
+    )
     ext: str = option("jpg", "extension of the pictures in a folder", form=EXTENSION)
     output: Optional[Path] = option(
         None, "folder for what is written; without it, beside each picture"
@@ -334,6 +365,10 @@ class PictureOptions(Options):
 @dataclass(frozen=True)
 class DemoOptions(PictureOptions, DeviceOptions):
     """Predict the depth of pictures."""
+
+    def check(self) -> None:
+        """Refuse options that contradict each other."""
+        _check_model(self, f"one of {', '.join(MODELS)}")
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,15 @@ def load_module(layer: nn.Layer, path: Path, own_name: Callable[[str], str] = pa
     """
     check_sum(path)
     parameters, _ = split_bookkeeping(read_weights(path))
-    arrays = {own_name(name): np.asarray(value) for name, value in parameters.items()}
+    assign(layer, {own_name(name): np.asarray(v) for name, v in parameters.items()}, path)
+
+
+def assign(layer: nn.Layer, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Give a layer its parameters, read from ``path``.
+
+    Raises:
+        InputError: they are not the layer's; all that differ are listed.
+    """
     state = layer.state_dict()
     problems = differences(arrays, {name: tuple(value.shape) for name, value in state.items()})
     if problems:

@@ -58,8 +58,9 @@ def assert_equal(got, expected):
         np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
 
 
-@pytest.mark.parametrize("to", ["torch", "paddle"])
-@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("kind", "to"), [*((kind, "torch") for kind in ARCHITECTURES), ("MS", "paddle")]
+)
 def test_a_folder_comes_back_from_the_published_layout(kind, to, tmp_path):
     own = make_folder(tmp_path / "own", ARCHITECTURES[kind])
     convert_folder(own, tmp_path / "published", to, {})
@@ -99,10 +100,8 @@ def test_published_files_hold_what_the_published_code_insists_on(tmp_path):
 
 @pytest.mark.parametrize("num_layers", DEPTHS)
 def test_the_depth_of_the_resnet_is_told_from_its_parameters(num_layers, tmp_path):
-    channels = ResnetEncoder(num_layers).num_channels
-    assert channels[0] == 64
-    names = {n: np.zeros(v.shape) for n, v in ResnetEncoder(num_layers).state_dict().items()}
-    encoder = {name.replace("resnet.", "encoder."): value for name, value in names.items()}
+    names = ResnetEncoder(num_layers).state_dict()
+    encoder = {name.replace("resnet.", "encoder."): np.zeros(1) for name in names}
     facts = {"height": 64, "width": 64, "use_stereo": True}
     write_torch(tmp_path / "encoder.pth", {**encoder, **facts})
     write_torch(tmp_path / "depth.pth", {"decoder.10.conv.weight": np.zeros((1, 16, 3, 3))})

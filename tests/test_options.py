@@ -110,7 +110,6 @@ def test_sources_follow_from_frames_and_stereo(line, source_ids, use_pose_net, n
         ("--max_steps 0", "--max_steps 0: must be at least 1", "leave it out"),
         ("--num_layers 20", "--num_layers 20: must be 18, 34, 50, 101 or 152", "try 18"),
         ("--dataset kiti", "--dataset kiti: must be kitti", "try kitti"),
-        ("--weights_init pretrained", "must be scratch", "--load_weights_folder"),
         ("--device cuda", "--device cuda: must be cpu, gpu", "leave it out"),
         ("--model_name runs/a", "--model_name runs/a: must be a plain folder name", "try mdp"),
         ("--model_name ..", "--model_name ..: must be a plain folder name", "try mdp"),
@@ -149,6 +148,11 @@ def test_a_value_out_of_range_is_refused_by_name_with_a_remedy(line, given, reme
         ("--resume --load_weights_folder w", "--load_weights_folder w", "drop one"),
         ("--models_to_load depth", "--models_to_load depth", "--load_weights_folder FOLDER"),
         (
+            "--weights_init pretrained --load_weights_folder w",
+            "--weights_init pretrained",
+            "--models_to_load",
+        ),
+        (
             "--initial_disparity 0.1 --load_weights_folder w",
             "--initial_disparity 0.1",
             "leave it out",
@@ -172,6 +176,8 @@ def test_contradictions_in_training_are_refused(line, given, remedy):
         "--height 64 --width 64",
         "--model_name mono+stereo_640x192.v2",
         "--resume",
+        "--resume --weights_init pretrained",
+        "--weights_init pretrained --load_weights_folder w --models_to_load depth",
         "--num_workers 0 --eager --seed 4294967295",
     ],
 )
@@ -186,6 +192,12 @@ def test_sound_combinations_are_accepted(line):
         ("--load_weights_folder w --eval_mono --eval_stereo", "--eval_mono", "drop one"),
         ("--ext_disp_to_eval d.npy", "--ext_disp_to_eval d.npy", "--eval_stereo"),
         ("--ext_disp_to_eval d.npy --eval_mono --no_eval", "--no_eval", "drop one"),
+        (
+            "--load_weights_folder w --model_name mono_640x192",
+            "--model_name mono_640x192",
+            "drop one",
+        ),
+        ("--model_name mono", "--model_name mono: must be mono_640x192, ", "leave it out"),
         ("--ext_disp_to_eval d.npy --eval_mono --post_process", "--post_process", "drop one"),
         (
             "--ext_disp_to_eval d.npy --eval_mono --load_weights_folder w",

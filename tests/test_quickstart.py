@@ -12,25 +12,25 @@ from options import TrainOptions, parse
 STREETS = quickstart.RUN / "streets_seed0"
 
 
-@pytest.mark.parametrize("stage", [quickstart.COARSE_STAGE, quickstart.FINE_STAGE])
-def test_both_stages_train_on_mono_and_stereo_with_the_published_start(stage):
-    arguments = quickstart.training_arguments(STREETS, 3, quickstart.MODEL, stage)
-    options = parse(TrainOptions, arguments)
+def test_it_trains_on_mono_and_stereo():
+    options = parse(TrainOptions, quickstart.training_arguments(STREETS, 3))
     assert options.source_ids == (-1, 1, "s")
     assert options.seed == 3
-    assert options.initial_disparity is None
+    assert options.initial_disparity == quickstart.INITIAL_DISPARITY
     assert options.log_dir / options.model_name == quickstart.MODEL
 
 
 def test_the_summary_shows_the_metrics_before_and_after():
     result = {
         "before": {"abs_rel": 0.9, "a1": 0.0},
+        "start": {"abs_rel": 0.4, "a1": 0.3},
         "after": {"abs_rel": 0.25, "a1": 0.6},
         "peak_memory_mib": 2048.4,
         "total_seconds": 500.0,
     }
-    before, after = quickstart.summary(result).splitlines()[1:3]
+    before, start, after = quickstart.summary(result).splitlines()[1:4]
     assert before.split() == ["before", "0.900", "0.000"]
+    assert start.split() == ["start", "0.400", "0.300"]
     assert after.split() == ["after", "0.250", "0.600"]
     assert "500 s in all, largest process 2048 MiB" in quickstart.summary(result)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import paddle
 
 from datasets.units import KITTI_BASELINE_METRES
 from errors import InputError
+from networks.imagenet import find_weights_file, load_imagenet
 from networks.model_info import ModelInfo
+from networks.model_zoo import imagenet_file
 from networks.monodepth import Architecture, Monodepth
 from networks.weights import load_into, read_info
-from options import TrainOptions
+from options import PRETRAINED, SCRATCH, TrainOptions
 from training.objective import Objective
 
 logger = logging.getLogger(__name__)
@@ -59,6 +62,13 @@ def info_of(
     )
 
 
+def encoder_file(options: TrainOptions) -> Path:
+    """The file of the ResNet that the encoders are to start from."""
+    if options.weights_init == PRETRAINED:
+        return imagenet_file(options.num_layers)
+    return find_weights_file(Path(options.weights_init))
+
+
 def initial_model(options: TrainOptions) -> Monodepth:
     """The model that training starts from: drawn from the seed, or loaded.
 
@@ -69,7 +79,13 @@ def initial_model(options: TrainOptions) -> Monodepth:
     model = Monodepth(architecture_of(options))
     if options.initial_disparity is not None:
         model.depth.start_outputs_at(options.initial_disparity)
+    if options.weights_init != SCRATCH and not options.resume:
+        path = encoder_file(options)
+        encoders = load_imagenet(model, path)
+        logger.info("%s: start from %s", ", ".join(encoders), path)
     folder = options.load_weights_folder
+    if folder is None and options.weights_init == SCRATCH and not options.resume:
+        logger.info("encoders start from random weights; --weights_init pretrained: from ImageNet")
     if folder is not None:
         start = read_info(folder)
         for name in ("min_depth", "max_depth"):

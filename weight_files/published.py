@@ -1,0 +1,27 @@
+"""Where published weights are, and how to know that they are the right ones."""
+
+from __future__ import annotations
+
+MODELS_URL = "https://storage.googleapis.com/niantic-lon-static/research/monodepth2/"
+RESNETS_URL = "https://download.pytorch.org/models/"
+
+# The published models and the MD5 of their archives.
+MODELS = {
+    "mono_640x192": "a964b8356e08a02d009609d9e3928f7c",
+    "stereo_640x192": "3dfb76bcff0786e4ec07ac00f658dd07",
+    "mono+stereo_640x192": "c024d69012485ed05d7eaa9617a96b81",
+    "mono_no_pt_640x192": "9c2f071e35027c895a4728358ffc913a",
+    "stereo_no_pt_640x192": "41ec2de112905f85541ac33a854742d1",
+    "mono+stereo_no_pt_640x192": "46c3b824f541d143a45c37df65fbab0a",
+    "mono_1024x320": "0ab0766efdfeea89a0d9ea8ba90e1e63",
+    "stereo_1024x320": "afc2f2126d70cf3fdf26b550898b501a",
+    "mono+stereo_1024x320": "cdc5fc9b23513c07d5b19235d9ef08f7",
+}
+
+# ResNets trained on ImageNet, by depth: torchvision's files, the preferred one first. The end of a
+# name is the start of the file's SHA-256.
+RESNETS = {
+    18: ("resnet18-f37072fd.pth", "resnet18-5c106cde.pth"),
+    34: ("resnet34-333f7ec4.pth",),
+    50: ("resnet50-0676ba61.pth", "resnet50-19c8e357.pth"),
+}
