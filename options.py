@@ -372,6 +372,25 @@ class DemoOptions(PictureOptions, DeviceOptions):
 
 
 @dataclass(frozen=True)
+class ReproduceOptions(Options):
+    """Reproduce a row of the published table."""
+
+    row: Optional[str] = option(None, "name of the row; --list shows them")
+    list: bool = option(False, "list the rows and end")
+    data_path: Optional[Path] = option(None, "folder of the KITTI raw data")
+    published: bool = option(False, "evaluate the published weights instead of training")
+    out: Path = option(Path("runs/reproduce"), "folder for all that is made; stages go on in it")
+    seed: int = option(0, "decides every random draw", minimum=0, maximum=2**32 - 1)
+    num_workers: int = option(4, "processes that load the data", minimum=0)
+    device: Optional[str] = option(None, "where it runs", form=DEVICE)
+
+    def check(self) -> None:
+        """Refuse to run without a row."""
+        if self.row is None and not self.list:
+            raise InputError("--row: is needed; --list shows the rows")
+
+
+@dataclass(frozen=True)
 class ConvertOptions(Options):
     """Convert weights between this project, PyTorch and Paddle."""
 
@@ -399,6 +418,7 @@ __all__ = [
     "DemoOptions",
     "EvaluateOptions",
     "ExportOptions",
+    "ReproduceOptions",
     "TrainOptions",
     "from_json",
     "parse",

@@ -12,7 +12,6 @@ import os
 import platform
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,8 @@ from files import written_whole
 from networks.device import choose_device
 from options import TrainOptions, parse
 from prediction.sheet import quickstart_sheet
+from recipes import load_recipe
+from stages import ROOT, run_stage
 from training.checkpoint import save_checkpoint
 from training.setup import info_of, initial_model
 
@@ -40,22 +41,14 @@ try:
 except ImportError:  # Windows has none
     resource = None
 
-ROOT = Path(__file__).resolve().parent
 RUN = Path("runs/quickstart")  # relative to ROOT, as are the commands
 UNTRAINED, START, MODEL = RUN / "untrained", RUN / "start", RUN / "model"
 PREDICTION = RUN / "prediction"
 
-# From random weights, whether stereo pairs are matched at all depends on the seed; outputs that
-# start at a depth of 10 m instead of 1 m always are (docs/learning-curves.md).
-INITIAL_DISPARITY = 0.05
-TRAINING = shlex.split(
-    "--frame_ids 0 -1 1 --use_stereo --height 96 --width 320 --batch_size 4 --learning_rate 2e-4 "
-    f"--num_epochs 99 --max_steps 110 --initial_disparity {INITIAL_DISPARITY}"
-)
+# In recipes.json. Its outputs start at a depth of 10 m instead of the published 1 m: from there,
+# stereo pairs are matched whatever the seed (docs/learning-curves.md).
+TRAINING = load_recipe("streets").train[0]
 PICTURE = 4  # the test image that is shown, by its place in the list
-
-# Paddle recommends a compiler cache at every start; nothing here compiles.
-QUIET = {"PYTHONWARNINGS": "ignore:No ccache found:UserWarning"}
 
 
 def training_arguments(streets: Path, seed: int) -> list[str]:
@@ -69,25 +62,6 @@ def evaluation_arguments(streets: Path, weights: Path) -> list[str]:
     """The options of ``evaluate_depth.py``: stereo, so that no image is scaled to its truth."""
     data = ["--data_path", str(streets), "--eval_split", str(streets / "splits")]
     return ["--load_weights_folder", str(weights), "--eval_stereo", *data, "--num_workers", "1"]
-
-
-def run_stage(arguments: Sequence[str]) -> float:
-    """Run Python with ``arguments`` in the project's folder; return the seconds it took.
-
-    Raises:
-        SystemExit: the command failed, having said why; with its exit code.
-    """
-    print(f"\n$ python {shlex.join(arguments)}", flush=True)
-    start = time.monotonic()
-    process = subprocess.Popen([sys.executable, *arguments], env={**os.environ, **QUIET})
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:  # the command hears Ctrl-C too, and ends as it should
-        process.wait()
-        raise
-    if code:
-        sys.exit(code)
-    return time.monotonic() - start
 
 
 def read_metrics(weights: Path) -> dict[str, float]:
@@ -182,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_sheet(streets, before, after)
     result = {
         "before": before,  # as published: outputs start near 0.5
-        "start": at_start,  # as trained here: near INITIAL_DISPARITY
+        "start": at_start,  # as trained here: near --initial_disparity
         "after": after,
         "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
         "total_seconds": round(time.monotonic() - start, 1),

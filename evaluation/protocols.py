@@ -6,18 +6,22 @@ called a sigmoid.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Callable
 
 import cv2
 import numpy as np
 
+from datasets.splits import SplitLine
 from datasets.units import STEREO_SCALE_FACTOR
 from errors import InputError
-from evaluation.ground_truth import IMPROVED, KINDS, GroundTruth
+from evaluation.ground_truth import IMPROVED, KINDS, GroundTruth, PublishedGroundTruth
 from evaluation.metrics import METRIC_NAMES, depth_metrics
+from files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -245,3 +249,18 @@ def result(scores: Scores, protocol: Protocol, ground_truth_kind: str) -> dict[s
         "protocol": asdict(protocol),
         "scaling_ratios": ratios,
     }
+
+
+def measure(
+    disparities: Iterable[np.ndarray],
+    truth: GroundTruth | PublishedGroundTruth,
+    protocol: Protocol,
+    lines: Sequence[SplitLine],
+    out_path: Path,
+) -> str:
+    """Score disparities of a split's test images; write JSON to ``out_path``, return the report."""
+    names = [f"{line.folder} {line.frame} {line.side}" for line in lines]
+    scores = score(disparities, truth, protocol, names)
+    with written_whole(out_path) as temporary:
+        temporary.write_text(json.dumps(result(scores, protocol, truth.kind), indent=2) + "\n")
+    return report(scores, protocol, truth.kind)

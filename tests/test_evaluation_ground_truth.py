@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -144,12 +146,53 @@ def test_place_of_the_file(tmp_path):
     assert ground_truth_file("eigen", tmp_path) == tmp_path / "gt_depths.npz"
 
 
-def test_published_pickle_is_refused(tmp_path):
-    path = tmp_path / "gt_depths.npz"
-    maps = np.empty(2, object)
-    maps[:] = [np.zeros((2, 3)), np.zeros((3, 2))]
-    np.savez_compressed(path, data=maps)
-    with pytest.raises(InputError, match=r"pickle.*export_gt_depth\.py"):
+def published_file(path, maps):
+    """As the published export writes it: np.savez_compressed of an array of arrays."""
+    array = np.empty(len(maps), object)
+    array[:] = maps
+    np.savez_compressed(path, data=array)
+    return path
+
+
+def test_a_file_of_the_published_export_is_read(tmp_path):
+    maps = [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((3, 2), np.float64)]
+    path = published_file(tmp_path / "gt_depths.npz", maps)
+    with open_ground_truth(path, 2, IMPROVED) as truth:
+        assert truth.kind == IMPROVED
+        for got, expected in zip((truth[0], truth[1]), maps):
+            assert got.dtype == np.float32
+            np.testing.assert_array_equal(got, expected)
+    with pytest.raises(InputError, match=r"holds 2 images.*has 3"):
+        open_ground_truth(path, 3)
+
+
+def test_published_maps_of_one_size_need_no_pickle(tmp_path):
+    maps = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    np.savez_compressed(tmp_path / "gt_depths.npz", data=maps)
+    with open_ground_truth(tmp_path / "gt_depths.npz", 2) as truth:
+        np.testing.assert_array_equal(truth[1], maps[1])
+
+
+class Attack:
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+def test_a_published_file_that_asks_to_run_code_is_refused(tmp_path):
+    maps = [np.ones((2, 2)), Attack(tmp_path / "trace")]
+    path = published_file(tmp_path / "gt_depths.npz", maps)
+    with pytest.raises(InputError, match=r"gt_depths\.npz: refused, its pickle asks for .*mkdir"):
+        open_ground_truth(path, 2)
+    assert not (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize("maps", [[np.ones(3), np.ones((2, 2))], [1.5, np.ones((2, 2))], ["a", 2]])
+def test_a_published_file_of_something_else_is_refused(maps, tmp_path):
+    path = published_file(tmp_path / "gt_depths.npz", maps)
+    with pytest.raises(InputError, match="depth maps|cannot be read"):
         open_ground_truth(path, 2)
 
 

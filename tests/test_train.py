@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -342,6 +343,49 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(streets, 
         a, b = contents(straight / name), contents(folder / name)
         for file in a.keys() - {"model.json", "SHA256SUMS"}:  # they hold the name of the run
             assert a[file] == b[file], f"{name}/{file}"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 700 MB: two checkpoints of a stereo run, and not much more."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=700m", "tmpfs", str(folder)]
+    allowed = shutil.which("mount") is not None
+    if not allowed or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_nothing_of_a_run_is_lost_on_a_disk_that_is_full_to_the_brim(
+    streets, place, small_disk, capsys
+):
+    more = (*MODES["S"], "--num_epochs", 2)
+    run(streets, place, *more, name="straight")
+    on_disk = ("--log_dir", small_disk, "--save_every_steps", 1)
+    run(streets, place, *more, *on_disk, "--max_steps", 2)
+    folder = small_disk / "run"
+    before = {
+        path.name: contents(path)
+        for path in folder.iterdir()
+        if (path / "depth.safetensors").is_file()
+    }
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+    assert shutil.disk_usage(small_disk).free == 0
+    message = refusal(capsys, arguments(streets, place, *more, *on_disk, "--resume"))
+    assert str(folder) in message
+    assert "room" in message
+    (small_disk / "filler").unlink()
+    assert {name: contents(folder / name) for name in before} == before
+    run(streets, place, *more, *on_disk, "--resume")
+    straight = place / "logs" / "straight"
+    assert losses(folder) == losses(straight)
+    for file in ("depth.safetensors", "encoder.safetensors", "optimiser.safetensors"):
+        a, b = (path / "last" / file for path in (straight, folder))
+        assert a.read_bytes() == b.read_bytes()
 
 
 def test_a_run_killed_before_its_first_checkpoint_is_started_by_resuming(streets, place):

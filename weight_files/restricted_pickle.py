@@ -79,7 +79,10 @@ class StorageType(NamedTuple):
 
 
 class PickledArray:
-    """A NumPy array under construction: made empty, then given its content."""
+    """A NumPy array under construction: made empty, then given its content.
+
+    An array of objects becomes the flat list of what it holds, itself of such arrays and numbers.
+    """
 
     __slots__ = ("array",)
 
@@ -88,19 +91,22 @@ class PickledArray:
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, content = state
+        if isinstance(dtype, PickledDtype) and dtype.dtype.hasobject and type(content) is list:
+            self.array = content
+            return
         if not isinstance(dtype, PickledDtype) or not isinstance(content, bytes):
-            raise Refused("holds an array of objects")
+            raise Refused("holds an array whose content does not fit its type")
         flat = np.frombuffer(content, dtype.dtype)
         self.array = flat.reshape(shape, order="F" if fortran else "C")
 
 
 class PickledDtype:
-    """A NumPy data type under construction; only plain numbers are known."""
+    """A NumPy data type under construction; plain numbers are known, and `object` by name."""
 
     __slots__ = ("dtype",)
 
     def __init__(self, code: Any, *_: Any) -> None:
-        if not isinstance(code, str) or len(code) > 3 or code[:1] not in NUMBER_KINDS:
+        if not isinstance(code, str) or len(code) > 3 or code[:1] not in NUMBER_KINDS + "O":
             raise Refused(f"holds an array of {code!r}")
         self.dtype = np.dtype(code)
 
@@ -108,7 +114,8 @@ class PickledDtype:
         order = state[1]
         if order not in ("<", ">", "=", "|"):
             raise Refused(f"holds numbers of byte order {order!r}")
-        self.dtype = self.dtype.newbyteorder(order)
+        if not self.dtype.hasobject:
+            self.dtype = self.dtype.newbyteorder(order)
 
 
 def _reconstruct_array(*_: Any) -> PickledArray:
@@ -116,7 +123,8 @@ def _reconstruct_array(*_: Any) -> PickledArray:
 
 
 def _scalar(dtype: Any, content: Any) -> Any:
-    if not isinstance(dtype, PickledDtype) or not isinstance(content, bytes):
+    is_number = isinstance(dtype, PickledDtype) and not dtype.dtype.hasobject
+    if not is_number or not isinstance(content, bytes):
         raise Refused("holds an object in the place of a number")
     return np.frombuffer(content, dtype.dtype, count=1)[0].item()
 
