@@ -1,6 +1,6 @@
 """How M, S and MS learn on generated streets: abs_rel of the test drives against optimiser steps.
 
-    python -m benchmarks.learning_curves OUT --runs M S MS S_started --steps 200 --every 40
+    python -m benchmarks.learning_curves OUT --runs M S MS S_started MS_started --seed 1
 
 Every point comes from the commands that a user would type. What is there already is kept, so the
 runs can be made one after the other. Writes OUT/curves.json and OUT/curves.png.
@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,43 +18,38 @@ from matplotlib.figure import Figure
 from errors import run_command
 from files import written_whole
 from options import TrainOptions, parse
+from stages import run_stage
 from training.checkpoint import save_checkpoint
 from training.setup import info_of, initial_model
 
-ROOT = Path(__file__).resolve().parents[1]
 MODES = {
     "M": ["--frame_ids", "0", "-1", "1"],
     "S": ["--frame_ids", "0", "--use_stereo"],
     "MS": ["--frame_ids", "0", "-1", "1", "--use_stereo"],
-    "S_started": ["--frame_ids", "0", "--use_stereo", "--initial_disparity", "0.05"],
 }
+STARTED = ["--initial_disparity", "0.05"]
+MODES.update({f"{mode}_started": [*MODES[mode], *STARTED] for mode in ("S", "MS")})
 LABELS = {
     "M": "M, median scaling",
     "S": "S",
     "MS": "MS",
     "S_started": "S with --initial_disparity 0.05",
+    "MS_started": "MS with --initial_disparity 0.05",
 }
 SIZE = ["--height", "64", "--width", "192", "--batch_size", "4", "--num_workers", "1"]
 VALIDATION_LINES = 8  # enough for the log; the curves are of the test drives
 
 
-def command(*arguments: object) -> None:
-    """Run Python with ``arguments`` in the project's folder."""
-    words = [str(word) for word in arguments]
-    print("$ python", *words, flush=True)
-    subprocess.run([sys.executable, *words], check=True, cwd=ROOT)
-
-
 def make_data(out: Path, seed: int) -> tuple[Path, Path]:
     """The streets and a split of them with a short validation list."""
     streets, split = out / f"streets_seed{seed}", out / f"split_seed{seed}"
-    command("-m", "datasets.synthetic", streets, "--seed", seed)
+    run_stage(["-m", "datasets.synthetic", streets, "--seed", seed])
     split.mkdir(exist_ok=True)
     for part in ("train", "val", "test"):
         lines = (streets / "splits" / f"{part}_files.txt").read_text().splitlines()
         kept = lines[:: max(1, len(lines) // VALIDATION_LINES)] if part == "val" else lines
         (split / f"{part}_files.txt").write_text("\n".join(kept) + "\n")
-    command("export_gt_depth.py", "--data_path", streets, "--split", split, "--num_workers", 1)
+    run_stage(["export_gt_depth.py", "--data_path", streets, "--split", split, "--num_workers", 1])
     return streets, split
 
 
@@ -65,7 +57,7 @@ def abs_rel(weights: Path, streets: Path, split: Path, mode: str) -> float:
     """What ``evaluate_depth.py`` says of a weights folder."""
     scaling = "mono" if mode == "M" else "stereo"
     data = ["--data_path", streets, "--eval_split", split, "--num_workers", 1]
-    command("evaluate_depth.py", "--load_weights_folder", weights, f"--eval_{scaling}", *data)
+    run_stage(["evaluate_depth.py", "--load_weights_folder", weights, f"--eval_{scaling}", *data])
     text = (weights / f"eval_{split.name}_{scaling}.json").read_text()
     return json.loads(text)["metrics"]["abs_rel"]
 
@@ -84,7 +76,7 @@ def curve(
     values = {"0": abs_rel(untrained, streets, split, mode)}
     for steps in points:
         resume = ["--resume"] if (out / name / "last").exists() else []
-        command("train.py", *train, "--max_steps", steps, *resume)
+        run_stage(["train.py", *train, "--max_steps", steps, *resume])
         values[str(steps)] = abs_rel(out / name / "last", streets, split, mode)
     return values
 
@@ -107,12 +99,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--runs", nargs="+", choices=MODES, default=list(MODES))
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--every", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--every", type=int, default=30)
     parser.add_argument("--learning_rate", type=float, default=3e-4)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    os.environ["PYTHONWARNINGS"] = "ignore:No ccache found:UserWarning"
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     data = make_data(out, args.seed)

@@ -1,0 +1,98 @@
+"""Kill a training run again and again, and compare what it ends with to a run left alone.
+
+    python -m benchmarks.kill_and_resume OUT --kills 20
+
+Prints the steps at which the run was killed, and whether the weights, the optimiser's state and the
+logged losses are the same bytes. Exits with 1 if not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from errors import InputError, run_command
+from stages import ROOT, run_stage
+
+STEPS = 200
+SIZE = ["--height", "64", "--width", "64", "--batch_size", "2", "--num_workers", "1"]
+
+
+def main() -> int:
+    """Run both, compare, return 1 when they differ."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="decides the moments of the kills")
+    parser.add_argument("--slowest", type=float, default=10.0, help="longest life, seconds")
+    args = parser.parse_args()
+    out = args.out.resolve()
+    if out.exists():
+        raise InputError(f"{out}: is there already; name another folder")
+    street = ["--width", 160, "--height", 64, "--train_drives", 2, "--val_drives", 1]
+    run_stage(["-m", "datasets.synthetic", out / "streets", *street, "--frames", 8])
+    data = ["--data_path", out / "streets", "--split", out / "streets" / "splits"]
+    modes = ["--frame_ids", "0", "-1", "1", "--use_stereo", "--log_frequency", "1"]
+    train = ["train.py", *data, *SIZE, *modes, "--num_epochs", 99, "--max_steps", STEPS]
+    train += ["--save_every_steps", 3, "--log_dir", out]
+
+    run_stage([*train, "--model_name", "alone"])
+    killed = [*train, "--model_name", "killed"]
+    steps = kill_repeatedly(killed, out / "killed", args.kills, args.slowest, args.seed)
+    run_stage([*killed, "--resume"])
+    print(f"killed {len(steps)} times, after steps {steps}")
+    same = compare(out / "alone", out / "killed")
+    print("the same bytes" if same else "DIFFERENT")
+    return 0 if same else 1
+
+
+def kill_repeatedly(
+    train: list[object], run: Path, kills: int, slowest: float, seed: int
+) -> list[int]:
+    """Start and kill a run at random moments; return the newest logged step at each."""
+    rng = random.Random(seed)
+    steps = []
+    while len(steps) < kills:
+        resume = ["--resume"] if (run / "options.json").exists() else []
+        words = [str(word) for word in (*train, *resume)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / words[0]), *words[1:]],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(rng.uniform(3, slowest))  # from before its first step to some way into it
+        if process.poll() is not None:
+            raise InputError("the run ended before it could be killed; lower --slowest")
+        process.kill()
+        process.wait()
+        steps.append(max((row["step"] for row in metrics(run)), default=0))
+    return steps
+
+
+def metrics(run: Path) -> list[dict]:
+    """The whole lines of ``metrics.jsonl``."""
+    path = run / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def compare(a: Path, b: Path) -> bool:
+    """Whether two runs logged the same and ended with the same bytes."""
+    named = {"model.json", "SHA256SUMS"}  # hold the name of the run
+    files = [p.relative_to(a) for w in ("best", "last") for p in (a / w).iterdir()]
+    files = [path for path in files if path.name not in named]
+    differing = [str(path) for path in files if (a / path).read_bytes() != (b / path).read_bytes()]
+    for path in differing:
+        print(f"differs: {path}")
+    return not differing and metrics(a) == metrics(b)
+
+
+if __name__ == "__main__":
+    run_command(main)
