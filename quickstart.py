@@ -103,14 +103,14 @@ def summary(result: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"{result['total_seconds']:.0f} s in all{memory}"])
 
 
-def write_sheet(streets: Path, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+def write_sheet(streets: Path, metrics: Mapping[str, Mapping[str, float]]) -> None:
     """Draw one test image, its predicted and true depth, and the metrics."""
     lines = load_split(str(streets / "splits"), "test")
     picture = image_paths(streets, lines, png=None)[PICTURE]
     with open_ground_truth(ground_truth_file(str(streets / "splits"), None), len(lines)) as truth:
         true_depth = truth[PICTURE]
     depth = np.load(PREDICTION / f"{picture.stem}_depth.npy", allow_pickle=False)
-    sheet = quickstart_sheet(read_image(picture), depth, true_depth, before, after)
+    sheet = quickstart_sheet(read_image(picture), depth, true_depth, metrics)
     with written_whole(RUN / "result.png") as temporary:
         Image.fromarray(sheet).save(temporary, format="PNG")
 
@@ -153,7 +153,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     seconds["prediction"] = run_stage(["demo.py", *demo, *output])
 
     before, at_start, after = map(read_metrics, (UNTRAINED, START, weights))
-    write_sheet(streets, before, after)
+    rows = {"untrained": before, "started at 10 m": at_start, "trained": after}
+    write_sheet(streets, rows)
     result = {
         "before": before,  # as published: outputs start near 0.5
         "start": at_start,  # as trained here: near --initial_disparity

@@ -22,10 +22,9 @@ def quickstart_sheet(
     picture: np.ndarray,
     predicted_depth: np.ndarray,
     true_depth: np.ndarray,
-    before: Mapping[str, float],
-    after: Mapping[str, float],
+    metrics: Mapping[str, Mapping[str, float]],
 ) -> np.ndarray:
-    """Draw the input, its predicted and its true depth, and the metrics before and after training.
+    """Draw the input, its predicted and its true depth, and metrics.
 
     Both depths are shown over one range of disparities, that of the true depth.
 
@@ -33,8 +32,7 @@ def quickstart_sheet(
         picture: uint8 RGB [H, W, 3].
         predicted_depth: [H, W] metres; a mono-trained model's after median scaling.
         true_depth: [H, W] metres, 0 where there is none.
-        before: metrics of the untrained networks, by name.
-        after: the same metrics of the trained ones.
+        metrics: rows of the table, such as ``{"before training": ..., "after training": ...}``.
 
     Returns:
         uint8 RGB, ``SHEET_WIDTH`` pixels wide.
@@ -58,7 +56,7 @@ def quickstart_sheet(
         [
             stack_labelled({label: _fit(panel) for label, panel in panels.items()}),
             legend(low, high, SHEET_WIDTH, "m"),
-            metric_table({"before training": before, "after training": after}, SHEET_WIDTH),
+            metric_table(metrics, SHEET_WIDTH),
         ]
     )
 

@@ -8,6 +8,7 @@ from prediction.visualise import text_line
 
 BEFORE = {"abs_rel": 0.4, "sq_rel": 4.0, "rmse": 11.5, "rmse_log": 0.5, "a1": 0.3}
 AFTER = {"abs_rel": 0.2, "sq_rel": 2.0, "rmse": 7.5, "rmse_log": 0.3, "a1": 0.7}
+ROWS = {"before": BEFORE, "after": AFTER}
 
 
 def street(height=60, width=200):
@@ -19,7 +20,7 @@ def street(height=60, width=200):
 
 
 def test_sheet_shows_everything():
-    sheet = quickstart_sheet(*street(), BEFORE, AFTER)
+    sheet = quickstart_sheet(*street(), ROWS)
     assert sheet.dtype == np.uint8
     assert sheet.shape[1:] == (SHEET_WIDTH, 3)
     assert sheet.shape[0] > 3 * 60 * SHEET_WIDTH / 200
@@ -27,13 +28,13 @@ def test_sheet_shows_everything():
 
 def test_sheet_depends_on_each_of_its_parts():
     picture, depth, sparse = street()
-    sheet = quickstart_sheet(picture, depth, sparse, BEFORE, AFTER)
+    sheet = quickstart_sheet(picture, depth, sparse, ROWS)
     for other in (
-        quickstart_sheet(picture[:, ::-1], depth, sparse, BEFORE, AFTER),
-        quickstart_sheet(picture, depth[::-1], sparse, BEFORE, AFTER),
-        quickstart_sheet(picture, depth, sparse[:, ::-1], BEFORE, AFTER),
-        quickstart_sheet(picture, depth, sparse, AFTER, AFTER),
-        quickstart_sheet(picture, depth, sparse, BEFORE, BEFORE),
+        quickstart_sheet(picture[:, ::-1], depth, sparse, ROWS),
+        quickstart_sheet(picture, depth[::-1], sparse, ROWS),
+        quickstart_sheet(picture, depth, sparse[:, ::-1], ROWS),
+        quickstart_sheet(picture, depth, sparse, {**ROWS, "before": AFTER}),
+        quickstart_sheet(picture, depth, sparse, {**ROWS, "after": BEFORE}),
     ):
         assert (sheet != other).any()
 
@@ -41,7 +42,7 @@ def test_sheet_depends_on_each_of_its_parts():
 def test_a_perfect_prediction_has_the_colours_of_the_truth():
     height = 300
     picture, depth, _ = street(height, SHEET_WIDTH)
-    sheet = quickstart_sheet(picture, depth, depth, BEFORE, AFTER).astype(int)
+    sheet = quickstart_sheet(picture, depth, depth, ROWS).astype(int)
     label = text_line([], SHEET_WIDTH).shape[0]
     predicted = sheet[2 * label + height :][:height]
     true = sheet[3 * label + 2 * height :][:height]
@@ -53,13 +54,13 @@ def test_a_perfect_prediction_has_the_colours_of_the_truth():
 def test_pictures_of_different_size_are_refused():
     picture, depth, sparse = street()
     with pytest.raises(ValueError, match="one height and width"):
-        quickstart_sheet(picture, depth[:-1], sparse, BEFORE, AFTER)
+        quickstart_sheet(picture, depth[:-1], sparse, ROWS)
 
 
 def test_a_truth_without_points_is_refused():
     picture, depth, sparse = street()
     with pytest.raises(ValueError, match="at least one point"):
-        quickstart_sheet(picture, depth, sparse * 0, BEFORE, AFTER)
+        quickstart_sheet(picture, depth, sparse * 0, ROWS)
 
 
 def test_rows_with_different_metrics_are_refused():
