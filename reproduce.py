@@ -32,6 +32,11 @@ def generate(recipe: Recipe, options: ReproduceOptions) -> tuple[Path, str, str]
     if recipe.generate is None:
         if options.data_path is None:
             raise InputError("--data_path: is needed for this row; give the folder of KITTI raw")
+        check = ["-m", "datasets.check", "--data_path", options.data_path]
+        stereo = ["--use_stereo"] if recipe.scaling == "stereo" else []
+        run_stage([*check, "--split", "eigen", "--frame_ids", 0])
+        if not options.published:
+            run_stage([*check, "--split", "eigen_zhou", *stereo, "--log_dir", options.out])
         return options.data_path, "eigen_zhou", "eigen"
     data = options.out / f"streets_seed{options.seed}"
     run_stage(["-m", "datasets.synthetic", data, *recipe.generate, "--seed", options.seed])

@@ -1,0 +1,261 @@
+"""Before a long run: what of a split is missing, where to get it, and how long loading takes.
+
+python -m datasets.check --data_path kitti --split eigen_zhou --use_stereo
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from datasets.archives import archive_of_day, archive_of_drive
+from datasets.items import STEREO, TrainingItems, make_items
+from datasets.kitti import (
+    Calibration,
+    day_folder,
+    find_extension,
+    intrinsics,
+    read_calibration,
+    read_image,
+    sweep_path,
+)
+from datasets.loader import make_batch
+from datasets.splits import PARTS, SplitLine, load_split
+from datasets.stereo import stereo_baseline
+from errors import EXIT_BAD_INPUT, InputError, run_command
+
+RUN_GIB = 1.5  # what a run with ResNet-18 keeps: three checkpoints of 0.35 GB, and logs
+EPOCHS = 20  # of the published training
+TIMED_ITEMS = 8
+FIELD_OF_VIEW_DEGREES = (20, 150)
+BASELINE_METRES = (0.05, 2.0)
+
+
+@dataclass
+class Findings:
+    """What was found: problems keep a run from starting, warnings do not."""
+
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    archives: dict[str, None] = field(default_factory=dict)  # in the order they were needed
+
+    def need(self, archive: str | None) -> None:
+        """Note an archive to fetch, once."""
+        if archive is not None:
+            self.archives[archive] = None
+
+
+def check_part(
+    name: str, lines: Sequence[SplitLine], items: TrainingItems, findings: Findings
+) -> list[Path]:
+    """Note the drives and frames that a part of a split lacks; return the images that are there."""
+    needed: dict[Path, str] = {}
+    for index, line in enumerate(lines):
+        for path in items.paths(index):
+            needed.setdefault(path, line.folder)
+    folders = {path.parent for path in needed}
+    present = {f: {p.name for p in f.iterdir()} if f.is_dir() else set() for f in folders}
+    drives = dict.fromkeys(line.folder for line in lines)
+    gone = [drive for drive in drives if not (items.data_path / drive).is_dir()]
+    for drive in gone:
+        findings.problems.append(f"{name}: drive {drive} is missing")
+        findings.need(archive_of_drive(drive))
+    there = [path for path in needed if path.name in present[path.parent]]
+    missing = [p for p, d in needed.items() if p.name not in present[p.parent] and d not in gone]
+    if missing:
+        shown = ", ".join(map(str, missing[:3])) + (", …" if len(missing) > 3 else "")
+        findings.problems.append(f"{name}: {len(missing)} images are missing: {shown}")
+        for path in missing:
+            findings.need(archive_of_drive(needed[path]))
+    print(
+        f"{name}: {len(lines)} items of {len(drives)} drives, {len(there)} of {len(needed)} images"
+    )
+    return there
+
+
+def check_days(data_path: Path, lines: Iterable[SplitLine], findings: Findings) -> None:
+    """Note days without calibration, and calibrations that no car's cameras have."""
+    for day in dict.fromkeys(day_folder(data_path, line.folder) for line in lines):
+        if not day.is_dir():  # its drives are named
+            findings.need(archive_of_day(day.name))
+            continue
+        if not (day / "calib_cam_to_cam.txt").is_file():
+            findings.warnings.append(
+                f"{day}: no calib_cam_to_cam.txt; training takes the published intrinsics"
+            )
+            findings.need(archive_of_day(day.name))
+            continue
+        try:
+            calibration = read_calibration(day)
+        except InputError as error:
+            findings.problems.append(str(error))
+            continue
+        findings.warnings.extend(f"{day}: {oddity}" for oddity in implausible(calibration))
+
+
+def implausible(calibration: Calibration) -> list[str]:
+    """What is unusual about the cameras of a calibration, in words."""
+    oddities = []
+    for side in ("l", "r"):
+        K, (width, height) = intrinsics(calibration, side), calibration.image_size[side]
+        angle = float(np.degrees(2 * np.arctan(width / 2 / K[0, 0])))
+        low, high = FIELD_OF_VIEW_DEGREES
+        if not low <= angle <= high:
+            oddities.append(f"camera {side} sees {angle:.0f} degrees across")
+        if not 0.67 <= K[0, 0] / K[1, 1] <= 1.5:
+            oddities.append(f"camera {side} has focal lengths {K[0, 0]:.0f} and {K[1, 1]:.0f}")
+        offset = np.abs(K[:2, 2] / (width, height) - 0.5)
+        if offset.max() > 0.25:
+            oddities.append(
+                f"camera {side} has its principal point at {K[0, 2]:.0f}, {K[1, 2]:.0f}"
+            )
+    baseline = stereo_baseline(calibration)
+    low, high = BASELINE_METRES
+    if not low <= baseline <= high:
+        oddities.append(f"the cameras are {baseline:.3f} m apart")
+    return oddities
+
+
+def check_sweeps(data_path: Path, lines: Sequence[SplitLine], findings: Findings) -> None:
+    """Note the LiDAR sweeps that the ground truth of a test list needs."""
+    missing = [
+        line for line in lines if not sweep_path(data_path, line.folder, line.frame).is_file()
+    ]
+    if missing:
+        first = sweep_path(data_path, missing[0].folder, missing[0].frame)
+        findings.warnings.append(
+            f"test: {len(missing)} LiDAR sweeps are missing, as {first}; evaluation needs them, or "
+            "a gt_depths.npz"
+        )
+        for line in missing:
+            findings.need(archive_of_drive(line.folder))
+
+
+def check_images(paths: Sequence[Path], num_workers: int, findings: Findings) -> None:
+    """Decode every image; note those that cannot be read."""
+
+    def problem(path: Path) -> str | None:
+        try:
+            read_image(path)
+        except InputError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(max(1, num_workers)) as pool:  # Pillow decodes outside Python's lock
+        found = tqdm(pool.map(problem, paths), total=len(paths), desc="images", unit="image")
+        findings.problems.extend(filter(None, found))
+
+
+def check_disk(log_dir: Path, findings: Findings) -> None:
+    """Note a disk without room for a run."""
+    folder = next(p for p in (log_dir.absolute(), *log_dir.absolute().parents) if p.is_dir())
+    free = shutil.disk_usage(folder).free / 2**30
+    print(f"free disk at {folder}: {free:.1f} GiB; a run with ResNet-18 takes {RUN_GIB} GiB")
+    if free < RUN_GIB:
+        findings.warnings.append(f"{folder}: has {free:.1f} GiB free, a run takes {RUN_GIB}")
+
+
+def print_plan(items: TrainingItems, batch_size: int, num_workers: int) -> None:
+    """Say what would run, and how long loading alone would take."""
+    steps = len(items) // batch_size
+    print(f"an epoch: {len(items)} items, {steps} steps of {batch_size}; {EPOCHS} epochs: ", end="")
+    print(f"{EPOCHS * steps} steps")
+    indices = np.linspace(0, len(items) - 1, min(TIMED_ITEMS, len(items))).astype(int)
+    start = time.monotonic()
+    for index in indices:
+        make_batch(items, 0, [int(index)])
+    seconds = (time.monotonic() - start) / len(indices)
+    workers = max(1, num_workers)
+    hours = EPOCHS * len(items) * seconds / workers / 3600
+    print(
+        f"loading alone: {1000 * seconds:.0f} ms an item, {hours:.2f} hours for {EPOCHS} epochs "
+        f"with {workers} processes; training is timed by train.py's progress bar"
+    )
+
+
+def parts_of(split: str) -> dict[str, list[SplitLine]]:
+    """The parts that a split has."""
+    parts, refusals = {}, []
+    for part in PARTS:
+        try:
+            parts[part] = load_split(split, part)
+        except InputError as error:
+            refusals.append(error)
+    if not parts:
+        raise refusals[0]
+    return parts
+
+
+def check(args: argparse.Namespace) -> int:
+    """Look at everything, print what is found; returns the exit code."""
+    if not args.data_path.is_dir():
+        raise InputError(f"--data_path {args.data_path}: no such folder")
+    parts = parts_of(args.split)
+    source_ids = (*args.frame_ids[1:], *((STEREO,) if args.use_stereo else ()))
+    findings = Findings()
+    images: list[Path] = []
+    for name, lines in parts.items():
+        try:
+            extension = find_extension(args.data_path, lines, args.png or None)
+        except InputError:
+            extension = "jpg"
+        sources = () if name == "test" else source_ids
+        items = TrainingItems(
+            args.data_path, lines, sources, args.height, args.width, extension, {}
+        )
+        images += check_part(name, lines, items, findings)
+    check_days(args.data_path, itertools.chain(*parts.values()), findings)
+    check_sweeps(args.data_path, parts.get("test", []), findings)
+    if args.deep:
+        check_images(list(dict.fromkeys(images)), args.num_workers, findings)
+    check_disk(args.log_dir, findings)
+    for warning in findings.warnings:
+        print(f"warning: {warning}")
+    for problem in findings.problems:
+        print(f"problem: {problem}")
+    for archive in findings.archives:
+        print(f"fetch: {archive}")
+    if findings.problems:
+        archives = f"{len(findings.archives)} archives to fetch"
+        print(f"not ready: {len(findings.problems)} problems, {archives}")
+        return EXIT_BAD_INPUT
+    if "train" in parts:
+        size = (args.height, args.width, args.png or None)
+        items = make_items(args.data_path, parts["train"], source_ids, *size)
+        print_plan(items, args.batch_size, args.num_workers)
+    print(f"ready: {', '.join(f'{len(lines)} {name} items' for name, lines in parts.items())}")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and check; returns 2 when something is missing."""
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets.check",
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--data_path", type=Path, default=Path("kitti_data"), help="the data")
+    parser.add_argument("--split", default="eigen_zhou", help="name of a split, or a folder")
+    parser.add_argument("--frame_ids", type=int, nargs="+", default=[0, -1, 1], help="as training")
+    parser.add_argument("--use_stereo", action="store_true", help="as training")
+    parser.add_argument("--png", action="store_true", help="as training")
+    parser.add_argument("--height", type=int, default=192, help="as training")
+    parser.add_argument("--width", type=int, default=640, help="as training")
+    parser.add_argument("--batch_size", type=int, default=12, help="as training")
+    parser.add_argument("--num_workers", type=int, default=4, help="as training")
+    parser.add_argument("--log_dir", type=Path, default=Path("logs"), help="as training")
+    parser.add_argument("--deep", action="store_true", help="decode every image")
+    return check(parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    run_command(main)

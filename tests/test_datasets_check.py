@@ -1,0 +1,136 @@
+"""The check before a long run names what is missing, and where to get it."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from datasets import check
+from datasets.archives import archive_of_day, archive_of_drive
+from datasets.kitti import read_calibration
+from errors import EXIT_BAD_INPUT, InputError
+
+
+@pytest.fixture
+def data(streets, tmp_path):
+    """A copy of the streets to damage."""
+    return shutil.copytree(streets, tmp_path / "data")
+
+
+def run(data, capsys, *more):
+    words = ["--data_path", str(data), "--split", str(data / "splits"), "--use_stereo"]
+    code = check.main([*words, "--batch_size", "2", "--log_dir", str(data), *more])
+    return code, capsys.readouterr().out
+
+
+def first_line(data, part="train"):
+    folder, frame, side = (data / "splits" / f"{part}_files.txt").read_text().split()[:3]
+    return data / folder, int(frame), {"l": "image_02", "r": "image_03"}[side]
+
+
+def test_a_whole_data_set_is_ready(data, capsys):
+    code, out = run(data, capsys, "--deep")
+    assert code == 0
+    assert "problem:" not in out
+    assert "warning:" not in out
+    assert "an epoch: 12 items, 6 steps of 2; 20 epochs: 120 steps" in out
+    assert "loading alone: " in out
+    assert out.splitlines()[-1].startswith("ready: 12 train items")
+
+
+def test_a_missing_drive_is_named_once_for_all_its_frames(data, capsys):
+    drive, _, _ = first_line(data)
+    shutil.rmtree(drive)
+    code, out = run(data, capsys)
+    assert code == EXIT_BAD_INPUT
+    problems = [line for line in out.splitlines() if line.startswith("problem:")]
+    assert problems == [f"problem: train: drive {drive.relative_to(data)} is missing"]
+    assert f"fetch: {archive_of_drive(str(drive.relative_to(data).as_posix()))}" in out
+    assert out.splitlines()[-1] == "not ready: 1 problems, 1 archives to fetch"
+
+
+def test_a_missing_neighbour_is_named(data, capsys):
+    drive, frame, camera = first_line(data)
+    path = drive / camera / "data" / f"{frame - 1:010d}.jpg"
+    path.unlink()
+    code, out = run(data, capsys)
+    assert code == EXIT_BAD_INPUT
+    assert f"problem: train: 1 images are missing: {path}" in out
+
+
+def test_a_missing_calibration_is_a_warning_and_a_wrong_one_a_problem(data, capsys):
+    day = first_line(data)[0].parent
+    path = day / "calib_cam_to_cam.txt"
+    content = path.read_text()
+    path.unlink()
+    code, out = run(data, capsys)
+    assert code == 0
+    assert f"warning: {day}: no calib_cam_to_cam.txt" in out
+    assert f"fetch: {archive_of_day(day.name)}" in out
+    path.write_text(content.replace("P_rect_02", "P_rect_09"))
+    code, out = run(data, capsys)
+    assert code == EXIT_BAD_INPUT
+    assert "P_rect_02" in out
+
+
+def test_missing_sweeps_are_a_warning(data, capsys):
+    shutil.rmtree(first_line(data, "test")[0] / "velodyne_points")
+    code, out = run(data, capsys)
+    assert code == 0
+    assert "LiDAR sweeps are missing" in out
+
+
+def test_a_truncated_image_is_found_by_looking_deep(data, capsys):
+    drive, frame, camera = first_line(data)
+    path = drive / camera / "data" / f"{frame:010d}.jpg"
+    path.write_bytes(path.read_bytes()[:-200])
+    code, out = run(data, capsys, "--deep")
+    assert code == EXIT_BAD_INPUT
+    assert f"problem: {path}: cannot be read as an image" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "oddity"),
+    [
+        (lambda P: P[0].__setitem__(0, P[0][0] * 8), "degrees across"),
+        (lambda P: P[1].__setitem__(1, P[1][1] * 2), "focal lengths"),
+        (lambda P: P[0].__setitem__(2, 1), "principal point"),
+        (lambda P: P[0].__setitem__(3, -3000), "m apart"),
+    ],
+)
+def test_implausible_cameras_are_described(change, oddity, streets):
+    calibration = read_calibration(first_line(streets)[0].parent)
+    assert check.implausible(calibration) == []
+    change(calibration.projection["r"])
+    assert oddity in " ".join(check.implausible(calibration))
+
+
+def test_published_splits_name_every_archive(tmp_path, capsys):
+    code = check.main(["--data_path", str(tmp_path), "--split", "eigen_zhou"])
+    out = capsys.readouterr().out
+    assert code == EXIT_BAD_INPUT
+    fetched = [line for line in out.splitlines() if line.startswith("fetch:")]
+    assert len(set(fetched)) == len(fetched) == 32 + 5  # drives, and days of calibration
+    base = "https://s3.eu-central-1.amazonaws.com/avg-kitti/raw_data"
+    assert f"fetch: {base}/2011_09_26_drive_0001/2011_09_26_drive_0001_sync.zip" in fetched
+    assert f"fetch: {base}/2011_09_26_calib.zip" in fetched
+    with pytest.raises(InputError, match="--data_path"):
+        check.main(["--data_path", str(tmp_path / "gone")])
+
+
+def test_a_full_disk_is_a_warning(tmp_path, monkeypatch, capsys):
+    usage = shutil.disk_usage(tmp_path)._replace(free=2**28)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    findings = check.Findings()
+    check.check_disk(tmp_path / "logs" / "deep", findings)
+    assert "0.2 GiB free" in findings.warnings[0]
+    assert str(tmp_path) in capsys.readouterr().out
+
+
+def test_folders_of_other_names_have_no_archive():
+    assert archive_of_drive("town/drive_1") is None
+    assert archive_of_drive("2011_09_26/2011_09_28_drive_0001_sync") is None
+    assert archive_of_day("town") is None
+    assert np.all([archive_of_day("2011_10_03")])
