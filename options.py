@@ -275,7 +275,7 @@ class EvaluationOptions(Options):
     )
 
 
-def _check_model(options: Union[EvaluationOptions, PictureOptions], otherwise: str) -> None:
+def _check_model(options: Options, otherwise: str) -> None:
     """Refuse anything but one model to predict with."""
     if options.load_weights_folder is None and options.model_name is None:
         raise InputError(
@@ -317,6 +317,31 @@ class EvaluateOptions(EvaluationOptions, DatasetOptions, FrameFileOptions, Devic
                     f"{flag(name, getattr(self, name))}: is for predicting, and {given} is "
                     "already predicted; drop one"
                 )
+
+
+@dataclass(frozen=True)
+class EvaluatePoseOptions(Options):
+    """Measure the pose network of a model on KITTI odometry."""
+
+    load_weights_folder: Optional[Path] = option(None, "weights folder of the model to evaluate")
+    model_name: Optional[str] = option(
+        None, "published model to evaluate instead, fetched on its first use", choices=MODELS
+    )
+    data_path: Path = option(Path("kitti_odom"), "folder with sequences/NN and poses/NN.txt")
+    eval_split: str = option("odom_9", "sequence", choices=("odom_9", "odom_10"))
+    eval_mono: bool = option(False, "fit the scale to the truth, for models with a unit too")
+    batch_size: int = option(16, "pairs predicted at once", minimum=1)
+    num_workers: int = option(4, "threads that load the images; 0 loads in between", minimum=0)
+    eval_out_dir: Optional[Path] = option(
+        None, "folder for what is written; without it, that of the weights or the current one"
+    )
+    device: Optional[str] = option(
+        None, "where it runs; without it, the GPU when Paddle has one", form=DEVICE
+    )
+
+    def check(self) -> None:
+        """Refuse anything but one model."""
+        _check_model(self, f"one of {', '.join(MODELS)}")
 
 
 @dataclass(frozen=True)
@@ -417,6 +442,7 @@ __all__ = [
     "ConvertOptions",
     "DemoOptions",
     "EvaluateOptions",
+    "EvaluatePoseOptions",
     "ExportOptions",
     "ReproduceOptions",
     "TrainOptions",

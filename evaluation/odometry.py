@@ -13,7 +13,8 @@ def snippet_errors(
     """Return the trajectory error of the snippet that starts at each frame but the last.
 
     Args:
-        gt_local: true relative poses [N,4,4]: element i takes points of frame i + 1 into frame i.
+        gt_local: true relative poses [N,4,4]: element i takes points of frame i into frame
+            i + 1, as published; a chain of them is a mirror of the camera's path.
         pred_local: predicted ones, of any scale.
         frames: length of a snippet. The last ``frames - 2`` snippets are shorter, as published.
 

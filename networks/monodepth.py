@@ -119,6 +119,18 @@ class Monodepth(nn.Layer):
         """Sigmoid disparities per scale of images [B, 3, H, W] in [0, 1]."""
         return self.depth(self.encoder(images))
 
+    def predict_motion(self, earlier: Tensor, later: Tensor) -> tuple[Tensor, Tensor]:
+        """Axis-angle and translation [B, 3] between two frames [B, 3, H, W] in [0, 1].
+
+        For pose networks that see pairs; the motion takes points of the earlier camera to the
+        later one.
+        """
+        frames = [earlier, later]
+        if self.architecture.pose_model_type == "shared":
+            frames = [self.encoder(frame) for frame in frames]
+        axisangle, translation = self._pose(frames)
+        return axisangle[:, 0], translation[:, 0]
+
     def forward(self, target: Tensor, sources: Tensor) -> Prediction:
         """Predict for a target [B, 3, H, W] and its sources [B, S, 3, H, W], both in [0, 1]."""
         ids = self.architecture.source_ids

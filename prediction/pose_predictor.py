@@ -1,0 +1,65 @@
+"""From a weights folder to the camera's motion between frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import paddle
+
+from errors import InputError
+from layers import transform_from_parameters
+from networks.device import choose_device
+from networks.model_info import ModelInfo
+from networks.monodepth import Monodepth
+from networks.weights import load_model, read_info
+
+
+class PosePredictor:
+    """The pose network of a weights folder.
+
+    Attributes:
+        info: what the folder says of the model: size of the images, unit.
+    """
+
+    def __init__(self, model: Monodepth, info: ModelInfo) -> None:
+        self.model = model
+        self.info = info
+
+    @classmethod
+    def from_folder(cls, folder: Path, device: str | None = None) -> PosePredictor:
+        """Load the model of a weights folder.
+
+        Raises:
+            InputError: the folder or the device cannot be used, or its pose network does not see
+                pairs of frames.
+        """
+        architecture = read_info(folder).architecture
+        if not architecture.temporal_ids:
+            raise InputError(f"{folder}: was trained on stereo pairs alone, it has no pose network")
+        if architecture.pose_model_type == "posecnn" or architecture.pose_model_input != "pairs":
+            raise InputError(
+                f"{folder}: has a pose network of type {architecture.pose_model_type} that sees "
+                f"{architecture.pose_model_input}; measured are separate_resnet and shared on pairs"
+            )
+        choose_device(device)
+        return cls(*load_model(folder))
+
+    def later_T_earlier(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+        """Motion [B,4,4], model units, between RGB images [B,H,W,3] uint8: earlier to later."""
+        images = [paddle.to_tensor(frames).transpose([0, 3, 1, 2]) for frames in (earlier, later)]
+        with paddle.no_grad():
+            motion = self.model.predict_motion(*(x.astype("float32") / 255 for x in images))
+            return transform_from_parameters(*motion, invert=False).numpy()
+
+
+def pairwise_poses(predictor: PosePredictor, batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Motions [N-1,4,4] float64 between each two following ones of N frames, given in batches."""
+    poses, last = [], None
+    for batch in batches:
+        frames = batch if last is None else np.concatenate([last, batch])
+        if len(frames) > 1:
+            poses.append(predictor.later_T_earlier(frames[:-1], frames[1:]))
+        last = frames[-1:]
+    return np.concatenate(poses).astype(np.float64)

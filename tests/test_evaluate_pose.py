@@ -1,0 +1,139 @@
+"""The odometry command, on a tiny sequence."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import paddle
+import pytest
+from PIL import Image
+
+import evaluate_pose
+from errors import EXIT_BAD_INPUT, InputError, run_command
+from evaluation.trajectory import chain, read_trajectory, write_kitti
+from networks.model_info import ModelInfo
+from networks.monodepth import STEREO, Architecture, Monodepth
+from networks.weights import save_weights
+from prediction.pose_predictor import PosePredictor, pairwise_poses
+
+FRAMES = 7
+
+
+@pytest.fixture
+def data(tmp_path):
+    """KITTI odometry's layout: sequence 9 with seven frames of a straight drive."""
+    folder = tmp_path / "odom" / "sequences" / "09" / "image_2"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for index in range(FRAMES):
+        pixels = rng.integers(0, 255, (64, 96, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:06d}.png")
+    (tmp_path / "odom" / "poses").mkdir()
+    trajectory = np.tile(np.eye(4), (FRAMES, 1, 1))
+    trajectory[:, 2, 3] = np.arange(FRAMES)
+    write_kitti(tmp_path / "odom" / "poses" / "09.txt", trajectory)
+    return tmp_path / "odom"
+
+
+def weights(tmp_path, **changes):
+    paddle.seed(0)
+    architecture = Architecture(**{"source_ids": (-1, 1), **changes})
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    save_weights(folder, Monodepth(architecture), ModelInfo(architecture, 64, 96))
+    return folder
+
+
+def words(folder, data, *more):
+    line = ["--load_weights_folder", str(folder), "--data_path", str(data), "--num_workers", "0"]
+    return [*line, "--batch_size", "3", *more]
+
+
+@pytest.mark.parametrize("source_ids", [(-1, 1), (-1, 1, STEREO)])
+def test_a_sequence_is_measured_and_written(source_ids, data, tmp_path, capsys):
+    folder = weights(tmp_path, source_ids=source_ids)
+    evaluate_pose.main(words(folder, data))
+    result = json.loads((folder / "odom_09.json").read_text())
+    assert result["frames"] == FRAMES
+    assert np.isfinite(result["five_frame_error"]["mean"])
+    assert ("metres" in result["scale"]) == (STEREO in source_ids)
+    assert read_trajectory(folder / "odom_09_kitti.txt").shape == (FRAMES, 4, 4)
+    assert np.loadtxt(folder / "odom_09_tum.txt").shape == (FRAMES, 8)
+    assert (folder / "odom_09.png").stat().st_size > 1000
+    assert "five-frame error" in capsys.readouterr().out
+
+
+def test_a_perfect_network_has_no_error(data, tmp_path, monkeypatch):
+    """Whatever the scale: the true motion, a tenth as long, is predicted for every pair."""
+
+    def true_motion(self, earlier, later):
+        motion = np.tile(np.eye(4), (len(earlier), 1, 1))
+        motion[:, 2, 3] = -0.1
+        return motion
+
+    monkeypatch.setattr(PosePredictor, "later_T_earlier", true_motion)
+    folder = weights(tmp_path)
+    evaluate_pose.main(words(folder, data))
+    result = json.loads((folder / "odom_09.json").read_text())
+    assert result["five_frame_error"]["mean"] == pytest.approx(0, abs=1e-6)
+    assert result["absolute_error_metres"] == pytest.approx(0, abs=1e-6)
+    positions = read_trajectory(folder / "odom_09_kitti.txt")[:, 2, 3]
+    np.testing.assert_allclose(positions, np.arange(FRAMES), atol=1e-6)
+
+
+@pytest.mark.parametrize("pose_model_type", ["separate_resnet", "shared"])
+def test_the_motion_is_that_of_training(pose_model_type, tmp_path):
+    folder = weights(tmp_path, pose_model_type=pose_model_type)
+    predictor = PosePredictor.from_folder(folder)
+    frames = np.random.default_rng(1).integers(0, 255, (3, 64, 96, 3), dtype=np.uint8)
+    tensors = paddle.to_tensor(frames).transpose([0, 3, 1, 2]).astype("float32") / 255
+    with paddle.no_grad():
+        prediction = predictor.model(tensors[1:2], tensors[None, 0::2][:, :2])
+    before, after = (motion.source_T_target().numpy()[0] for motion in prediction.motions)
+    poses = pairwise_poses(predictor, [frames])
+    # Training warps frame 1 into 0 and 2: the motion 0 -> 1 inverted, and 1 -> 2.
+    np.testing.assert_allclose(np.linalg.inv(poses[0]), before, atol=1e-5)
+    np.testing.assert_allclose(poses[1], after, atol=1e-5)
+
+
+def test_pairs_across_batches_are_not_lost(monkeypatch):
+    class Counting:
+        def later_T_earlier(self, earlier, later):
+            motion = np.tile(np.eye(4), (len(earlier), 1, 1))
+            motion[:, 0, 3] = later[:, 0, 0, 0].astype(float) - earlier[:, 0, 0, 0]
+            return motion
+
+    frames = np.arange(7, dtype=np.uint8)[:, None, None, None] ** 2
+    batches = [frames[:3], frames[3:4], frames[4:]]
+    poses = pairwise_poses(Counting(), batches)
+    np.testing.assert_array_equal(poses[:, 0, 3], [1, 3, 5, 7, 9, 11])
+    assert chain(poses).shape == (7, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"source_ids": (STEREO,)}, "no pose network"),
+        ({"pose_model_type": "posecnn"}, "posecnn"),
+        ({"pose_model_input": "all"}, "sees all"),
+    ],
+)
+def test_models_that_see_no_pairs_are_refused(changes, problem, data, tmp_path):
+    with pytest.raises(InputError, match=problem):
+        evaluate_pose.main(words(weights(tmp_path, **changes), data))
+
+
+def test_missing_images_and_poses_are_named(data, tmp_path, capsys):
+    folder = weights(tmp_path)
+    with pytest.raises(InputError, match=r"sequences.10.image_2.*KITTI odometry"):
+        evaluate_pose.main(words(folder, data, "--eval_split", "odom_10"))
+    poses = (data / "poses" / "09.txt").read_text()
+    (data / "poses" / "09.txt").write_text("".join(poses.splitlines(keepends=True)[:-1]))
+    with pytest.raises(InputError, match="holds 6 poses for the 7 images"):
+        evaluate_pose.main(words(folder, data))
+    (data / "sequences" / "09" / "image_2" / "000003.png").unlink()
+    with pytest.raises(SystemExit) as end:
+        run_command(lambda: evaluate_pose.main(words(folder, data)))
+    assert end.value.code == EXIT_BAD_INPUT
+    assert "000003.png" in capsys.readouterr().err
