@@ -78,7 +78,7 @@ class RunOptions(Options):
 class TrainingDataOptions(Options):
     """Training data."""
 
-    dataset: str = option("kitti", "kind of data set", choices=("kitti",))
+    dataset: str = option("kitti", "kind of data set", choices=("kitti", "kitti_odom"))
     split: str = option("eigen_zhou", "name of a split, or a folder with train_ and val_files.txt")
     intrinsics: str = option(
         "calibration",

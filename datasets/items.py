@@ -12,17 +12,14 @@ from PIL import Image
 
 from datasets.augmentation import NO_JITTER, Draw, draw_augmentation
 from datasets.kitti import (
-    CAMERA_OF_SIDE,
-    day_folder,
     find_extension,
     flip_intrinsics,
-    frame_path,
     intrinsics,
     published_intrinsics,
-    read_calibration,
     read_image,
     resize_intrinsics,
 )
+from datasets.layouts import LAYOUTS, Layout
 from datasets.splits import SplitLine
 from datasets.stereo import common_baseline
 from datasets.units import KITTI_BASELINE_METRES, NOMINAL_BASELINE
@@ -64,6 +61,7 @@ class TrainingItems:
         seed: of the augmentation.
         augment: whether to flip and jitter.
         baseline_metres: between the cameras of the stereo pairs.
+        layout: of the data set on disk.
     """
 
     data_path: Path
@@ -76,6 +74,7 @@ class TrainingItems:
     seed: int = 0
     augment: bool = True
     baseline_metres: float = KITTI_BASELINE_METRES
+    layout: Layout = LAYOUTS["kitti"]
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -94,7 +93,7 @@ class TrainingItems:
             side = OTHER_SIDE[line.side] if stereo else line.side
             frames.append((line.frame if stereo else line.frame + source, side))
         return [
-            frame_path(self.data_path, line.folder, frame, side, self.extension)
+            self.layout.frame_path(self.data_path, line.folder, frame, side, self.extension)
             for frame, side in frames
         ]
 
@@ -179,6 +178,7 @@ def make_items(
     intrinsics_kind: str = "calibration",
     seed: int = 0,
     augment: bool = True,
+    layout: Layout = LAYOUTS["kitti"],
 ) -> TrainingItems:
     """Find the files and cameras of a split.
 
@@ -192,19 +192,20 @@ def make_items(
         intrinsics_kind: ``calibration`` of each drive's day, or the ``published`` camera.
         seed: of the augmentation.
         augment: whether to flip and jitter.
+        layout: of the data set on disk.
 
     Raises:
         InputError: frames or calibration are missing or cannot be used.
     """
-    extension = find_extension(data_path, lines, png)
+    extension = find_extension(data_path, lines, png, layout.frame_path)
     cameras = {}
     calibrations, uncalibrated = {}, set()
     for folder, side in dict.fromkeys((line.folder, line.side) for line in lines):
-        day = day_folder(data_path, folder)
-        calibrated = (day / "calib_cam_to_cam.txt").is_file()
+        day = layout.calibration_folder(data_path, folder)
+        calibrated = (day / layout.calibration_file).is_file()
         if intrinsics_kind == "calibration" and calibrated:
             if day not in calibrations:
-                calibrations[day] = read_calibration(day)
+                calibrations[day] = layout.read_calibration(day)
             calibration = calibrations[day]
             size = calibration.image_size[side]
             K = resize_intrinsics(intrinsics(calibration, side), size, (width, height))
@@ -212,13 +213,14 @@ def make_items(
             continue
         if intrinsics_kind == "calibration":
             uncalibrated.add(day)
-        size = first_image_size(data_path, folder, side, extension)
+        size = first_image_size(layout.frame_path(data_path, folder, 0, side, extension))
         cameras[folder, side] = Camera(published_intrinsics(width, height), size, mirror=False)
     for day in sorted(uncalibrated):
         logger.warning(
-            "%s: has no calib_cam_to_cam.txt, so its drives use the published intrinsics "
+            "%s: has no %s, so its drives use the published intrinsics "
             "(0.58, 1.92, 0.5, 0.5 of the image's size)",
             day,
+            layout.calibration_file,
         )
     items = TrainingItems(
         data_path,
@@ -231,16 +233,16 @@ def make_items(
         seed,
         augment,
         common_baseline(calibrations) if STEREO in source_ids else KITTI_BASELINE_METRES,
+        layout,
     )
     items.check_files()
     return items
 
 
-def first_image_size(data_path: Path, folder: str, side: str, extension: str) -> tuple[int, int]:
-    """(width, height) of the first image of a drive."""
-    images = frame_path(data_path, folder, 0, side, extension).parent
-    paths = sorted(images.glob(f"*.{extension}"))
+def first_image_size(frame: Path) -> tuple[int, int]:
+    """(width, height) of the first image in the folder of ``frame``, with its extension."""
+    paths = sorted(frame.parent.glob(f"*{frame.suffix}"))
     if not paths:
-        raise InputError(f"{images}: holds no .{extension} image of camera {CAMERA_OF_SIDE[side]}")
+        raise InputError(f"{frame.parent}: holds no {frame.suffix} image")
     height, width = read_image(paths[0]).shape[:2]
     return width, height

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 from PIL import Image
@@ -61,7 +62,12 @@ def improved_depth_path(data_path: Path, folder: str, frame: int, side: str) -> 
     return data_path / folder / "proj_depth" / "groundtruth" / camera / f"{frame:010d}.png"
 
 
-def find_extension(data_path: Path, lines: Iterable[SplitLine], png: bool | None) -> str:
+def find_extension(
+    data_path: Path,
+    lines: Iterable[SplitLine],
+    png: bool | None,
+    frame_path: Callable[..., Path] = frame_path,
+) -> str:
     """Return the extension of the images of ``lines``: ``png`` (KITTI's own) or ``jpg``.
 
     ``png`` True is taken at its word. Otherwise the folders are looked into: where both kinds
@@ -121,12 +127,12 @@ def read_calibration(day: Path, with_lidar: bool = False) -> Calibration:
             be that of a camera.
     """
     path = day / "calib_cam_to_cam.txt"
-    entries = _read_entries(path)
+    entries = read_entries(path)
     projection, image_size = {}, {}
     for side, camera in CAMERA_OF_SIDE.items():
-        projection[side] = _numbers(entries, f"P_rect_{camera}", 12, path).reshape(3, 4)
-        size = _numbers(entries, f"S_rect_{camera}", 2, path)
-        _check_camera(projection[side], size, camera, path)
+        projection[side] = numbers(entries, f"P_rect_{camera}", 12, path).reshape(3, 4)
+        size = numbers(entries, f"S_rect_{camera}", 2, path)
+        check_camera(projection[side], size, f"P_rect_{camera}", path)
         image_size[side] = (int(size[0]), int(size[1]))
     return Calibration(
         projection=projection,
@@ -173,8 +179,8 @@ def flip_intrinsics(K: np.ndarray, width: int) -> np.ndarray:
 
 def _read_velo_to_camera(day: Path) -> np.ndarray:
     path = day / "calib_velo_to_cam.txt"
-    entries = _read_entries(path)
-    return _rigid(_rotation(entries, "R", path), _numbers(entries, "T", 3, path))
+    entries = read_entries(path)
+    return _rigid(_rotation(entries, "R", path), numbers(entries, "T", 3, path))
 
 
 def _rigid(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
@@ -184,7 +190,12 @@ def _rigid(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
     return transform
 
 
-def _read_entries(path: Path) -> dict[str, str]:
+def read_entries(path: Path) -> dict[str, str]:
+    """Return the lines ``key: value`` of a calibration file.
+
+    Raises:
+        InputError: the file is missing, or is no text.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -197,41 +208,52 @@ def _read_entries(path: Path) -> dict[str, str]:
     return {key.strip(): value for key, colon, value in pairs if colon}
 
 
-def _numbers(entries: Mapping[str, str], key: str, count: int, path: Path) -> np.ndarray:
+def numbers(entries: Mapping[str, str], key: str, count: int, path: Path) -> np.ndarray:
+    """Return the ``count`` numbers of a key, float64.
+
+    Raises:
+        InputError: the key is missing, or has other values; ``path`` is named.
+    """
     if key not in entries:
         raise InputError(f"{path}: key '{key}' is missing")
     try:
-        numbers = np.array([float(word) for word in entries[key].split()])
+        values = np.array([float(word) for word in entries[key].split()])
     except ValueError as error:
         raise InputError(f"{path}: key '{key}': {error}") from None
-    if numbers.shape != (count,) or not np.isfinite(numbers).all():
+    if values.shape != (count,) or not np.isfinite(values).all():
         raise InputError(
             f"{path}: key '{key}' needs {count} finite numbers, got '{entries[key].strip()}'"
         )
-    return numbers
+    return values
 
 
 def _rotation(entries: Mapping[str, str], key: str, path: Path) -> np.ndarray:
-    rotation = _numbers(entries, key, 9, path).reshape(3, 3)
+    rotation = numbers(entries, key, 9, path).reshape(3, 3)
     orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
     if not orthonormal or np.linalg.det(rotation) < 0:
         raise InputError(f"{path}: key '{key}': wrong calibration, it is not a rotation")
     return rotation
 
 
-def _check_camera(projection: np.ndarray, size: np.ndarray, camera: str, path: Path) -> None:
+def check_camera(projection: np.ndarray, size: np.ndarray, key: str, path: Path) -> None:
+    """Refuse a projection [3,4] that no camera with images of ``size`` (width, height) has.
+
+    Raises:
+        InputError: ``path`` and the projection's ``key`` are named.
+    """
     (focal_x, _, centre_x), (_, focal_y, centre_y) = projection[:2, :3]
     if size.min() < 1 or (size != size.round()).any():
-        wrong = f"S_rect_{camera}: the image size must be whole and positive, got {size.tolist()}"
+        size_key = key.replace("P", "S", 1)
+        wrong = f"{size_key}: the image size must be whole and positive, got {size.tolist()}"
     elif min(focal_x, focal_y) <= 0:
-        wrong = f"P_rect_{camera}: the focal lengths must be positive, got {focal_x}, {focal_y}"
+        wrong = f"{key}: the focal lengths must be positive, got {focal_x}, {focal_y}"
     elif not (0 <= centre_x < size[0] and 0 <= centre_y < size[1]):
         wrong = (
-            f"P_rect_{camera}: the principal point ({centre_x}, {centre_y}) lies outside the "
+            f"{key}: the principal point ({centre_x}, {centre_y}) lies outside the "
             f"image of {size[0]:.0f}x{size[1]:.0f}"
         )
     elif not np.array_equal(projection[2, :3], (0, 0, 1)):
-        wrong = f"P_rect_{camera}: the last row must start with 0 0 1"
+        wrong = f"{key}: the last row must start with 0 0 1"
     else:
         return
     raise InputError(f"{path}: wrong calibration, {wrong}")

@@ -1,4 +1,7 @@
-"""KITTI odometry on disk: sequences of frames, their poses and times."""
+"""KITTI odometry on disk: sequences of frames, their cameras, poses and times.
+
+Lines of its split name a sequence in the place of a folder: ``9 0 l``.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,55 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.kitti import Calibration, check_camera, numbers, read_entries, read_image
 from errors import InputError
 
 FRAMES_PER_SECOND = 10
+CAMERA_OF_SIDE = {"l": "2", "r": "3"}
+CALIBRATION_FILE = "calib.txt"
+
+
+def calibration_folder(data_path: Path, folder: str) -> Path:
+    """The folder of a sequence, by its number as split files write it.
+
+    Raises:
+        InputError: ``folder`` is no number.
+    """
+    if not (folder.isascii() and folder.isdecimal()):
+        raise InputError(
+            f"--dataset kitti_odom: '{folder}' of the split is no number of a sequence; "
+            "use --split odom, or a folder with such lists"
+        )
+    return sequence_folder(data_path, int(folder))
+
+
+def frame_path(data_path: Path, folder: str, frame: int, side: str, extension: str) -> Path:
+    """Path of a frame: ``sequences/09/image_2/000000.png``."""
+    images = calibration_folder(data_path, folder) / f"image_{CAMERA_OF_SIDE[side]}"
+    return images / f"{frame:06d}.{extension}"
+
+
+def read_calibration(sequence: Path) -> Calibration:
+    """The cameras of a sequence, by ``calib.txt`` and the size of its first images.
+
+    Raises:
+        InputError: a file or key is missing, or the calibration cannot be that of a camera.
+    """
+    path = sequence / CALIBRATION_FILE
+    entries = read_entries(path)
+    projection, image_size = {}, {}
+    for side, camera in CAMERA_OF_SIDE.items():
+        projection[side] = numbers(entries, f"P{camera}", 12, path).reshape(3, 4)
+        # A mono sequence may lack the right camera's images; they have the left one's size.
+        folders = (sequence / f"image_{number}" for number in (camera, "2", "3"))
+        images = (image for folder in folders for image in sorted(folder.glob("*.[jp][pn]g")))
+        first = next(images, None)
+        if first is None:
+            raise InputError(f"{sequence}: holds no .jpg or .png image in image_2 or image_3")
+        height, width = read_image(first).shape[:2]
+        check_camera(projection[side], np.array([width, height], float), f"P{camera}", path)
+        image_size[side] = (width, height)
+    return Calibration(projection, image_size, rectification=np.eye(4), velo_to_camera=None)
 
 
 def sequence_folder(data_path: Path, sequence: int) -> Path:

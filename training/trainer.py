@@ -12,6 +12,7 @@ import paddle
 from tqdm import tqdm
 
 from datasets.items import make_items
+from datasets.layouts import LAYOUTS
 from datasets.loader import Batch, Loader
 from datasets.splits import load_split
 from errors import InputError
@@ -76,6 +77,7 @@ class Trainer:
             options.intrinsics,
             options.seed,
             augment=training,
+            layout=LAYOUTS[options.dataset],
         )
         logger.info("%s: %d items", part, len(items))
         if training and len(items) < options.batch_size:

@@ -1,0 +1,106 @@
+"""KITTI odometry on disk: frames, cameras and times of sequences, and training on them."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+import train
+from datasets.items import make_items
+from datasets.kitti import read_calibration as read_raw_calibration
+from datasets.kitti_odom import frame_path, frame_times, read_calibration, sequence_images
+from datasets.layouts import LAYOUTS
+from datasets.splits import SplitLine
+from errors import InputError
+from networks.model_info import read_info_file
+
+ODOM = LAYOUTS["kitti_odom"]
+FRAMES = 5
+
+
+@pytest.fixture
+def odom(streets, tmp_path):
+    """Sequence 3, made of a drive of the streets, and a split of it."""
+    drive = sorted(path for path in streets.glob("*/*_sync"))[0]
+    sequence = tmp_path / "odom" / "sequences" / "03"
+    for camera in ("2", "3"):
+        folder = sequence / f"image_{camera}"
+        folder.mkdir(parents=True)
+        for index in range(FRAMES):
+            image = drive / f"image_0{camera}" / "data" / f"{index:010d}.jpg"
+            shutil.copy(image, folder / f"{index:06d}.jpg")
+    projection = read_raw_calibration(drive.parent).projection
+    keys = {"P2": projection["l"], "P3": projection["r"]}
+    lines = [f"{key}: {' '.join(map(str, P.ravel()))}" for key, P in keys.items()]
+    (sequence / "calib.txt").write_text("\n".join(lines) + "\n")
+    split = tmp_path / "split"
+    split.mkdir()
+    for part in ("train", "val"):
+        (split / f"{part}_files.txt").write_text("3 1 l\n3 2 r\n")
+    return tmp_path / "odom"
+
+
+def items(odom, *lines, source_ids=(-1, 1, "s")):
+    return make_items(odom, lines, source_ids, 64, 64, layout=ODOM, augment=False)
+
+
+def test_frames_and_cameras_are_found(odom, streets):
+    made = items(odom, SplitLine("3", 1, "l"))
+    names = [path.relative_to(odom).as_posix() for path in made.paths(0)]
+    assert names == [
+        "sequences/03/image_2/000001.jpg",
+        "sequences/03/image_2/000000.jpg",
+        "sequences/03/image_2/000002.jpg",
+        "sequences/03/image_3/000001.jpg",
+    ]
+    raw = read_raw_calibration(sorted(streets.glob("*/*_sync"))[0].parent)
+    found = read_calibration(odom / "sequences" / "03")
+    assert found.image_size == raw.image_size
+    np.testing.assert_allclose(found.projection["r"], raw.projection["r"])
+    assert made.item(0, 0)["sources"].shape == (3, 3, 64, 64)
+
+
+def test_what_is_missing_is_named(odom):
+    with pytest.raises(InputError, match=r"image_2.000005\.jpg: no such image"):
+        items(odom, SplitLine("3", 4, "l"))
+    with pytest.raises(InputError, match=r"'2011_09_26/a'.*--split odom"):
+        frame_path(odom, "2011_09_26/a", 1, "l", "jpg")
+    path = odom / "sequences" / "03" / "calib.txt"
+    path.write_text(path.read_text().replace("P3", "P9"))
+    with pytest.raises(InputError, match=r"calib\.txt: key 'P3' is missing"):
+        items(odom, SplitLine("3", 1, "l"))
+
+
+def test_without_calibration_the_published_camera_is_taken(odom, caplog):
+    (odom / "sequences" / "03" / "calib.txt").unlink()
+    K = items(odom, SplitLine("3", 1, "l")).item(0, 0)["K"]
+    assert K[0, 0] == pytest.approx(0.58 * 64)
+    assert "has no calib.txt" in caplog.text
+
+
+@pytest.mark.parametrize("mode", [[], ["--use_stereo"]])
+def test_training_takes_sequences(mode, odom, tmp_path):
+    words = ["--dataset", "kitti_odom", "--data_path", odom, "--split", tmp_path / "split"]
+    words += ["--frame_ids", "0", "-1", "1", *mode, "--height", "64", "--width", "64", "--eager"]
+    words += ["--batch_size", "2", "--max_steps", "1", "--num_workers", "0"]
+    train.main([str(word) for word in (*words, "--log_dir", tmp_path / "logs")])
+    info = read_info_file(tmp_path / "logs" / "mdp" / "last")
+    assert info.metric == bool(mode)
+    assert info.baseline_metres == 0.54
+
+
+def test_a_split_of_drives_is_refused(odom, tmp_path):
+    words = ["--dataset", "kitti_odom", "--data_path", str(odom), "--log_dir", str(tmp_path)]
+    with pytest.raises(InputError, match="--split odom"):
+        train.main(words)
+
+
+def test_times_are_read_or_ten_a_second(odom):
+    assert len(sequence_images(odom, 3)) == FRAMES
+    np.testing.assert_allclose(frame_times(odom, 3, 3), [0, 0.1, 0.2])
+    (odom / "sequences" / "03" / "times.txt").write_text("0.0\n0.2\n0.5\n")
+    np.testing.assert_allclose(frame_times(odom, 3, 3), [0, 0.2, 0.5])
+    with pytest.raises(InputError, match=r"times\.txt: holds 3 times for 4"):
+        frame_times(odom, 3, 4)
