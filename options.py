@@ -188,6 +188,8 @@ class TrainOptions(
         self._check_start()
 
     def _check_frames(self) -> None:
+        if self.split == "odom" and self.dataset == "kitti":
+            raise InputError("--split odom: is of sequences; add --dataset kitti_odom")
         given = flag("frame_ids", self.frame_ids)
         if self.frame_ids[0] != 0:
             raise InputError(f"{given}: must start with 0, the target; give them as 0 -1 1")

@@ -142,8 +142,8 @@ class TrainingItems:
             raise InputError(
                 f"{missing[0]}{rest}: no such image, and the split needs it as a target, a "
                 "neighbouring frame or the other camera; check --data_path, --frame_ids and "
-                "--split, or take its lines out of the split; python -m datasets.check lists what "
-                "is missing and which archives hold it"
+                "--split, or take its lines out of the split; for KITTI raw, python -m "
+                "datasets.check lists what is missing and which archives hold it"
             )
 
     def _read(self, path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -94,7 +94,11 @@ def sequence_images(data_path: Path, sequence: int) -> list[Path]:
 
 
 def frame_times(data_path: Path, sequence: int, count: int) -> np.ndarray:
-    """Seconds [count] of the frames, from ``times.txt`` or else ten a second."""
+    """Seconds [count] of the frames, from ``times.txt`` or else ten a second.
+
+    Raises:
+        InputError: ``times.txt`` is there, but does not hold a time for each frame.
+    """
     path = sequence_folder(data_path, sequence) / "times.txt"
     if not path.is_file():
         return np.arange(count) / FRAMES_PER_SECOND
@@ -102,6 +106,8 @@ def frame_times(data_path: Path, sequence: int, count: int) -> np.ndarray:
         times = np.loadtxt(path, ndmin=1)
     except ValueError as error:
         raise InputError(f"{path}: cannot be read as times ({error})") from error
+    if times.ndim != 1 or not np.isfinite(times).all():
+        raise InputError(f"{path}: needs one finite number, seconds, per line")
     if len(times) < count:
         raise InputError(f"{path}: holds {len(times)} times for {count} images")
     return times[:count]

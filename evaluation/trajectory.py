@@ -95,9 +95,10 @@ def drift(trajectory: np.ndarray, truth: np.ndarray) -> tuple[float, float] | No
             moved = np.linalg.inv(trajectory[first]) @ trajectory[last]
             moved_truly = np.linalg.inv(truth[first]) @ truth[last]
             error = np.linalg.inv(moved) @ moved_truly
-            cosine = np.clip((np.trace(error[:3, :3]) - 1) / 2, -1, 1)
+            # |R - 1| is 2 sqrt(2) times the sine of half the angle; sound for small angles too.
+            half_sine = np.linalg.norm(error[:3, :3] - np.eye(3)) / np.sqrt(8)
             translation_errors.append(np.linalg.norm(error[:3, 3]) / length)
-            rotation_errors.append(np.degrees(np.arccos(cosine)) / length)
+            rotation_errors.append(np.degrees(2 * np.arcsin(min(half_sine, 1.0))) / length)
     if not translation_errors:
         return None
     return 100 * float(np.mean(translation_errors)), 100 * float(np.mean(rotation_errors))

@@ -62,6 +62,22 @@ def test_frames_and_cameras_are_found(odom, streets):
     assert made.item(0, 0)["sources"].shape == (3, 3, 64, 64)
 
 
+@pytest.mark.parametrize("kind", ["calibration", "published"])
+def test_items_are_those_of_the_same_frames_in_the_raw_layout(kind, odom, streets):
+    drive = sorted(streets.glob("*/*_sync"))[0].relative_to(streets).as_posix()
+    shape = ((-1, 1, "s"), 64, 64, None, kind)
+    raw = make_items(streets, [SplitLine(drive, 1, side) for side in "lr"], *shape)
+    lines = [SplitLine("3", 1, side) for side in "lr"]
+    ours = make_items(odom, lines, *shape, layout=ODOM)
+    assert ours.baseline_metres == raw.baseline_metres
+    for epoch in range(4):  # mirrored and not
+        for index in range(2):
+            expected, found = raw.item(epoch, index), ours.item(epoch, index)
+            assert expected.keys() == found.keys()
+            for key, value in expected.items():
+                np.testing.assert_array_equal(found[key], value)
+
+
 def test_what_is_missing_is_named(odom):
     with pytest.raises(InputError, match=r"image_2.000005\.jpg: no such image"):
         items(odom, SplitLine("3", 4, "l"))
@@ -104,3 +120,10 @@ def test_times_are_read_or_ten_a_second(odom):
     np.testing.assert_allclose(frame_times(odom, 3, 3), [0, 0.2, 0.5])
     with pytest.raises(InputError, match=r"times\.txt: holds 3 times for 4"):
         frame_times(odom, 3, 4)
+
+
+@pytest.mark.parametrize("content", ["0 1\n0.1 2\n", "0\nnan\n", "a\nb\n", "0 1\n2\n"])
+def test_times_of_something_else_are_refused(content, odom):
+    (odom / "sequences" / "03" / "times.txt").write_text(content)
+    with pytest.raises(InputError, match=r"times\.txt"):
+        frame_times(odom, 3, 2)

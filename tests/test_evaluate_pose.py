@@ -11,7 +11,7 @@ from PIL import Image
 
 import evaluate_pose
 from errors import EXIT_BAD_INPUT, InputError, run_command
-from evaluation.trajectory import chain, read_trajectory, write_kitti
+from evaluation.trajectory import chain, read_trajectory, relative_poses, write_kitti
 from networks.model_info import ModelInfo
 from networks.monodepth import STEREO, Architecture, Monodepth
 from networks.weights import save_weights
@@ -80,6 +80,33 @@ def test_a_perfect_network_has_no_error(data, tmp_path, monkeypatch):
     assert result["absolute_error_metres"] == pytest.approx(0, abs=1e-6)
     positions = read_trajectory(folder / "odom_09_kitti.txt")[:, 2, 3]
     np.testing.assert_allclose(positions, np.arange(FRAMES), atol=1e-6)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_motion_is_from_the_earlier_frame_to_the_later(inverted, data, tmp_path, monkeypatch):
+    """On a drive through unlike curves, where no alignment hides the wrong direction."""
+    trajectory = [np.eye(4)]
+    for turn in (0.05, 0.1, -0.2, 0.3, 0.15, -0.1):
+        motion, (c, s) = np.eye(4), (np.cos(turn), np.sin(turn))
+        motion[:3] = [[c, 0, s, 0.5], [0, 1, 0, 0.1], [-s, 0, c, 24]]
+        trajectory.append(trajectory[-1] @ motion)
+    write_kitti(data / "poses" / "09.txt", np.stack(trajectory))
+    motions = relative_poses(np.stack(trajectory))
+    left = iter(np.linalg.inv(motions) if inverted else motions)
+
+    def next_motions(self, earlier, later):
+        return np.stack([next(left) for _ in earlier])
+
+    monkeypatch.setattr(PosePredictor, "later_T_earlier", next_motions)
+    folder = weights(tmp_path)
+    evaluate_pose.main(words(folder, data))
+    result = json.loads((folder / "odom_09.json").read_text())
+    errors = [result["five_frame_error"]["mean"], result["absolute_error_metres"]]
+    errors += [result["drift"]["percent"], result["drift"]["degrees_per_100_m"]]
+    if inverted:
+        assert min(errors) > 1
+    else:
+        np.testing.assert_array_less(errors, 1e-6)
 
 
 @pytest.mark.parametrize("pose_model_type", ["separate_resnet", "shared"])

@@ -145,6 +145,7 @@ def test_a_value_out_of_range_is_refused_by_name_with_a_remedy(line, given, reme
         ("--min_depth 5 --max_depth 5", "--min_depth 5.0", "raise the other"),
         ("--scales 1 2", "--scales 1 2: must include 0", "try 0 1 2"),
         ("--predictive_mask", "--predictive_mask", "--disable_automasking"),
+        ("--split odom", "--split odom", "--dataset kitti_odom"),
         ("--resume --load_weights_folder w", "--load_weights_folder w", "drop one"),
         ("--models_to_load depth", "--models_to_load depth", "--load_weights_folder FOLDER"),
         (
