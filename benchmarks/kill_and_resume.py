@@ -21,6 +21,7 @@ from errors import InputError, run_command
 from stages import ROOT, run_stage
 
 STEPS = 200
+EARLY = 0.15  # share of the kills that come while the run is starting
 SIZE = ["--height", "64", "--width", "64", "--batch_size", "2", "--num_workers", "1"]
 
 
@@ -30,7 +31,7 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="decides the moments of the kills")
-    parser.add_argument("--slowest", type=float, default=10.0, help="longest life, seconds")
+    parser.add_argument("--slowest", type=float, default=3.0, help="longest wait, seconds")
     args = parser.parse_args()
     out = args.out.resolve()
     if out.exists():
@@ -67,13 +68,29 @@ def kill_repeatedly(
             env=environment,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(rng.uniform(3, slowest))  # from before its first step to some way into it
+        if rng.random() < EARLY:
+            time.sleep(rng.uniform(0, slowest))  # while it starts
+        else:
+            wait_for_step(process, run)
+            time.sleep(rng.uniform(0, slowest))  # in a step, a save, or the validation
         if process.poll() is not None:
             raise InputError("the run ended before it could be killed; lower --slowest")
         process.kill()
         process.wait()
         steps.append(max((row["step"] for row in metrics(run)), default=0))
     return steps
+
+
+def wait_for_step(process: subprocess.Popen, run: Path) -> None:
+    """Wait until a run that has just been started logs something new."""
+    path = run / "metrics.jsonl"
+    known = path.stat().st_size if path.exists() else 0
+    while process.poll() is None:
+        size = path.stat().st_size if path.exists() else 0
+        if size > known:
+            return
+        known = size  # smaller once the run has forgotten what it is to do again
+        time.sleep(0.02)
 
 
 def metrics(run: Path) -> list[dict]:
