@@ -20,7 +20,7 @@ from pathlib import Path
 from errors import InputError, run_command
 from stages import ROOT, run_stage
 
-STEPS = 200
+STEPS = 120
 EARLY = 0.15  # share of the kills that come while the run is starting
 SIZE = ["--height", "64", "--width", "64", "--batch_size", "2", "--num_workers", "1"]
 
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="decides the moments of the kills")
-    parser.add_argument("--slowest", type=float, default=3.0, help="longest wait, seconds")
+    parser.add_argument("--slowest", type=float, default=2.5, help="longest wait, seconds")
     args = parser.parse_args()
     out = args.out.resolve()
     if out.exists():
@@ -41,7 +41,7 @@ def main() -> int:
     data = ["--data_path", out / "streets", "--split", out / "streets" / "splits"]
     modes = ["--frame_ids", "0", "-1", "1", "--use_stereo", "--log_frequency", "1"]
     train = ["train.py", *data, *SIZE, *modes, "--num_epochs", 99, "--max_steps", STEPS]
-    train += ["--save_every_steps", 3, "--log_dir", out]
+    train += ["--save_every_steps", 2, "--log_dir", out]
 
     run_stage([*train, "--model_name", "alone"])
     killed = [*train, "--model_name", "killed"]
