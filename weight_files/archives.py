@@ -34,7 +34,7 @@ def unpack(archive: Path, folder: Path, names: Collection[str]) -> None:
                 # Reading stops at the stated size, and compares the checksum there.
                 with content.open(info) as source, (folder / name).open("wb") as target:
                     shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
         raise InputError(f"{archive}: damaged, or no zip archive ({error})") from error
     except OSError as error:
         if error.filename is not None or error.errno is not None:

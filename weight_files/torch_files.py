@@ -54,7 +54,7 @@ def _read_zip(file: BinaryIO, path: Path) -> Any:
                 raise InputError(f"{path}: holds big-endian numbers; save it on another machine")
             value = load_pickle(io.BytesIO(archive.read(names[0])), str(path))
             return _with_arrays(value, lambda key: archive.read(f"{folder}data/{key}"), path)
-    except (zipfile.BadZipFile, KeyError, OSError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, KeyError, OSError, RuntimeError, EOFError) as error:
         raise InputError(f"{path}: damaged, not a whole PyTorch file ({error})") from error
 
 
