@@ -63,18 +63,17 @@ def kill_repeatedly(
         resume = ["--resume"] if (run / "options.json").exists() else []
         words = [str(word) for word in (*train, *resume)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / words[0]), *words[1:]],
-            env=environment,
-            stderr=subprocess.DEVNULL,
-        )
+        log = run.with_suffix(".log")
+        with log.open("wb") as stderr:
+            command = [sys.executable, str(ROOT / words[0]), *words[1:]]
+            process = subprocess.Popen(command, env=environment, stderr=stderr)
         if rng.random() < EARLY:
             time.sleep(rng.uniform(0, slowest))  # while it starts
         else:
             wait_for_step(process, run)
             time.sleep(rng.uniform(0, slowest))  # in a step, a save, or the validation
         if process.poll() is not None:
-            raise InputError("the run ended before it could be killed; lower --slowest")
+            raise InputError(f"the run ended before it could be killed, see {log}")
         process.kill()
         process.wait()
         steps.append(max((row["step"] for row in metrics(run)), default=0))

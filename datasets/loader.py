@@ -107,6 +107,7 @@ _worker: dict[str, TrainingItems] = {}
 def _start_worker(items: TrainingItems) -> None:
     _worker["items"] = items
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Paddle's own handler prints its stack
 
 
 def _work(epoch: int, indices: Sequence[int]) -> Batch:
