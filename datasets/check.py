@@ -17,27 +17,19 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from datasets.archives import archive_of_day, archive_of_drive
+from datasets.archives import archive_of_poses
 from datasets.items import STEREO, TrainingItems, make_items
-from datasets.kitti import (
-    Calibration,
-    day_folder,
-    find_extension,
-    intrinsics,
-    read_calibration,
-    read_image,
-    sweep_path,
-)
+from datasets.kitti import find_extension, read_image, sweep_path
+from datasets.kitti_odom import pose_file
+from datasets.layouts import LAYOUTS, Layout
 from datasets.loader import make_batch
+from datasets.plausibility import implausible
 from datasets.splits import PARTS, SplitLine, load_split
-from datasets.stereo import stereo_baseline
 from errors import EXIT_BAD_INPUT, InputError, run_command
 
 RUN_GIB = 1.5  # what a run with ResNet-18 keeps: three checkpoints of 0.35 GB, and logs
 EPOCHS = 20  # of the published training
 TIMED_ITEMS = 8
-FIELD_OF_VIEW_DEGREES = (20, 150)
-BASELINE_METRES = (0.05, 2.0)
 
 
 @dataclass
@@ -58,6 +50,7 @@ def check_part(
     name: str, lines: Sequence[SplitLine], items: TrainingItems, findings: Findings
 ) -> list[Path]:
     """Note the drives and frames that a part of a split lacks; return the images that are there."""
+    layout = items.layout
     needed: dict[Path, str] = {}
     for index, line in enumerate(lines):
         for path in items.paths(index):
@@ -65,79 +58,68 @@ def check_part(
     folders = {path.parent for path in needed}
     present = {f: {p.name for p in f.iterdir()} if f.is_dir() else set() for f in folders}
     drives = dict.fromkeys(line.folder for line in lines)
-    gone = [drive for drive in drives if not (items.data_path / drive).is_dir()]
+    gone = [drive for drive in drives if not layout.drive_folder(items.data_path, drive).is_dir()]
     for drive in gone:
         findings.problems.append(f"{name}: drive {drive} is missing")
-        findings.need(archive_of_drive(drive))
+        findings.need(layout.archive(drive))
     there = [path for path in needed if path.name in present[path.parent]]
     missing = [p for p, d in needed.items() if p.name not in present[p.parent] and d not in gone]
     if missing:
         shown = ", ".join(map(str, missing[:3])) + (", …" if len(missing) > 3 else "")
         findings.problems.append(f"{name}: {len(missing)} images are missing: {shown}")
         for path in missing:
-            findings.need(archive_of_drive(needed[path]))
+            findings.need(layout.archive(needed[path]))
     print(
         f"{name}: {len(lines)} items of {len(drives)} drives, {len(there)} of {len(needed)} images"
     )
     return there
 
 
-def check_days(data_path: Path, lines: Iterable[SplitLine], findings: Findings) -> None:
-    """Note days without calibration, and calibrations that no car's cameras have."""
-    for day in dict.fromkeys(day_folder(data_path, line.folder) for line in lines):
-        if not day.is_dir():  # its drives are named
-            findings.need(archive_of_day(day.name))
+def check_calibrations(
+    data_path: Path, lines: Iterable[SplitLine], layout: Layout, findings: Findings
+) -> None:
+    """Note drives without calibration, and calibrations that no car's cameras have."""
+    drives = dict.fromkeys(line.folder for line in lines)
+    places = {layout.calibration_folder(data_path, drive): drive for drive in drives}
+    for place, drive in places.items():
+        archive = layout.calibration_archive(drive)
+        if not place.is_dir():  # its drives are named
+            findings.need(archive)
             continue
-        if not (day / "calib_cam_to_cam.txt").is_file():
+        if not (place / layout.calibration_file).is_file():
             findings.warnings.append(
-                f"{day}: no calib_cam_to_cam.txt; training takes the published intrinsics"
+                f"{place}: no {layout.calibration_file}; training takes the published intrinsics"
             )
-            findings.need(archive_of_day(day.name))
+            findings.need(archive)
             continue
         try:
-            calibration = read_calibration(day)
+            calibration = layout.read_calibration(place)
         except InputError as error:
             findings.problems.append(str(error))
             continue
-        findings.warnings.extend(f"{day}: {oddity}" for oddity in implausible(calibration))
-
-
-def implausible(calibration: Calibration) -> list[str]:
-    """What is unusual about the cameras of a calibration, in words."""
-    oddities = []
-    for side in ("l", "r"):
-        K, (width, height) = intrinsics(calibration, side), calibration.image_size[side]
-        angle = float(np.degrees(2 * np.arctan(width / 2 / K[0, 0])))
-        low, high = FIELD_OF_VIEW_DEGREES
-        if not low <= angle <= high:
-            oddities.append(f"camera {side} sees {angle:.0f} degrees across")
-        if not 0.67 <= K[0, 0] / K[1, 1] <= 1.5:
-            oddities.append(f"camera {side} has focal lengths {K[0, 0]:.0f} and {K[1, 1]:.0f}")
-        offset = np.abs(K[:2, 2] / (width, height) - 0.5)
-        if offset.max() > 0.25:
-            oddities.append(
-                f"camera {side} has its principal point at {K[0, 2]:.0f}, {K[1, 2]:.0f}"
-            )
-    baseline = stereo_baseline(calibration)
-    low, high = BASELINE_METRES
-    if not low <= baseline <= high:
-        oddities.append(f"the cameras are {baseline:.3f} m apart")
-    return oddities
+        findings.warnings.extend(f"{place}: {oddity}" for oddity in implausible(calibration))
 
 
 def check_sweeps(data_path: Path, lines: Sequence[SplitLine], findings: Findings) -> None:
     """Note the LiDAR sweeps that the ground truth of a test list needs."""
-    missing = [
-        line for line in lines if not sweep_path(data_path, line.folder, line.frame).is_file()
-    ]
+    paths = {sweep_path(data_path, line.folder, line.frame): line.folder for line in lines}
+    missing = [path for path in paths if not path.is_file()]
     if missing:
-        first = sweep_path(data_path, missing[0].folder, missing[0].frame)
         findings.warnings.append(
-            f"test: {len(missing)} LiDAR sweeps are missing, as {first}; evaluation needs them, or "
-            "a gt_depths.npz"
+            f"test: {len(missing)} LiDAR sweeps are missing, as {missing[0]}; evaluation needs "
+            "them, or a gt_depths.npz"
         )
-        for line in missing:
-            findings.need(archive_of_drive(line.folder))
+        for path in missing:
+            findings.need(LAYOUTS["kitti"].archive(paths[path]))
+
+
+def check_poses(data_path: Path, lines: Sequence[SplitLine], findings: Findings) -> None:
+    """Note the true poses that the sequences of a test list need."""
+    for sequence in dict.fromkeys(line.folder for line in lines):
+        path = pose_file(data_path, int(sequence))
+        if not path.is_file():
+            findings.warnings.append(f"test: {path} is missing; evaluate_pose.py needs it")
+            findings.need(archive_of_poses(sequence))
 
 
 def check_images(paths: Sequence[Path], num_workers: int, findings: Findings) -> None:
@@ -200,21 +182,23 @@ def check(args: argparse.Namespace) -> int:
     if not args.data_path.is_dir():
         raise InputError(f"--data_path {args.data_path}: no such folder")
     parts = parts_of(args.split)
+    layout = LAYOUTS[args.dataset]
     source_ids = (*args.frame_ids[1:], *((STEREO,) if args.use_stereo else ()))
     findings = Findings()
     images: list[Path] = []
     for name, lines in parts.items():
         try:
-            extension = find_extension(args.data_path, lines, args.png or None)
+            extension = find_extension(args.data_path, lines, args.png or None, layout.frame_path)
         except InputError:
             extension = "jpg"
         sources = () if name == "test" else source_ids
         items = TrainingItems(
-            args.data_path, lines, sources, args.height, args.width, extension, {}
+            args.data_path, lines, sources, args.height, args.width, extension, {}, layout=layout
         )
         images += check_part(name, lines, items, findings)
-    check_days(args.data_path, itertools.chain(*parts.values()), findings)
-    check_sweeps(args.data_path, parts.get("test", []), findings)
+    check_calibrations(args.data_path, itertools.chain(*parts.values()), layout, findings)
+    check_truth = check_sweeps if args.dataset == "kitti" else check_poses
+    check_truth(args.data_path, parts.get("test", []), findings)
     if args.deep:
         check_images(list(dict.fromkeys(images)), args.num_workers, findings)
     check_disk(args.log_dir, findings)
@@ -230,7 +214,7 @@ def check(args: argparse.Namespace) -> int:
         return EXIT_BAD_INPUT
     if "train" in parts:
         size = (args.height, args.width, args.png or None)
-        items = make_items(args.data_path, parts["train"], source_ids, *size)
+        items = make_items(args.data_path, parts["train"], source_ids, *size, layout=layout)
         print_plan(items, args.batch_size, args.num_workers)
     print(f"ready: {', '.join(f'{len(lines)} {name} items' for name, lines in parts.items())}")
     return 0
@@ -244,6 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--data_path", type=Path, default=Path("kitti_data"), help="the data")
+    parser.add_argument("--dataset", default="kitti", choices=tuple(LAYOUTS), help="as training")
     parser.add_argument("--split", default="eigen_zhou", help="name of a split, or a folder")
     parser.add_argument("--frame_ids", type=int, nargs="+", default=[0, -1, 1], help="as training")
     parser.add_argument("--use_stereo", action="store_true", help="as training")

@@ -40,6 +40,11 @@ class Calibration:
     velo_to_camera: np.ndarray | None = None
 
 
+def drive_folder(data_path: Path, folder: str) -> Path:
+    """Return the folder of a drive."""
+    return data_path / folder
+
+
 def day_folder(data_path: Path, folder: str) -> Path:
     """Return the folder that holds the calibration of a drive: the one the drive lies in."""
     return (data_path / folder).parent

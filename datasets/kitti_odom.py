@@ -17,7 +17,7 @@ CAMERA_OF_SIDE = {"l": "2", "r": "3"}
 CALIBRATION_FILE = "calib.txt"
 
 
-def calibration_folder(data_path: Path, folder: str) -> Path:
+def drive_folder(data_path: Path, folder: str) -> Path:
     """The folder of a sequence, by its number as split files write it.
 
     Raises:
@@ -33,7 +33,7 @@ def calibration_folder(data_path: Path, folder: str) -> Path:
 
 def frame_path(data_path: Path, folder: str, frame: int, side: str, extension: str) -> Path:
     """Path of a frame: ``sequences/09/image_2/000000.png``."""
-    images = calibration_folder(data_path, folder) / f"image_{CAMERA_OF_SIDE[side]}"
+    images = drive_folder(data_path, folder) / f"image_{CAMERA_OF_SIDE[side]}"
     return images / f"{frame:06d}.{extension}"
 
 

@@ -7,8 +7,9 @@ import shutil
 import pytest
 
 from datasets import check
-from datasets.archives import archive_of_day, archive_of_drive
+from datasets.archives import archive_of_day, archive_of_drive, archive_of_sequence
 from datasets.kitti import read_calibration
+from datasets.plausibility import implausible
 from errors import EXIT_BAD_INPUT, InputError
 
 
@@ -67,7 +68,7 @@ def test_a_missing_calibration_is_a_warning_and_a_wrong_one_a_problem(data, caps
     code, out = run(data, capsys)
     assert code == 0
     assert f"warning: {day}: no calib_cam_to_cam.txt" in out
-    assert f"fetch: {archive_of_day(day.name)}" in out
+    assert f"fetch: {archive_of_day(first_line(data)[0].relative_to(data).as_posix())}" in out
     path.write_text(content.replace("P_rect_02", "P_rect_09"))
     code, out = run(data, capsys)
     assert code == EXIT_BAD_INPUT
@@ -101,9 +102,9 @@ def test_a_truncated_image_is_found_by_looking_deep(data, capsys):
 )
 def test_implausible_cameras_are_described(change, oddity, streets):
     calibration = read_calibration(first_line(streets)[0].parent)
-    assert check.implausible(calibration) == []
+    assert implausible(calibration) == []
     change(calibration.projection["r"])
-    assert oddity in " ".join(check.implausible(calibration))
+    assert oddity in " ".join(implausible(calibration))
 
 
 def test_published_splits_name_every_archive(tmp_path, capsys):
@@ -131,5 +132,8 @@ def test_a_full_disk_is_a_warning(tmp_path, monkeypatch, capsys):
 def test_folders_of_other_names_have_no_archive():
     assert archive_of_drive("town/drive_1") is None
     assert archive_of_drive("2011_09_26/2011_09_28_drive_0001_sync") is None
-    assert archive_of_day("town") is None
-    assert archive_of_day("2011_10_03").endswith("/2011_10_03_calib.zip")
+    assert archive_of_day("town/drive_1") is None
+    drive = "2011_10_03/2011_10_03_drive_0027_sync"
+    assert archive_of_day(drive).endswith("/2011_10_03_calib.zip")
+    assert archive_of_sequence("9").endswith("/data_odometry_color.zip")
+    assert archive_of_sequence("22") is None

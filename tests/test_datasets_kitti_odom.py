@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import train
+from datasets import check
 from datasets.items import make_items
 from datasets.kitti import read_calibration as read_raw_calibration
 from datasets.kitti_odom import frame_path, frame_times, read_calibration, sequence_images
 from datasets.layouts import LAYOUTS
 from datasets.splits import SplitLine
-from errors import InputError
+from errors import EXIT_BAD_INPUT, InputError
 from networks.model_info import read_info_file
 
 ODOM = LAYOUTS["kitti_odom"]
@@ -127,3 +128,23 @@ def test_times_of_something_else_are_refused(content, odom):
     (odom / "sequences" / "03" / "times.txt").write_text(content)
     with pytest.raises(InputError, match=r"times\.txt"):
         frame_times(odom, 3, 2)
+
+
+def test_the_check_knows_sequences_and_their_archives(odom, tmp_path, capsys):
+    split = tmp_path / "split"
+    words = ["--dataset", "kitti_odom", "--data_path", str(odom), "--use_stereo"]
+    words += ["--log_dir", str(tmp_path), "--batch_size", "1", "--split"]
+    assert check.main([*words, str(split)]) == 0
+    assert "train: 2 items of 1 drives, 6 of 6 images" in capsys.readouterr().out
+
+    (split / "test_files.txt").write_text("3 0 l\n")
+    (odom / "sequences" / "03" / "calib.txt").unlink()
+    assert check.main([*words, str(split)]) == 0
+    out = capsys.readouterr().out
+    assert f"warning: test: {odom / 'poses' / '03.txt'} is missing" in out
+    assert "no calib.txt" in out
+
+    assert check.main([*words, "odom"]) == EXIT_BAD_INPUT
+    fetched = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fetch: ")]
+    base = "fetch: https://s3.eu-central-1.amazonaws.com/avg-kitti/data_odometry"
+    assert fetched == [f"{base}_{part}.zip" for part in ("color", "calib", "poses")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 
@@ -27,6 +28,7 @@ from networks.weights import (
     read_info,
     save_weights,
 )
+from tests.damage import damaged
 
 ARCHITECTURE = Architecture(source_ids=(-1, STEREO), pose_model_type="posecnn")
 INFO = ModelInfo(
@@ -231,6 +233,23 @@ def test_a_damaged_file_is_named(damage, linear):
     layer, path = linear
     path.write_bytes(damage(path.read_bytes()))
     assert refusal(load_module, layer, path).startswith(f"{path}: damaged")
+
+
+def test_every_damage_is_noticed_where_there_are_checksums(linear):
+    layer, path = linear
+    files.write_sums(path.parent)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    load_module(layer, path)
+    for _ in range(200):
+        path.write_bytes(damaged(whole, rng))
+        if path.read_bytes() != whole:
+            assert refusal(load_module, layer, path).startswith(f"{path}: damaged")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_others_may_read_a_weights_folder(saved):
+    modes = {path.stat().st_mode for path in saved.iterdir()}
+    assert len(modes) == 1
 
 
 def test_a_missing_file_is_named(linear):

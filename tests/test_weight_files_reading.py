@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from errors import InputError
+from tests.damage import damaged
 from weight_files.reading import read_weights
 from weight_files.torch_files import ARCHIVE, LEGACY_MAGIC, LEGACY_VERSION, write_torch
 
@@ -239,21 +240,6 @@ def test_a_pickle_of_something_else_is_refused(tmp_path):
         path.write_bytes(pickle.dumps(value, 4))
         refusal(path)
     assert refusal(tmp_path / "gone.pth").endswith("no such file of weights")
-
-
-def damaged(content: bytes, rng: np.random.Generator) -> bytes:
-    """One of: cut short, a byte changed, a run of zeros, a run of noise, something appended."""
-    place, length = int(rng.integers(len(content))), int(rng.integers(1, 30))
-    noise = rng.integers(0, 256, length, np.uint8).tobytes()
-    return [
-        content[:place],
-        content[:place]
-        + bytes([content[place] ^ int(rng.integers(1, 256))])
-        + content[place + 1 :],
-        content[:place] + bytes(length) + content[place + length :],
-        content[:place] + noise + content[place + length :],
-        content + noise,
-    ][int(rng.integers(5))]
 
 
 @pytest.mark.parametrize("kind", KINDS)

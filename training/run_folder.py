@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import shutil
 from pathlib import Path
 
 from errors import InputError
@@ -16,6 +17,7 @@ from training.logger import METRICS_FILE
 logger = logging.getLogger(__name__)
 
 OPTIONS_FILE = "options.json"
+BYTES_OF_A_NUMBER = 4
 
 # Options that leave the weights of a run as they are.
 FREE_TO_CHANGE = (
@@ -47,6 +49,20 @@ def check_run_folder(folder: Path, options: TrainOptions) -> None:
             logger.warning(
                 "--resume: the run goes on with other options than it had: %s", "; ".join(changes)
             )
+
+
+def warn_of_a_full_disk(folder: Path, num_parameters: int, keep_checkpoints: int) -> None:
+    """Say so when the disk has no room for the checkpoints of a run."""
+    # Each has the weights and Adam's two moments; best has the weights; one more is being written.
+    needed = BYTES_OF_A_NUMBER * num_parameters * (3 * (keep_checkpoints + 1) + 1)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        logger.warning(
+            "%s: has %.1f GiB free, the checkpoints of this run take %.1f",
+            folder,
+            free / 2**30,
+            needed / 2**30,
+        )
 
 
 def changed_options(path: Path, options: TrainOptions) -> list[str]:

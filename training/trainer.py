@@ -23,7 +23,12 @@ from training.checkpoint import LAST, Progress, checkpoints, resume, save_checkp
 from training.color_jitter import jitter_batch
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger, disparity_picture, image_picture, mask_picture
-from training.run_folder import OPTIONS_FILE, check_run_folder, forget_metrics_after
+from training.run_folder import (
+    OPTIONS_FILE,
+    check_run_folder,
+    forget_metrics_after,
+    warn_of_a_full_disk,
+)
 from training.setup import info_of, initial_model, objective_of
 from training.step import StepOutput, TrainingStep, draw_tie_break
 
@@ -96,6 +101,8 @@ class Trainer:
             KeyboardInterrupt: on Ctrl-C or termination, after a checkpoint of the last full step.
         """
         make_writable_folder(self.folder, "choose another --log_dir")
+        count = sum(parameter.size for parameter in self.model.parameters())
+        warn_of_a_full_disk(self.folder, int(count), self.options.keep_checkpoints)
         with written_whole(self.folder / OPTIONS_FILE) as path:
             path.write_text(to_json(self.options))
         forget_metrics_after(self.folder, self.progress)
