@@ -89,6 +89,11 @@ class TrainingDataOptions(Options):
         192, "height of the network's input", minimum=64, multiple_of=SIZE_MULTIPLE
     )
     width: int = option(640, "width of the network's input", minimum=64, multiple_of=SIZE_MULTIPLE)
+    resize: str = option(
+        "area",
+        "how frames are resized: area is fast, lanczos as published",
+        choices=("area", "lanczos"),
+    )
     frame_ids: tuple[int, ...] = option(
         (0, -1, 1),
         "the target, 0, then the frames it is reconstructed from, as offsets in time",

@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.archives import archive_of_poses
+from datasets.frames import FrameFiles
 from datasets.items import STEREO, TrainingItems, make_items
 from datasets.kitti import find_extension, read_image, sweep_path
 from datasets.kitti_odom import pose_file
@@ -184,6 +185,7 @@ def check(args: argparse.Namespace) -> int:
     parts = parts_of(args.split)
     layout = LAYOUTS[args.dataset]
     source_ids = (*args.frame_ids[1:], *((STEREO,) if args.use_stereo else ()))
+    frames = FrameFiles(args.height, args.width)
     findings = Findings()
     images: list[Path] = []
     for name, lines in parts.items():
@@ -192,9 +194,7 @@ def check(args: argparse.Namespace) -> int:
         except InputError:
             extension = "jpg"
         sources = () if name == "test" else source_ids
-        items = TrainingItems(
-            args.data_path, lines, sources, args.height, args.width, extension, {}, layout=layout
-        )
+        items = TrainingItems(args.data_path, lines, sources, frames, extension, {}, layout=layout)
         images += check_part(name, lines, items, findings)
     check_calibrations(args.data_path, itertools.chain(*parts.values()), layout, findings)
     check_truth = check_sweeps if args.dataset == "kitti" else check_poses

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
-from PIL import Image
 
 from datasets.augmentation import NO_JITTER, Draw, draw_augmentation
+from datasets.frames import AREA, FrameFiles
 from datasets.kitti import (
     find_extension,
     flip_intrinsics,
@@ -54,8 +55,7 @@ class TrainingItems:
         data_path: folder of the drives.
         lines: one per item: the target frame.
         source_ids: the sources, offsets in time or ``"s"``.
-        height: of the images given to the networks.
-        width: likewise.
+        frames: reads a frame from its path, in the size that the networks are given.
         extension: of the image files.
         cameras: per (drive folder, side).
         seed: of the augmentation.
@@ -67,8 +67,7 @@ class TrainingItems:
     data_path: Path
     lines: Sequence[SplitLine]
     source_ids: tuple[int | str, ...]
-    height: int
-    width: int
+    frames: FrameFiles
     extension: str
     cameras: Mapping[tuple[str, str], Camera]
     seed: int = 0
@@ -113,12 +112,12 @@ class TrainingItems:
         if self.augment:
             draw = draw_augmentation(self.seed, epoch, index)
         camera = self.cameras[line.folder, line.side]
-        images = [self._read(path, camera.image_size) for path in self.paths(index)]
+        frames = np.stack([self.frames.read(p, camera.image_size) for p in self.paths(index)])
         K = camera.K
         if draw.flip:
-            images = [image[:, ::-1] for image in images]
-            K = flip_intrinsics(K, self.width) if camera.mirror else K
-        frames = np.stack(images).transpose(0, 3, 1, 2)
+            width = frames.shape[-1]
+            frames = cv2.flip(frames.reshape(-1, width), 1).reshape(frames.shape)
+            K = flip_intrinsics(K, width) if camera.mirror else K
         return {
             "target": frames[0],
             "sources": frames[1:],
@@ -146,16 +145,6 @@ class TrainingItems:
                 "datasets.check lists what is missing and which archives hold it"
             )
 
-    def _read(self, path: Path, size: tuple[int, int]) -> np.ndarray:
-        image = read_image(path)
-        if image.shape[1::-1] != size:
-            raise InputError(
-                f"{path}: is {image.shape[1]}x{image.shape[0]}, but its drive's camera has "
-                f"{size[0]}x{size[1]}; take the frame out of the split or restore it"
-            )
-        picture = Image.fromarray(image).resize((self.width, self.height), Image.Resampling.LANCZOS)
-        return np.asarray(picture)
-
 
 def stereo_pose(side: str, flip: bool) -> np.ndarray:
     """Pose of the other camera, [4, 4] ``source_T_target``, 0.1 long along x.
@@ -179,6 +168,7 @@ def make_items(
     seed: int = 0,
     augment: bool = True,
     layout: Layout = LAYOUTS["kitti"],
+    resize: str = AREA,
 ) -> TrainingItems:
     """Find the files and cameras of a split.
 
@@ -193,6 +183,7 @@ def make_items(
         seed: of the augmentation.
         augment: whether to flip and jitter.
         layout: of the data set on disk.
+        resize: how frames are brought to that size.
 
     Raises:
         InputError: frames or calibration are missing or cannot be used.
@@ -226,8 +217,7 @@ def make_items(
         data_path,
         tuple(lines),
         source_ids,
-        height,
-        width,
+        FrameFiles(height, width, resize),
         extension,
         cameras,
         seed,

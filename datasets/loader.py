@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+import cv2
 import numpy as np
 
 from datasets.items import TrainingItems
@@ -106,6 +107,7 @@ _worker: dict[str, TrainingItems] = {}
 
 def _start_worker(items: TrainingItems) -> None:
     _worker["items"] = items
+    cv2.setNumThreads(1)  # the workers share the cores between them
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Paddle's own handler prints its stack
 

@@ -124,7 +124,7 @@ def test_an_item_is_plain_named_arrays(pictures):
 
 
 def test_images_are_resized_with_lanczos(streets):
-    items = items_of(streets, lines((2, "l")), sources=(), augment=False)
+    items = items_of(streets, lines((2, "l")), sources=(), augment=False, resize="lanczos")
     image = Image.open(items.paths(0)[0])
     assert image.size != TRAINING_SIZE
     expected = np.asarray(image.resize(TRAINING_SIZE, Image.Resampling.LANCZOS))

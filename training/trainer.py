@@ -83,6 +83,7 @@ class Trainer:
             options.seed,
             augment=training,
             layout=LAYOUTS[options.dataset],
+            resize=options.resize,
         )
         logger.info("%s: %d items", part, len(items))
         if training and len(items) < options.batch_size:
@@ -219,8 +220,8 @@ class Trainer:
 
     def evaluate_step(self, batch: Batch, noise_step: int) -> StepOutput:
         """Forward pass and loss of a batch, on the device."""
-        frames = np.concatenate([batch["target"][:, None], batch["sources"]], axis=1)
-        frames = paddle.to_tensor(frames).astype("float32") / 255
+        target, sources = (paddle.to_tensor(batch[key]) for key in ("target", "sources"))
+        frames = paddle.concat([target.unsqueeze(1), sources], axis=1).astype("float32") / 255
         seen = jitter_batch(frames, batch["color_jitter"])
         count, num_sources, _, height, width = batch["sources"].shape
         outputs = self.compiled_step(
