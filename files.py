@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -30,6 +35,54 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, waiting: str) -> Iterator[None]:
+    """Hold a lock that the system takes back when the process ends, however it ends.
+
+    Args:
+        path: of the lock file, which stays.
+        waiting: what to log when another process holds it.
+    """
+    with path.open("a+b") as file:
+        if not _lock(file, wait=False):
+            logger.info(waiting)
+            while not _lock(file, wait=True):
+                time.sleep(0.1)
+        try:
+            yield
+        finally:
+            _unlock(file)
+
+
+if os.name == "posix":
+    import fcntl
+
+    def _lock(file: IO[bytes], wait: bool) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+else:
+    import msvcrt
+
+    def _lock(file: IO[bytes], wait: bool) -> bool:
+        file.seek(0)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 
 def make_writable_folder(folder: Path, remedy: str) -> None:

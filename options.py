@@ -94,6 +94,9 @@ class TrainingDataOptions(Options):
         "how frames are resized: area is fast, lanczos as published",
         choices=("area", "lanczos"),
     )
+    cache_dir: Optional[Path] = option(
+        None, "folder to keep the resized frames in, for all epochs and runs; without it, none"
+    )
     frame_ids: tuple[int, ...] = option(
         (0, -1, 1),
         "the target, 0, then the frames it is reconstructed from, as offsets in time",

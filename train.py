@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from errors import run_command
 from options import TrainOptions, parse
-from training.trainer import Trainer
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
+    # Data workers import this file too, and do without Paddle.
+    from training.trainer import Trainer  # noqa: PLC0415
+
     Trainer(parse(TrainOptions, argv)).run()
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.archives import archive_of_poses
+from datasets.arguments import data_parser
 from datasets.frames import FrameFiles
 from datasets.items import STEREO, TrainingItems, make_items
 from datasets.kitti import find_extension, read_image, sweep_path
@@ -185,7 +186,7 @@ def check(args: argparse.Namespace) -> int:
     parts = parts_of(args.split)
     layout = LAYOUTS[args.dataset]
     source_ids = (*args.frame_ids[1:], *((STEREO,) if args.use_stereo else ()))
-    frames = FrameFiles(args.height, args.width)
+    frames = FrameFiles(args.height, args.width, args.resize)
     findings = Findings()
     images: list[Path] = []
     for name, lines in parts.items():
@@ -214,7 +215,9 @@ def check(args: argparse.Namespace) -> int:
         return EXIT_BAD_INPUT
     if "train" in parts:
         size = (args.height, args.width, args.png or None)
-        items = make_items(args.data_path, parts["train"], source_ids, *size, layout=layout)
+        items = make_items(
+            args.data_path, parts["train"], source_ids, *size, layout=layout, resize=args.resize
+        )
         print_plan(items, args.batch_size, args.num_workers)
     print(f"ready: {', '.join(f'{len(lines)} {name} items' for name, lines in parts.items())}")
     return 0
@@ -222,21 +225,8 @@ def check(args: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and check; returns 2 when something is missing."""
-    parser = argparse.ArgumentParser(
-        prog="python -m datasets.check",
-        description=__doc__.splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--data_path", type=Path, default=Path("kitti_data"), help="the data")
-    parser.add_argument("--dataset", default="kitti", choices=tuple(LAYOUTS), help="as training")
-    parser.add_argument("--split", default="eigen_zhou", help="name of a split, or a folder")
-    parser.add_argument("--frame_ids", type=int, nargs="+", default=[0, -1, 1], help="as training")
-    parser.add_argument("--use_stereo", action="store_true", help="as training")
-    parser.add_argument("--png", action="store_true", help="as training")
-    parser.add_argument("--height", type=int, default=192, help="as training")
-    parser.add_argument("--width", type=int, default=640, help="as training")
+    parser = data_parser("python -m datasets.check", __doc__.splitlines()[0])
     parser.add_argument("--batch_size", type=int, default=12, help="as training")
-    parser.add_argument("--num_workers", type=int, default=4, help="as training")
     parser.add_argument("--log_dir", type=Path, default=Path("logs"), help="as training")
     parser.add_argument("--deep", action="store_true", help="decode every image")
     return check(parser.parse_args(arguments))

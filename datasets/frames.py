@@ -51,23 +51,31 @@ class FrameFiles:
         except OSError:
             raise InputError(f"{path}: no such image") from None
         key = (facts.st_mtime_ns, facts.st_size)
-        return _read(path, key, size, self.height, self.width, self.resize)
+        return _read(self, path, key, size)
+
+    def load(self, path: Path) -> tuple[np.ndarray, tuple[int, int]]:
+        """Like :meth:`read` of any size: the frame, and the (width, height) that the image had."""
+        image = read_bgr(path)
+        small = resize_image(image, self.height, self.width, self.resize)
+        frame = np.stack([cv2.extractChannel(small, channel) for channel in (2, 1, 0)])
+        return frame, image.shape[1::-1]
 
 
 @lru_cache(maxsize=KEPT_FRAMES)
-def _read(
-    path: Path, key: tuple[int, int], size: tuple[int, int], height: int, width: int, resize: str
-) -> np.ndarray:
-    image = read_bgr(path)
-    if image.shape[1::-1] != size:
-        raise InputError(
-            f"{path}: is {image.shape[1]}x{image.shape[0]}, but its drive's camera has "
-            f"{size[0]}x{size[1]}; take the frame out of the split or restore it"
-        )
-    small = resize_image(image, height, width, resize)
-    frame = np.stack([cv2.extractChannel(small, channel) for channel in (2, 1, 0)])
+def _read(files: FrameFiles, path: Path, key: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    frame, found = files.load(path)
+    if found != size:
+        raise InputError(wrong_size(path, found, size))
     frame.setflags(write=False)
     return frame
+
+
+def wrong_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> str:
+    """What to say of a frame whose (width, height) are not its camera's."""
+    return (
+        f"{path}: is {found[0]}x{found[1]}, but its drive's camera has "
+        f"{expected[0]}x{expected[1]}; take the frame out of the split or restore it"
+    )
 
 
 def read_bgr(path: Path) -> np.ndarray:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from datasets.augmentation import NO_JITTER, Draw, draw_augmentation
+from datasets.frame_store import FrameStore, build_store, store_folder
 from datasets.frames import AREA, FrameFiles
 from datasets.kitti import (
     find_extension,
@@ -67,7 +68,7 @@ class TrainingItems:
     data_path: Path
     lines: Sequence[SplitLine]
     source_ids: tuple[int | str, ...]
-    frames: FrameFiles
+    frames: FrameFiles | FrameStore
     extension: str
     cameras: Mapping[tuple[str, str], Camera]
     seed: int = 0
@@ -82,6 +83,11 @@ class TrainingItems:
         """The split line of an item, for messages."""
         line = self.lines[index]
         return f"{line.folder} {line.frame} {line.side}"
+
+    @property
+    def cached(self) -> bool:
+        """Whether making an item is no more than copying from memory."""
+        return isinstance(self.frames, FrameStore)
 
     def paths(self, index: int) -> list[Path]:
         """The files of an item: the target, then the sources."""
@@ -127,9 +133,13 @@ class TrainingItems:
             "index": np.int64(index),
         }
 
+    def all_paths(self) -> list[Path]:
+        """The files that the items need, each once."""
+        return list(dict.fromkeys(path for i in range(len(self)) for path in self.paths(i)))
+
     def check_files(self) -> None:
         """Raise InputError when frames that the items need are not there."""
-        needed = dict.fromkeys(path for i in range(len(self)) for path in self.paths(i))
+        needed = self.all_paths()
         # One listing per folder instead of one look-up per file.
         present = {
             folder: {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -144,6 +154,18 @@ class TrainingItems:
                 "--split, or take its lines out of the split; for KITTI raw, python -m "
                 "datasets.check lists what is missing and which archives hold it"
             )
+
+
+def with_cache(items: TrainingItems, cache_dir: Path, num_threads: int) -> TrainingItems:
+    """The same items, their frames from a store below ``cache_dir``, which gets what it lacks.
+
+    Raises:
+        InputError: a frame cannot be read, or the disk has no room.
+    """
+    files = items.frames
+    folder = store_folder(cache_dir, items.data_path, files)
+    store = build_store(folder, items.data_path, files, items.all_paths(), num_threads)
+    return replace(items, frames=store)
 
 
 def stereo_pose(side: str, flip: bool) -> np.ndarray:

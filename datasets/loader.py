@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import cv2
@@ -32,18 +32,25 @@ class Loader:
     Args:
         items: what to load.
         batch_size: items per batch.
-        num_workers: processes; 0 loads in this one.
+        num_workers: processes, or threads; 0 loads in the caller's.
         shuffle: whether each epoch has an order of its own; the last, smaller batch is then left
             out, as published.
+        threads: whether the workers are threads, which suits items that are merely copied.
     """
 
     def __init__(
-        self, items: TrainingItems, batch_size: int, num_workers: int, shuffle: bool
+        self,
+        items: TrainingItems,
+        batch_size: int,
+        num_workers: int,
+        shuffle: bool,
+        threads: bool = False,
     ) -> None:
         self.items = items
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.shuffle = shuffle
+        self.threads = threads
         self._pool: Executor | None = None
 
     def __len__(self) -> int:
@@ -74,21 +81,16 @@ class Loader:
 
     def _from_workers(self, epoch: int, chunks: Sequence[Sequence[int]]) -> Iterator[Batch]:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.num_workers,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_start_worker,
-                initargs=(self.items,),
-            )
+            self._pool = self._start_workers()
         waiting = iter(chunks)
         pending = deque()
         try:
             for chunk in itertools.islice(waiting, self.num_workers * PREFETCHED_PER_WORKER):
-                pending.append(self._pool.submit(_work, epoch, chunk))
+                pending.append(self._submit(epoch, chunk))
             while pending:
                 batch = pending.popleft().result()
                 for chunk in itertools.islice(waiting, 1):
-                    pending.append(self._pool.submit(_work, epoch, chunk))
+                    pending.append(self._submit(epoch, chunk))
                 yield batch
         except BrokenProcessPool as error:
             self.close()
@@ -99,6 +101,21 @@ class Loader:
         finally:
             for future in pending:
                 future.cancel()
+
+    def _start_workers(self) -> Executor:
+        if self.threads:
+            return ThreadPoolExecutor(self.num_workers)
+        return ProcessPoolExecutor(
+            self.num_workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(self.items,),
+        )
+
+    def _submit(self, epoch: int, indices: Sequence[int]) -> Future[Batch]:
+        if self.threads:
+            return self._pool.submit(make_batch, self.items, epoch, indices)
+        return self._pool.submit(_work, epoch, indices)
 
 
 # What a worker process loads from; set once when it starts.

@@ -131,13 +131,14 @@ def test_a_batch_stacks_items_of_its_epoch(streets):
                 np.testing.assert_array_equal(batch[key][place], value)
 
 
-def test_workers_change_nothing(streets, loaders):
+@pytest.mark.parametrize("threads", [False, True])
+def test_workers_change_nothing(threads, streets, loaders):
     items = few_items(streets)
     inline = loaders(items, 2, num_workers=0, shuffle=False)
     expected = list(inline.batches(1))
     assert [len(batch["index"]) for batch in expected] == [2, 2, 1]
     for workers in (1, 2):
-        loader = loaders(items, 2, num_workers=workers, shuffle=False)
+        loader = loaders(items, 2, num_workers=workers, shuffle=False, threads=threads)
         assert_same(list(loader.batches(1)), expected)
         next(loader.batches(0))  # an epoch given up half-way
         assert_same(list(loader.batches(2, skip=1)), list(inline.batches(2))[1:])

@@ -401,9 +401,9 @@ def test_a_run_killed_before_its_first_checkpoint_is_started_by_resuming(streets
 
 def test_resuming_with_other_options_names_them(streets, place, caplog):
     run(streets, place, *MODES["S"], "--max_steps", 1)
-    more = ("--resume", "--max_steps", 2, "--learning_rate", 0.5, "--num_workers", 1)
+    more = ("--resume", "--max_steps", 2, "--learning_rate", 2e-4, "--num_workers", 1)
     run(streets, place, *MODES["S"], *more)
-    assert "learning_rate was 0.0001, is 0.5" in caplog.text
+    assert "learning_rate was 0.0001, is 0.0002" in caplog.text
     assert "max_steps" not in caplog.text
     assert "num_workers" not in caplog.text
 

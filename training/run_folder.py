@@ -21,7 +21,7 @@ BYTES_OF_A_NUMBER = 4
 
 # Options that leave the weights of a run as they are.
 FREE_TO_CHANGE = (
-    *("resume", "log_dir", "model_name", "data_path", "num_workers", "device"),
+    *("resume", "log_dir", "model_name", "data_path", "cache_dir", "num_workers", "device"),
     *("log_frequency", "save_frequency", "save_every_steps", "keep_checkpoints"),
     *("num_epochs", "max_steps"),
 )

@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 from tqdm import tqdm
 
-from datasets.items import make_items
+from datasets.items import make_items, with_cache
 from datasets.layouts import LAYOUTS
 from datasets.loader import Batch, Loader
 from datasets.splits import load_split
@@ -21,6 +21,7 @@ from networks.device import choose_device
 from options import TrainOptions, to_json
 from training.checkpoint import LAST, Progress, checkpoints, resume, save_checkpoint
 from training.color_jitter import jitter_batch
+from training.data_wait import DataWait
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger, disparity_picture, image_picture, mask_picture
 from training.run_folder import (
@@ -91,7 +92,11 @@ class Trainer:
                 f"--batch_size {options.batch_size}: the split has only {len(items)} training "
                 f"items; try --batch_size {len(items)}"
             )
-        return Loader(items, options.batch_size, options.num_workers, shuffle=training)
+        if options.cache_dir is not None:
+            items = with_cache(items, options.cache_dir, options.num_workers)
+        return Loader(
+            items, options.batch_size, options.num_workers, shuffle=training, threads=items.cached
+        )
 
     def run(self) -> None:
         """Train to the last epoch or step.
@@ -132,6 +137,7 @@ class Trainer:
             learning_rate(options.learning_rate, start.epoch, options.scheduler_step_size)
         )
         self.step.train()
+        wait = DataWait()
         with tqdm(
             total=len(self.train_loader) * options.batch_size,
             initial=start.step_in_epoch * options.batch_size,
@@ -139,7 +145,7 @@ class Trainer:
             desc=f"epoch {start.epoch + 1}/{options.num_epochs}",
         ) as bar:
             batches = self.train_loader.batches(start.epoch, skip=start.step_in_epoch)
-            for batch in self.or_save(batches):
+            for batch in wait.watch(self.or_save(batches)):
                 loss = self.train_on(batch)
                 bar.set_postfix(loss=f"{loss:.4f}", step=self.progress.step)
                 bar.update(options.batch_size)
@@ -149,6 +155,10 @@ class Trainer:
                     break
                 if options.save_every_steps and self.progress.step % options.save_every_steps == 0:
                     self.save(LAST)
+        logger.info("waited for data %.1f %% of the epoch's time", 100 * wait.share)
+        advice = wait.advice(options.num_workers, self.train_loader.items.cached)
+        if advice is not None:
+            logger.warning(advice)
         loss = self.validate()
         if self.progress.step_in_epoch == len(self.train_loader):
             self.progress = replace(self.progress, epoch=start.epoch + 1, step_in_epoch=0)
