@@ -139,11 +139,11 @@ def write_sums(folder: Path) -> None:
     All get the usual permissions; safetensors writes files that nobody else may read.
     Everything is on the disk itself when this returns, as far as the system can say.
     """
-    files = sorted(path for path in folder.iterdir() if path.name != SUMS_FILE)
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name != SUMS_FILE)
     lines = [f"{_sha256(path)}  {path.name}\n" for path in files]
     (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
     usual = (folder / SUMS_FILE).stat().st_mode
-    for path in folder.iterdir():
+    for path in (*files, folder / SUMS_FILE):
         path.chmod(usual)
         _sync(path)
     if os.name == "posix":  # elsewhere folders cannot be opened

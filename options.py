@@ -51,6 +51,22 @@ class DeviceOptions(Options):
 
 
 @dataclass(frozen=True)
+class EngineOptions(Options):
+    """Engine."""
+
+    engine: str = option(
+        "auto",
+        "runtime of the depth network: auto is the fastest that is installed",
+        choices=("auto", "paddle", "paddle-inference", "onnxruntime", "openvino"),
+    )
+    precision: str = option(
+        "fp32",
+        "of the depth network; bf16 with OpenVINO, on CPUs that have it",
+        choices=("fp32", "bf16"),
+    )
+
+
+@dataclass(frozen=True)
 class RunOptions(Options):
     """Run."""
 
@@ -300,7 +316,9 @@ def _check_model(options: Options, otherwise: str) -> None:
 
 
 @dataclass(frozen=True)
-class EvaluateOptions(EvaluationOptions, DatasetOptions, FrameFileOptions, DeviceOptions):
+class EvaluateOptions(
+    EvaluationOptions, DatasetOptions, FrameFileOptions, EngineOptions, DeviceOptions
+):
     """Measure the depth of a model, or of a file of disparities, against the ground truth."""
 
     def check(self) -> None:
@@ -398,7 +416,7 @@ class PictureOptions(Options):
 
 
 @dataclass(frozen=True)
-class DemoOptions(PictureOptions, DeviceOptions):
+class DemoOptions(PictureOptions, EngineOptions, DeviceOptions):
     """Predict the depth of pictures."""
 
     def check(self) -> None:

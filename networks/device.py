@@ -24,6 +24,7 @@ def choose_device(device: str | None) -> str:
             f"--device {device}: Paddle sees no GPU; use --device cpu or install paddlepaddle-gpu"
         )
     try:
-        return paddle.set_device(device)
+        paddle.set_device(device)
     except (ValueError, OSError) as error:
         raise InputError(f"--device {device}: Paddle refuses it ({error})") from error
+    return device

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import paddle
 
-from networks.device import choose_device
 from networks.model_info import ModelInfo
-from networks.monodepth import Monodepth
-from networks.weights import load_depth_model
+from networks.weights import read_info
+from prediction.engines.choice import AUTO, Engine, open_engine
 
 
 class Predictor:
@@ -18,25 +18,30 @@ class Predictor:
 
     Attributes:
         info: what the folder says of the model: size of the images, depth range, unit.
+        engine: what runs it.
     """
 
-    def __init__(self, model: Monodepth, info: ModelInfo) -> None:
-        self.model = model
+    def __init__(self, engine: Engine, info: ModelInfo) -> None:
+        self.engine = engine
         self.info = info
 
     @classmethod
-    def from_folder(cls, folder: Path, device: str | None = None) -> Predictor:
+    def from_folder(
+        cls, folder: Path, device: str | None = None, engine: str = AUTO, precision: str = "fp32"
+    ) -> Predictor:
         """Load the model of a weights folder.
 
         Args:
             folder: the weights folder.
             device: ``cpu``, ``gpu`` or ``gpu:N``; None takes the GPU when Paddle has one.
+            engine: one of ``prediction.engines.choice.ENGINES``, or ``auto``.
+            precision: ``fp32`` or, with OpenVINO, ``bf16``.
 
         Raises:
-            InputError: the folder or the device cannot be used.
+            InputError: the folder, device or engine cannot be used.
         """
-        choose_device(device)
-        return cls(*load_depth_model(folder))
+        info = read_info(folder)
+        return cls(open_engine(folder, engine, precision, device), info)
 
     def disparity(self, images: np.ndarray) -> np.ndarray:
         """Sigmoid disparity [B, H, W] float32 of RGB images [B, H, W, 3] uint8.
@@ -52,7 +57,19 @@ class Predictor:
                 f"images: expected uint8 [B, {expected[0]}, {expected[1]}, 3], "
                 f"got {images.dtype} {list(images.shape)}"
             )
-        with paddle.no_grad():
-            x = paddle.to_tensor(images).transpose([0, 3, 1, 2]).astype("float32") / 255
-            finest = self.model.predict_disparity(x)[self.info.architecture.scales.index(0)]
-            return finest[:, 0].numpy()
+        return self.engine.disparity(images)
+
+    def stream(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The disparities of batches as they come, each predicted while the next one is made.
+
+        Holds no more than two batches, however many there are.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            running = None
+            for images in batches:
+                following = pool.submit(self.disparity, images)
+                if running is not None:
+                    yield running.result()
+                running = following
+            if running is not None:
+                yield running.result()

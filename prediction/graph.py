@@ -1,0 +1,85 @@
+"""The depth network as one graph that other runtimes take: pictures in, disparity out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import paddle
+from paddle import Tensor, nn
+
+from errors import InputError
+from networks.model_info import ModelInfo
+from networks.monodepth import Monodepth
+
+INPUT, OUTPUT = "images", "disparity"
+PROGRAM, PARAMETERS = "graph.json", "graph.pdiparams"
+OPSET = 13  # has what the networks need, and every runtime of the last years knows it
+
+
+class DisparityGraph(nn.Layer):
+    """RGB images [B, H, W, 3] uint8 to sigmoid disparity [B, H, W] float32."""
+
+    def __init__(self, model: Monodepth) -> None:
+        super().__init__()
+        self.model = model
+        self.finest = model.architecture.scales.index(0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predict the disparity of a batch."""
+        x = images.transpose([0, 3, 1, 2]).astype("float32") / 255
+        return self.model.predict_disparity(x)[self.finest][:, 0]
+
+
+def save_paddle(model: Monodepth, info: ModelInfo, folder: Path) -> None:
+    """Write the graph as a program of Paddle Inference, for batches of any size."""
+    spec = paddle.static.InputSpec([None, info.height, info.width, 3], "uint8", INPUT)
+    graph = DisparityGraph(model)
+    graph.eval()
+    static = paddle.jit.to_static(graph, input_spec=[spec], full_graph=True)
+    paddle.jit.save(static, str(folder / Path(PROGRAM).stem))
+
+
+def save_onnx(model: Monodepth, info: ModelInfo, path: Path) -> None:
+    """Write the graph as ONNX, for batches of any size.
+
+    Raises:
+        InputError: paddle2onnx is not installed.
+    """
+    try:
+        import onnx  # noqa: PLC0415 - extras
+        import paddle2onnx  # noqa: PLC0415
+    except ImportError as error:
+        raise InputError(
+            f"--engine: needs {error.name} to make its model; pip install -r "
+            "requirements-engines.txt, or use --engine paddle"
+        ) from error
+    save_paddle(model, info, path.parent)
+    program, parameters = path.parent / PROGRAM, path.parent / PARAMETERS
+    # Any other optimize_tool has paddle2onnx install packages while it runs.
+    paddle2onnx.export(
+        str(program),
+        str(parameters),
+        str(path),
+        opset_version=OPSET,
+        optimize_tool="None",
+        enable_onnx_checker=False,
+        verbose=False,
+    )
+    program.unlink()
+    parameters.unlink()
+    content = onnx.load(path)
+    _rename_output(content, OUTPUT)
+    onnx.checker.check_model(content)
+    onnx.save(content, path)
+
+
+def _rename_output(content: onnx.ModelProto, name: str) -> None:  # noqa: F821 - an extra
+    old = content.graph.output[0].name
+    content.graph.output[0].name = name
+    for node in content.graph.node:
+        for index, output in enumerate(node.output):
+            if output == old:
+                node.output[index] = name
+        for index, value in enumerate(node.input):
+            if value == old:
+                node.input[index] = name

@@ -1,0 +1,169 @@
+"""Every engine predicts what Paddle predicts, from models made anew when the weights change."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import numpy as np
+import paddle
+import pytest
+
+from errors import InputError
+from networks.model_info import ModelInfo
+from networks.monodepth import STEREO, Architecture, Monodepth
+from networks.weights import save_weights
+from prediction.engines import choice
+from prediction.engines.choice import AUTO, ENGINES, automatic_engine, installed
+from prediction.exported import FOLDER, digest, exported
+from prediction.predictor import Predictor
+
+HEIGHT, WIDTH = 64, 96
+INFO = ModelInfo(Architecture(source_ids=(STEREO,)), HEIGHT, WIDTH, name="tiny")
+EXTRAS = {"onnxruntime": ("onnxruntime", "paddle2onnx"), "openvino": ("openvino", "paddle2onnx")}
+
+
+def write_weights(folder, seed):
+    paddle.seed(seed)
+    folder.mkdir(exist_ok=True)
+    model = Monodepth(INFO.architecture)
+    for _, buffer in model.named_buffers():  # as after training
+        buffer.set_value(paddle.rand(buffer.shape) + 0.5)
+    save_weights(folder, model, INFO)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights") / "tiny"
+    write_weights(folder, 0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (3, HEIGHT, WIDTH, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def expected(weights, images):
+    return Predictor.from_folder(weights, "cpu", "paddle").disparity(images)
+
+
+def need(engine):
+    missing = [module for module in EXTRAS.get(engine, ()) if not installed(module)]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} of requirements-engines.txt not installed")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_predicts_what_paddle_predicts(engine, weights, images, expected):
+    need(engine)
+    predictor = Predictor.from_folder(weights, "cpu", engine)
+    assert predictor.engine.name == engine
+    whole = predictor.disparity(images)
+    assert whole.dtype == np.float32
+    np.testing.assert_allclose(whole, expected, atol=1e-4)
+    np.testing.assert_allclose(predictor.disparity(images[:1]), expected[:1], atol=1e-4)
+    np.testing.assert_allclose(whole, predictor.disparity(images), atol=1e-6)
+    assert np.abs(expected - expected[::-1]).max() > 0.01  # the pictures differ
+
+
+def test_bfloat16_is_near(weights, images, expected):
+    need("openvino")
+    try:
+        predictor = Predictor.from_folder(weights, "cpu", AUTO, "bf16")
+    except InputError as error:
+        assert "does not compute in bfloat16" in str(error)
+        pytest.skip("this CPU does not compute in bfloat16")
+    got = predictor.disparity(images)
+    assert 1e-6 < np.abs(got - expected).max() < 0.05
+
+
+def test_a_stream_gives_every_batch_in_order(weights, images, expected):
+    predictor = Predictor.from_folder(weights, "cpu", "paddle")
+    taken = []
+
+    def batches():
+        for index in range(3):
+            taken.append(index)
+            yield images[index : index + 1]
+
+    stream = predictor.stream(batches())
+    np.testing.assert_allclose(next(stream), expected[:1], atol=1e-6)
+    assert taken == [0, 1]
+    np.testing.assert_allclose(np.concatenate(list(stream)), expected[1:], atol=1e-6)
+    assert list(predictor.stream([])) == []
+
+
+def test_other_weights_are_exported_anew(tmp_path, images):
+    folder = tmp_path / "changing"
+    write_weights(folder, 1)
+    first = Predictor.from_folder(folder, "cpu", "paddle-inference").disparity(images)
+    (old,) = (folder / FOLDER).iterdir()
+    write_weights(folder, 2)
+    second = Predictor.from_folder(folder, "cpu", "paddle-inference").disparity(images)
+    (new,) = (folder / FOLDER).iterdir()
+    assert old != new
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_an_export_is_made_once(weights, tmp_path):
+    folder = shutil.copytree(weights, tmp_path / "copy", ignore=shutil.ignore_patterns(FOLDER))
+    made = []
+
+    def build(new):
+        made.append(new)
+        (new / "a").write_text("b")
+
+    first = exported(folder, "kind", build)
+    assert (first / "a").read_text() == "b"
+    assert exported(folder, "kind", build) == first
+    assert len(made) == 1
+    assert digest(folder) == digest(weights)
+
+
+def test_an_export_that_fails_leaves_nothing(weights, tmp_path):
+    folder = shutil.copytree(weights, tmp_path / "copy", ignore=shutil.ignore_patterns(FOLDER))
+
+    def fail(new):
+        (new / "half").write_text("")
+        raise InputError("no")
+
+    with pytest.raises(InputError):
+        exported(folder, "kind", fail)
+    assert list((folder / FOLDER).iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_to(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("MONODEPTH_HOME", str(tmp_path / "home"))
+    folder = shutil.copytree(weights, tmp_path / "copy", ignore=shutil.ignore_patterns(FOLDER))
+    folder.chmod(0o555)
+    made = exported(folder, "kind", lambda new: None)
+    assert made.parent == tmp_path / "home" / FOLDER
+
+
+def test_a_place_that_is_a_file_gives_way_to_the_cache(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("MONODEPTH_HOME", str(tmp_path / "home"))
+    folder = shutil.copytree(weights, tmp_path / "copy", ignore=shutil.ignore_patterns(FOLDER))
+    (folder / FOLDER).write_text("")
+    assert exported(folder, "kind", lambda new: None).parent == tmp_path / "home" / FOLDER
+
+
+def test_the_automatic_engine_is_the_fastest_installed(monkeypatch):
+    have = {"openvino", "onnxruntime", "paddle2onnx"}
+    monkeypatch.setattr(choice, "installed", lambda module: module in have)
+    assert automatic_engine("gpu:0") == "paddle"
+    assert automatic_engine("cpu") == "openvino"
+    have.remove("openvino")
+    assert automatic_engine("cpu") == "onnxruntime"
+    have.remove("paddle2onnx")
+    assert automatic_engine("cpu") == "paddle-inference"
+
+
+def test_what_is_not_there_is_said(weights, monkeypatch):
+    with pytest.raises(InputError, match="computes in fp32; use --engine openvino"):
+        Predictor.from_folder(weights, "cpu", "paddle", "bf16")
+    monkeypatch.setattr(choice, "installed", lambda module: False)
+    with pytest.raises(InputError, match="--engine openvino: is not installed; pip install"):
+        Predictor.from_folder(weights, "cpu", "openvino")
