@@ -8,7 +8,7 @@ Lengths are in model units: for a stereo-trained model 0.1 is the stereo baselin
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import paddle
 import paddle.nn.functional as F
@@ -109,12 +109,12 @@ def project(points: Tensor, K: Tensor, source_T_target: Tensor, height: int, wid
         Sampling grid [B, H, W, 2], (x, y) in [-1, 1] from the first to the last pixel centre.
     """
     P = paddle.matmul(K, source_T_target[:, :3])  # [B, 3, 4]
-    homogeneous = paddle.concat([points, paddle.ones_like(points[:, :1])], axis=1)
-    pixels = paddle.matmul(P, homogeneous)
-    xy = pixels[:, :2] / (pixels[:, 2:] + EPSILON)
-    x = xy[:, 0].reshape([-1, height, width]) / (width - 1)
-    y = xy[:, 1].reshape([-1, height, width]) / (height - 1)
-    return (paddle.stack([x, y], axis=3) - 0.5) * 2
+    pixels = paddle.matmul(P[:, :, :3], points) + P[:, :, 3:]
+    # Split, because the gradient of slices is slow.
+    x, y, z = paddle.split(pixels, 3, axis=1)
+    z = z + EPSILON
+    x, y = x / z * (2 / (width - 1)) - 1, y / z * (2 / (height - 1)) - 1
+    return paddle.stack([x, y], axis=3).reshape([-1, height, width, 2])
 
 
 def warp(image: Tensor, grid: Tensor) -> Tensor:
@@ -146,7 +146,10 @@ def upsample_nearest(x: Tensor) -> Tensor:
 
 def reflection_pad(x: Tensor) -> Tensor:
     """Pad [B, C, H, W] by one mirrored row and column on each side; H and W at least 2."""
-    return F.pad(x, [1, 1, 1, 1], mode="reflect")
+    # Several times as fast as F.pad on CPUs, forward and backward.
+    height, width = x.shape[2:]
+    x = paddle.concat([x[:, :, :, 1:2], x, x[:, :, :, width - 2 : width - 1]], axis=3)
+    return paddle.concat([x[:, :, 1:2], x, x[:, :, height - 2 : height - 1]], axis=2)
 
 
 def average_halve(image: Tensor) -> Tensor:
@@ -154,26 +157,49 @@ def average_halve(image: Tensor) -> Tensor:
     return F.avg_pool2d(image, kernel_size=2, stride=2)
 
 
-def local_mean(x: Tensor) -> Tensor:
-    """3x3 means of [B, C, H, W] with mirrored borders, of the same size."""
-    return F.avg_pool2d(reflection_pad(x), kernel_size=3, stride=1)
+def window_mean(x: Tensor) -> Tensor:
+    """3x3 means of [B, C, H + 2, W + 2] as [B, C, H, W]."""
+    # As a convolution, which is faster than average pooling on CPUs.
+    channels = x.shape[1]
+    return F.conv2d(x, paddle.ones([channels, 1, 3, 3], x.dtype), groups=channels) / 9
 
 
-def ssim_distance(x: Tensor, y: Tensor) -> Tensor:
+class LocalStatistics(NamedTuple):
+    """An image [B, C, H, W] by 3x3 windows with mirrored borders, as SSIM compares images.
+
+    Attributes:
+        padded: the image and its borders [B, C, H + 2, W + 2].
+        mean: of each window [B, C, H, W].
+        variance: likewise.
+    """
+
+    padded: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+def local_statistics(image: Tensor) -> LocalStatistics:
+    """The statistics of an image [B, C, H, W]."""
+    padded = reflection_pad(image)
+    mean = window_mean(padded)
+    return LocalStatistics(padded, mean, window_mean(padded * padded) - mean * mean)
+
+
+def ssim_distance(x: Tensor, y: Tensor, y_statistics: LocalStatistics | None = None) -> Tensor:
     """Structural dissimilarity (1 - SSIM) / 2 in [0, 1] over 3x3 windows, per pixel and channel.
 
     Args:
         x: [B, C, H, W] in [0, 1].
         y: like ``x``.
+        y_statistics: of ``y``, where several images are compared with it.
 
     Returns:
         [B, C, H, W].
     """
     c1, c2 = 0.01**2, 0.03**2
-    mean_x, mean_y = local_mean(x), local_mean(y)
-    variance_x = local_mean(x * x) - mean_x * mean_x
-    variance_y = local_mean(y * y) - mean_y * mean_y
-    covariance = local_mean(x * y) - mean_x * mean_y
+    padded_x, mean_x, variance_x = local_statistics(x)
+    padded_y, mean_y, variance_y = y_statistics or local_statistics(y)
+    covariance = window_mean(padded_x * padded_y) - mean_x * mean_y
     numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     denominator = (mean_x * mean_x + mean_y * mean_y + c1) * (variance_x + variance_y + c2)
     return paddle.clip((1 - numerator / denominator) / 2, 0, 1)

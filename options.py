@@ -167,8 +167,14 @@ class LossOptions(Options):
 class OptimisationOptions(Options):
     """Optimisation."""
 
-    batch_size: int = option(12, "items per step", minimum=1)
-    learning_rate: float = option(1e-4, "learning rate of Adam", above=0)
+    batch_size: int = option(12, "items that a device takes at once", minimum=1)
+    accumulate: int = option(1, "batches of each device that make up a step", minimum=1)
+    learning_rate: float = option(
+        1e-4, "learning rate of Adam, whatever the number of devices", above=0
+    )
+    sync_batch_norm: bool = option(
+        False, "normalise over the batches of all devices together (on GPUs)"
+    )
     num_epochs: int = option(20, "epochs", minimum=1)
     scheduler_step_size: int = option(
         15, "epochs after which the learning rate is divided by 10", minimum=1

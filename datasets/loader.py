@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -26,8 +28,28 @@ def make_batch(items: TrainingItems, epoch: int, indices: Sequence[int]) -> Batc
     return {key: np.stack([item[key] for item in made]) for key in made[0]}
 
 
+@dataclass(frozen=True)
+class Share:
+    """The part of each training step that one of several processes does.
+
+    Attributes:
+        rank: of the process, from 0.
+        processes: that share a step.
+        accumulate: batches that each of them does in a step, one after the other.
+    """
+
+    rank: int = 0
+    processes: int = 1
+    accumulate: int = 1
+
+
+ALONE = Share()
+
+
 class Loader:
     """Batches of a split, in an order that follows from (seed, epoch) alone.
+
+    A step takes the same items whatever number of processes and batches they are divided into.
 
     Args:
         items: what to load.
@@ -36,6 +58,7 @@ class Loader:
         shuffle: whether each epoch has an order of its own; the last, smaller batch is then left
             out, as published.
         threads: whether the workers are threads, which suits items that are merely copied.
+        share: what this process does of each step.
     """
 
     def __init__(
@@ -45,21 +68,29 @@ class Loader:
         num_workers: int,
         shuffle: bool,
         threads: bool = False,
+        share: Share = ALONE,
     ) -> None:
         self.items = items
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.shuffle = shuffle
         self.threads = threads
+        self.share = share
         self._pool: Executor | None = None
 
+    @property
+    def items_per_step(self) -> int:
+        """Items that all processes together take in a step."""
+        return self.batch_size * self.share.processes * self.share.accumulate
+
     def __len__(self) -> int:
-        """Batches per epoch."""
-        count = len(self.items)
-        return count // self.batch_size if self.shuffle else -(-count // self.batch_size)
+        """Steps per epoch; without shuffling, batches of all processes."""
+        if self.shuffle:
+            return len(self.items) // self.items_per_step
+        return math.ceil(len(self.items) / self.batch_size)
 
     def batches(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, without its first ``skip``.
+        """This process's batches of an epoch, without those of its first ``skip`` steps.
 
         Raises:
             InputError: an item cannot be made, or a worker was killed.
@@ -67,11 +98,21 @@ class Loader:
         order = np.arange(len(self.items))
         if self.shuffle:
             order = np.random.default_rng((self.items.seed, epoch)).permutation(order)
-        size = self.batch_size
-        chunks = [order[i * size : (i + 1) * size].tolist() for i in range(skip, len(self))]
+        chunks = [order[start : start + self.batch_size].tolist() for start in self._starts(skip)]
         if self.num_workers == 0:
             return (make_batch(self.items, epoch, chunk) for chunk in chunks)
         return self._from_workers(epoch, chunks)
+
+    def _starts(self, skip: int) -> list[int]:
+        """Where in the order each batch of this process starts."""
+        share, size = self.share, self.batch_size
+        if not self.shuffle:
+            return [batch * size for batch in range(skip, len(self))][share.rank :: share.processes]
+        return [
+            step * self.items_per_step + (turn * share.processes + share.rank) * size
+            for step in range(skip, len(self))
+            for turn in range(share.accumulate)
+        ]
 
     def close(self) -> None:
         """Stop the workers."""

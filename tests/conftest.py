@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+import cpu_math
 from datasets.synthetic import StreetSettings, generate_streets
+
+# Figures are compared in the arithmetic that they were computed in: see docs/performance.md.
+os.environ.setdefault(cpu_math.VARIABLE, cpu_math.DEFAULT)
 
 
 @pytest.fixture(scope="session")

@@ -39,15 +39,17 @@ class Progress:
 
     Attributes:
         epoch: the epoch to go on with, from 0.
-        step_in_epoch: its first batch not yet trained on.
+        step_in_epoch: its first step not yet done.
         step: optimiser steps done in all.
         best_loss: lowest validation loss so far, None before the first validation.
+        items_per_step: of all devices together; 0 in checkpoints that do not say.
     """
 
     epoch: int = 0
     step_in_epoch: int = 0
     step: int = 0
     best_loss: float | None = None
+    items_per_step: int = 0
 
 
 def optimiser_arrays(
@@ -91,7 +93,7 @@ def check_optimiser(model: Monodepth, arrays: dict[str, np.ndarray], step: int) 
 
 def check_progress(progress: Progress) -> None:
     """Raise ValueError unless every value is one that a run can have."""
-    counts = (progress.epoch, progress.step_in_epoch, progress.step)
+    counts = (progress.epoch, progress.step_in_epoch, progress.step, progress.items_per_step)
     whole = all(isinstance(count, int) and count >= 0 for count in counts)
     if not whole or not isinstance(progress.best_loss, (int, float, type(None))):
         raise ValueError(f"impossible value in {PROGRESS_FILE}: {progress}")

@@ -13,10 +13,12 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 from layers import (
+    LocalStatistics,
     average_halve,
     back_project,
     disp_to_depth,
     edge_aware_smoothness,
+    local_statistics,
     project,
     resize_bilinear,
     ssim_distance,
@@ -47,12 +49,17 @@ class Losses:
     automasks: list[Tensor]
 
 
-def photometric_error(prediction: Tensor, target: Tensor, ssim: bool) -> Tensor:
-    """Difference of two images [B, 3, H, W], per pixel (paper, equation 2)."""
+def photometric_error(
+    prediction: Tensor, target: Tensor, ssim: bool, statistics: LocalStatistics | None = None
+) -> Tensor:
+    """Difference of two images [B, 3, H, W], per pixel (paper, equation 2).
+
+    ``statistics`` are those of the target, where several images are compared with it.
+    """
     l1 = paddle.abs(target - prediction).mean(axis=1, keepdim=True)
     if not ssim:
         return l1
-    structure = ssim_distance(prediction, target).mean(axis=1, keepdim=True)
+    structure = ssim_distance(prediction, target, statistics).mean(axis=1, keepdim=True)
     return SSIM_WEIGHT * structure + (1 - SSIM_WEIGHT) * l1
 
 
@@ -147,11 +154,16 @@ class Objective:
         source_images = [sources[:, i] for i in range(len(self.architecture.source_ids))]
         compared = sorted({self._comparison_level(scale) for scale in scales})
         source_pyramids = [pyramid(image, max(compared) + 1) for image in source_images]
+        statistics = {
+            level: local_statistics(targets[level]) if self.ssim else None for level in compared
+        }
         identity_errors = {}
         if self.automasking:
             for level in compared:
                 unwarped = [images[level] for images in source_pyramids]
-                identity_errors[level] = self._identity_error(unwarped, targets[level], tie_break)
+                identity_errors[level] = self._identity_error(
+                    unwarped, targets[level], statistics[level], tie_break
+                )
 
         per_scale, warped_images, automasks = [], [], []
         for index, scale in enumerate(scales):
@@ -168,7 +180,10 @@ class Objective:
                 scale_intrinsics(K, level),
                 transforms,
             )
-            errors = [photometric_error(image, targets[level], self.ssim) for image in warped]
+            errors = [
+                photometric_error(image, targets[level], self.ssim, statistics[level])
+                for image in warped
+            ]
             loss = 0.0
             if prediction.masks is not None:
                 mask = resize_bilinear(prediction.masks[index], height, width)
@@ -189,10 +204,14 @@ class Objective:
         return scale if self.v1_multiscale else 0
 
     def _identity_error(
-        self, sources: Sequence[Tensor], target: Tensor, tie_break: Tensor | None
+        self,
+        sources: Sequence[Tensor],
+        target: Tensor,
+        statistics: LocalStatistics | None,
+        tie_break: Tensor | None,
     ) -> Tensor:
         """Error of the unwarped sources."""
-        errors = [photometric_error(source, target, self.ssim) for source in sources]
+        errors = [photometric_error(image, target, self.ssim, statistics) for image in sources]
         if tie_break is not None:
             height, width = target.shape[2:]
             noise = TIE_BREAK * tie_break[:, :, :height, :width]

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import paddle
 
+from datasets.items import make_items, with_cache
+from datasets.layouts import LAYOUTS
+from datasets.loader import Loader, Share
+from datasets.splits import load_split
 from datasets.units import KITTI_BASELINE_METRES
 from errors import InputError
 from networks.imagenet import find_weights_file, load_imagenet
@@ -14,7 +18,9 @@ from networks.model_info import ModelInfo
 from networks.model_zoo import imagenet_file
 from networks.monodepth import Architecture, Monodepth
 from networks.weights import load_into, read_info
+from option_fields import flag
 from options import PRETRAINED, SCRATCH, TrainOptions
+from training.group import Group
 from training.objective import Objective
 
 logger = logging.getLogger(__name__)
@@ -60,6 +66,40 @@ def info_of(
         step=step,
         baseline_metres=baseline_metres,
     )
+
+
+def loader_of(options: TrainOptions, part: str, group: Group) -> Loader:
+    """Batches of the ``train`` or ``val`` part of the split, this process's share of them.
+
+    Raises:
+        InputError: frames are missing, or too few for a step.
+    """
+    training = part == "train"
+    items = make_items(
+        options.data_path,
+        load_split(options.split, part),
+        options.source_ids,
+        options.height,
+        options.width,
+        options.png,
+        options.intrinsics,
+        options.seed,
+        augment=training,
+        layout=LAYOUTS[options.dataset],
+        resize=options.resize,
+    )
+    logger.info("%s: %d items", part, len(items))
+    if options.cache_dir is not None:
+        items = with_cache(items, options.cache_dir, options.num_workers)
+    share = Share(group.rank, group.size, options.accumulate)
+    loader = Loader(items, options.batch_size, options.num_workers, training, items.cached, share)
+    if training and len(loader) == 0:
+        raise InputError(
+            f"{flag('batch_size', options.batch_size)}: a step takes {loader.items_per_step} items "
+            f"and the split has only {len(items)} to train on; "
+            f"try --batch_size {max(1, len(items) // (group.size * options.accumulate))}"
+        )
+    return loader
 
 
 def encoder_file(options: TrainOptions) -> Path:
