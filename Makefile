@@ -1,6 +1,7 @@
 # make venv        install everything into .venv
 # make quickstart  generate streets, train, measure and predict; see runs/quickstart
 # make reproduce   a row of the published table: DATA=/path/to/kitti ROW=ms_640x192 [PUBLISHED=1]
+# make bench       measure speed: a table, and runs/bench/result.json
 # make test        check the style and run all tests
 # Another Python than python3:  make venv PYTHON=python3.11
 
@@ -20,7 +21,7 @@ CHECK_PYTHON := import sys; sys.version_info >= (3, 9) or sys.exit( \
 	"error: Python 3.9 or newer is needed, this is " + sys.version.split()[0] + \
 	"; name another, as in: make venv PYTHON=python3.11")
 
-.PHONY: venv quickstart reproduce test lint FORCE
+.PHONY: venv quickstart reproduce bench test lint FORCE
 
 venv: $(STAMP)
 
@@ -43,6 +44,9 @@ quickstart: venv
 reproduce: venv
 	$(BIN)/python reproduce.py $(if $(ROW),--row $(ROW),--list) $(if $(DATA),--data_path "$(DATA)") \
 		$(if $(PUBLISHED),--published) $(if $(SEED),--seed $(SEED))
+
+bench: venv
+	$(BIN)/python -m benchmarks.bench $(if $(REFERENCE),--reference "$(REFERENCE)")
 
 test: lint
 	$(BIN)/python -m pytest
