@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Callable
 
 from cpu_math import prepare
 
@@ -32,7 +33,7 @@ from networks.monodepth import STEREO, Architecture, Monodepth  # noqa: E402
 from networks.weights import save_weights  # noqa: E402
 from prediction.predictor import Predictor  # noqa: E402
 
-HEIGHT, WIDTH, BATCH, ROUNDS = 192, 640, 4, 5
+HEIGHT, WIDTH, BATCH, ROUNDS, REPEATED = 192, 640, 4, 3, 4
 # Answers each line of its input with the seconds of one run of what the line names.
 PEER = f"""
 import sys, time, torch
@@ -56,8 +57,9 @@ def train():
 
 for line in sys.stdin:
     start = time.perf_counter()
-    globals()[line.strip()]()
-    print(time.perf_counter() - start, flush=True)
+    for _ in range({REPEATED}):
+        globals()[line.strip()]()
+    print((time.perf_counter() - start) / {REPEATED}, flush=True)
 """
 
 
@@ -95,14 +97,18 @@ def main() -> None:
         adam.clear_grad()
         float(loss)
 
+    def timed(run: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        for _ in range(REPEATED):
+            run()
+        return (time.perf_counter() - start) / REPEATED
+
     ours = {"predict": lambda: predictor.disparity(image), "train": train}
     rows = []
     for what, unit in (("predict", "an image"), ("train", f"networks, batch {BATCH}")):
         seconds: dict[str, list[float]] = {"ours": [], "peer": []}
         for turn in range(ROUNDS + 1):
-            start = time.perf_counter()
-            ours[what]()
-            took = {"ours": time.perf_counter() - start, "peer": peers(what)}
+            took = {"ours": timed(ours[what]), "peer": peers(what)}
             for name in seconds if turn else ():
                 seconds[name].append(took[name])
         both = {name: 1000 * statistics.median(values) for name, values in seconds.items()}
