@@ -181,6 +181,11 @@ class OptimisationOptions(Options):
     )
     max_steps: Optional[int] = option(None, "stop after so many steps in all", minimum=1)
     eager: bool = option(False, "do not compile the training step")
+    precision: str = option(
+        "fp32",
+        "of the networks, on GPUs; geometry and loss stay in fp32",
+        choices=("fp32", "bf16", "fp16"),
+    )
 
 
 @dataclass(frozen=True)

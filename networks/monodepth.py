@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Union
 
 import paddle
@@ -86,6 +86,20 @@ class Prediction:
     disps: list[Tensor]
     motions: list[Motion]
     masks: list[Tensor] | None
+
+    def as_float32(self) -> Prediction:
+        """The same after networks in half precision."""
+
+        def cast(values: list[Tensor]) -> list[Tensor]:
+            return [value.astype("float32") for value in values]
+
+        motions = [
+            replace(m, axisangle=a, translation=t)
+            for m in self.motions
+            for a, t in [cast([m.axisangle, m.translation])]
+        ]
+        masks = None if self.masks is None else cast(self.masks)
+        return Prediction(cast(self.disps), motions, masks)
 
 
 class Monodepth(nn.Layer):

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ class Progress:
         step: optimiser steps done in all.
         best_loss: lowest validation loss so far, None before the first validation.
         items_per_step: of all devices together; 0 in checkpoints that do not say.
+        loss_scaling: state of the loss scaler; empty without one.
     """
 
     epoch: int = 0
@@ -50,6 +51,7 @@ class Progress:
     step: int = 0
     best_loss: float | None = None
     items_per_step: int = 0
+    loss_scaling: dict[str, float] = field(default_factory=dict)
 
 
 def optimiser_arrays(
@@ -95,7 +97,8 @@ def check_progress(progress: Progress) -> None:
     """Raise ValueError unless every value is one that a run can have."""
     counts = (progress.epoch, progress.step_in_epoch, progress.step, progress.items_per_step)
     whole = all(isinstance(count, int) and count >= 0 for count in counts)
-    if not whole or not isinstance(progress.best_loss, (int, float, type(None))):
+    numbers = [progress.best_loss or 0, *dict(progress.loss_scaling).values()]
+    if not whole or not all(isinstance(number, (int, float)) for number in numbers):
         raise ValueError(f"impossible value in {PROGRESS_FILE}: {progress}")
 
 

@@ -9,6 +9,7 @@ from paddle import Tensor, nn
 
 from networks.monodepth import Monodepth
 from training.objective import Objective
+from training.precision import networks_in
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,11 @@ class TrainingStep(nn.Layer):
     Takes and returns flat tensors, as compiling needs; :meth:`unpack` names what comes out.
     """
 
-    def __init__(self, model: Monodepth, objective: Objective) -> None:
+    def __init__(self, model: Monodepth, objective: Objective, precision: str = "fp32") -> None:
         super().__init__()
         self.model = model
         self.objective = objective
+        self.precision = precision
 
     def forward(
         self,
@@ -66,7 +68,12 @@ class TrainingStep(nn.Layer):
         T_stereo: Tensor,
         tie_break: Tensor,
     ) -> list[Tensor]:
-        prediction = self.model(seen_target, seen_sources)
+        if self.precision == "fp32":
+            prediction = self.model(seen_target, seen_sources)
+        else:
+            with networks_in(self.precision):
+                prediction = self.model(seen_target, seen_sources)
+            prediction = prediction.as_float32()
         losses = self.objective(prediction, target, sources, K, T_stereo, tie_break)
         return [
             losses.total,

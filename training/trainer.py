@@ -24,6 +24,7 @@ from training.data_wait import DataWait
 from training.group import join_group, synchronised
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger
+from training.precision import check_precision, loss_scaler, restore_scaler, scaler_state
 from training.run_folder import (
     OPTIONS_FILE,
     check_run_folder,
@@ -86,7 +87,9 @@ class Trainer:
         self.model = initial_model(options)
         if options.sync_batch_norm:
             self.model = synchronised(self.model, self.group)
-        self.step = TrainingStep(self.model, objective_of(options))
+        check_precision(options.precision)
+        self.step = TrainingStep(self.model, objective_of(options), options.precision)
+        self.scaler = loss_scaler(options.precision)
         self.compiled_step = (
             self.step if options.eager else paddle.jit.to_static(self.step, full_graph=True)
         )
@@ -95,6 +98,7 @@ class Trainer:
         if options.resume and checkpoints(self.folder):
             progress = resume(self.folder, self.model, self.optimiser)
             self.progress = with_steps_of(progress, self.train_loader.items_per_step)
+            restore_scaler(self.scaler, self.progress.loss_scaling)
             logger.info("resuming at epoch %d, step %d", self.progress.epoch, self.progress.step)
 
     def run(self) -> None:
@@ -206,14 +210,15 @@ class Trainer:
         losses = []
         for turn, batch in enumerate(turns):
             output = self.evaluate_step(batch, self.tie_break(turn))
-            (output.total / len(turns)).backward()
+            self.scaler.scale(output.total / len(turns)).backward()
             losses.append(float(output.total))
         mean = float(np.mean(losses))
         loss, stop = self.group.share(self.model, [mean, float(self.stop.requested)])
         loss = mean if self.group.size == 1 else loss
         names = (self.train_loader.items.name(i) for batch in turns for i in batch["index"])
         self.check_finite(loss, names)
-        self.optimiser.step()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         self.optimiser.clear_grad()
         if self.logger is not None and self.progress.step % self.options.log_frequency == 0:
             values = {"loss": loss, "learning_rate": self.optimiser.get_lr()}
@@ -223,6 +228,7 @@ class Trainer:
             self.progress,
             step=self.progress.step + 1,
             step_in_epoch=self.progress.step_in_epoch + 1,
+            loss_scaling=scaler_state(self.scaler),
         )
         return loss, stop > 0
 
