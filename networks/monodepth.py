@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Union
 
 import paddle
@@ -93,11 +93,7 @@ class Prediction:
         def cast(values: list[Tensor]) -> list[Tensor]:
             return [value.astype("float32") for value in values]
 
-        motions = [
-            replace(m, axisangle=a, translation=t)
-            for m in self.motions
-            for a, t in [cast([m.axisangle, m.translation])]
-        ]
+        motions = [Motion(*cast([m.axisangle, m.translation]), m.invert) for m in self.motions]
         masks = None if self.masks is None else cast(self.masks)
         return Prediction(cast(self.disps), motions, masks)
 
