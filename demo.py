@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(DemoOptions, argv)
     pictures = find_pictures(options.image_path, options.ext)
     folder = options.load_weights_folder or named_model(options.model_name)
-    predictor = Predictor.from_folder(folder, options.device, options.engine, options.precision)
+    predictor = Predictor.from_folder(
+        folder, options.device, options.engine, options.precision, options.calibration
+    )
     info = predictor.info
     if options.pred_metric_depth and not info.metric:
         raise InputError(

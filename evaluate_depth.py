@@ -57,7 +57,9 @@ def submit(options: EvaluateOptions) -> None:
 def load_predictor(options: EvaluateOptions) -> Predictor:
     """The model to evaluate."""
     folder = options.load_weights_folder or named_model(options.model_name)
-    return Predictor.from_folder(folder, options.device, options.engine, options.precision)
+    return Predictor.from_folder(
+        folder, options.device, options.engine, options.precision, options.calibration
+    )
 
 
 def output_folder(options: EvaluateOptions) -> Path:

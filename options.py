@@ -61,8 +61,11 @@ class EngineOptions(Options):
     )
     precision: str = option(
         "fp32",
-        "of the depth network; bf16 with OpenVINO, on CPUs that have it",
-        choices=("fp32", "bf16"),
+        "of the depth network; bf16 with OpenVINO, on CPUs that have it; int8 with --calibration",
+        choices=("fp32", "bf16", "int8"),
+    )
+    calibration: Optional[Path] = option(
+        None, "folder of pictures that int8 is fitted to; once is enough for a weights folder"
     )
 
 

@@ -16,6 +16,7 @@ prepare()
 import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 
+from benchmarks.drives import write_drive  # noqa: E402
 from benchmarks.measure import compared, in_turns, report  # noqa: E402
 from errors import InputError  # noqa: E402
 from layers import disp_to_depth  # noqa: E402
@@ -38,11 +39,14 @@ def main() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, HEIGHT, WIDTH, 3), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         save_weights(Path(folder), Monodepth(info.architecture), info)
+        write_drive(Path(folder) / "pictures", frames=8)
         predictors = {}
-        for name, precision in [*((name, "fp32") for name in ENGINES), ("openvino", "bf16")]:
+        others = [("openvino", "bf16"), ("openvino", "int8")]
+        for name, precision in [*((name, "fp32") for name in ENGINES), *others]:
+            pictures = Path(folder) / "pictures" if precision == "int8" else None
             try:
                 predictors[f"{name} {precision}"] = Predictor.from_folder(
-                    Path(folder), "cpu", name, precision
+                    Path(folder), "cpu", name, precision, pictures
                 )
             except InputError as error:
                 print(f"{name} {precision}: {error}")

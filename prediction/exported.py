@@ -19,7 +19,7 @@ FOLDER = "exported"
 EXPORT_VERSION = 1  # raised when the graph changes, so that older exports are made anew
 
 
-def exported(weights: Path, kind: str, build: Callable[[Path], None]) -> Path:
+def exported(weights: Path, kind: str, build: Callable[[Path], None], anew: bool = False) -> Path:
     """The folder with a kind of export of a weights folder, built when it is not there.
 
     It lies in the weights folder or, when that cannot be written to, in the cache folder, and
@@ -29,11 +29,12 @@ def exported(weights: Path, kind: str, build: Callable[[Path], None]) -> Path:
         weights: the weights folder.
         kind: what is exported, a word.
         build: fills an empty folder.
+        anew: whether to build it though it is there.
     """
     name = f"{kind}-{digest(weights)[:16]}"
     places = [weights / FOLDER, cache_folder() / FOLDER]
     for place in places:
-        if (place / name).is_dir():
+        if (place / name).is_dir() and not anew:
             return place / name
     for place in places:
         new = place / f".{name}.{os.getpid()}"
@@ -50,6 +51,8 @@ def exported(weights: Path, kind: str, build: Callable[[Path], None]) -> Path:
         if place == places[0]:
             for old in place.glob(f"{kind}-*"):
                 shutil.rmtree(old, ignore_errors=True)
+        if anew:
+            shutil.rmtree(place / name, ignore_errors=True)
         try:
             new.rename(place / name)
         except OSError:

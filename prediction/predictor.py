@@ -27,7 +27,12 @@ class Predictor:
 
     @classmethod
     def from_folder(
-        cls, folder: Path, device: str | None = None, engine: str = AUTO, precision: str = "fp32"
+        cls,
+        folder: Path,
+        device: str | None = None,
+        engine: str = AUTO,
+        precision: str = "fp32",
+        calibration: Path | None = None,
     ) -> Predictor:
         """Load the model of a weights folder.
 
@@ -35,13 +40,14 @@ class Predictor:
             folder: the weights folder.
             device: ``cpu``, ``gpu`` or ``gpu:N``; None takes the GPU when Paddle has one.
             engine: one of ``prediction.engines.choice.ENGINES``, or ``auto``.
-            precision: ``fp32`` or, with OpenVINO, ``bf16``.
+            precision: ``fp32``; ``int8`` with OpenVINO and ONNX Runtime; ``bf16`` with OpenVINO.
+            calibration: folder of pictures that ``int8`` is fitted to, for its first use.
 
         Raises:
             InputError: the folder, device or engine cannot be used.
         """
         info = read_info(folder)
-        return cls(open_engine(folder, engine, precision, device), info)
+        return cls(open_engine(folder, engine, precision, device, calibration), info)
 
     def disparity(self, images: np.ndarray) -> np.ndarray:
         """Sigmoid disparity [B, H, W] float32 of RGB images [B, H, W, 3] uint8.

@@ -41,7 +41,7 @@ class StubPredictor:
         )
 
     @classmethod
-    def from_folder(cls, folder, device=None, engine=None, precision=None):
+    def from_folder(cls, folder, device=None, engine=None, precision=None, calibration=None):
         return cls()
 
     def disparity(self, images):

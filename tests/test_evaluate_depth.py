@@ -58,7 +58,7 @@ def run(monkeypatch, place, *arguments, metric=True, baseline_metres=0.54):
 
     class Loader:
         @staticmethod
-        def from_folder(folder, device, engine, precision):
+        def from_folder(folder, device, engine, precision, calibration):
             assert folder == place / "weights"
             return StubPredictor(info)
 

@@ -8,11 +8,13 @@ import shutil
 import numpy as np
 import paddle
 import pytest
+from PIL import Image
 
 from errors import InputError
 from networks.model_info import ModelInfo
 from networks.monodepth import STEREO, Architecture, Monodepth
 from networks.weights import save_weights
+from prediction import quantise
 from prediction.engines import choice
 from prediction.engines.choice import AUTO, ENGINES, automatic_engine, installed
 from prediction.exported import FOLDER, digest, exported
@@ -77,6 +79,43 @@ def test_bfloat16_is_near(weights, images, expected):
         pytest.skip("this CPU does not compute in bfloat16")
     got = predictor.disparity(images)
     assert 1e-6 < np.abs(got - expected).max() < 0.05
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of pictures to calibrate with."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for index in range(12):
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 12, 3), np.uint8))
+        coarse.resize((2 * WIDTH, 2 * HEIGHT)).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_8_bits_are_fitted_once_and_near(engine, weights, pictures, tmp_path, images, expected):
+    need(engine)
+    folder = shutil.copytree(weights, tmp_path / "copy", ignore=shutil.ignore_patterns(FOLDER))
+    with pytest.raises(InputError, match="name a folder of some that are like yours"):
+        Predictor.from_folder(folder, "cpu", engine, "int8")
+    Predictor.from_folder(folder, "cpu", engine, "int8", pictures)
+    got = Predictor.from_folder(folder, "cpu", engine, "int8").disparity(images)
+    assert 1e-5 < np.abs(got - expected).max() < 0.1
+
+
+def test_8_bits_that_move_depth_too_far_are_refused(weights, pictures, tmp_path, monkeypatch):
+    need("onnxruntime")
+    folder = shutil.copytree(weights, tmp_path / "copy", ignore=shutil.ignore_patterns(FOLDER))
+    monkeypatch.setattr(quantise, "LARGEST_CHANGE", 1e-6)
+    with pytest.raises(InputError, match=r"int8: moves depth by .* more than"):
+        Predictor.from_folder(folder, "cpu", "onnxruntime", "int8", pictures)
+    assert not list((folder / FOLDER).glob("int8*"))
+    (pictures / "0.png").unlink()
+    for path in list(pictures.iterdir())[:5]:
+        path.unlink()
+    with pytest.raises(InputError, match="holds 6 pictures"):
+        Predictor.from_folder(folder, "cpu", "onnxruntime", "int8", pictures)
 
 
 def test_a_stream_gives_every_batch_in_order(weights, images, expected):

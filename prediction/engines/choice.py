@@ -10,10 +10,11 @@ import numpy as np
 
 from errors import InputError
 from networks.device import choose_device
+from networks.weights import read_info
 
 AUTO = "auto"
 ENGINES = ("paddle", "paddle-inference", "onnxruntime", "openvino")
-PRECISIONS = {"openvino": ("fp32", "bf16")}  # the others: fp32
+PRECISIONS = {"openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32", "int8")}
 MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino"}  # extras that engines need
 MAKER = "paddle2onnx"  # makes the models of these
 
@@ -47,15 +48,17 @@ def automatic_engine(device: str) -> str:
     return "paddle-inference"
 
 
-def open_engine(folder: Path, name: str, precision: str, device: str | None) -> Engine:
-    """Load the depth network of a weights folder.
+def open_engine(
+    folder: Path, name: str, precision: str, device: str | None, calibration: Path | None = None
+) -> Engine:
+    """Load the depth network of a weights folder; ``calibration`` are pictures to fit int8 to.
 
     Raises:
         InputError: the engine is not installed, does not have the precision, or the folder or
             device cannot be used.
     """
     if name == AUTO:
-        name = "openvino" if precision == "bf16" else automatic_engine(choose_device(device))
+        name = "openvino" if precision != "fp32" else automatic_engine(choose_device(device))
     if name in MODULES and not installed(MODULES[name]):
         raise InputError(
             f"--engine {name}: is not installed; pip install -r requirements-engines.txt, or use "
@@ -66,14 +69,18 @@ def open_engine(folder: Path, name: str, precision: str, device: str | None) -> 
             f"--precision {precision}: the engine {name} computes in fp32; use --engine openvino"
         )
     # Each engine brings a runtime of its own along.
-    if name == "openvino":
+    if name in MODULES:
+        from prediction.engines.onnx_runtime import OnnxRuntimeEngine, onnx_file  # noqa: PLC0415
         from prediction.engines.openvino import OpenVinoEngine  # noqa: PLC0415
+        from prediction.quantise import int8_file  # noqa: PLC0415
 
-        return OpenVinoEngine.open(folder, precision)
-    if name == "onnxruntime":
-        from prediction.engines.onnx_runtime import OnnxRuntimeEngine  # noqa: PLC0415
-
-        return OnnxRuntimeEngine.open(folder, device)
+        if precision == "int8":
+            path = int8_file(folder, read_info(folder), calibration)
+        else:
+            path = onnx_file(folder)
+        if name == "openvino":
+            return OpenVinoEngine(path, precision)
+        return OnnxRuntimeEngine(path, device)
     if name == "paddle-inference":
         from prediction.engines.paddle_inference import PaddleInferenceEngine  # noqa: PLC0415
 

@@ -35,11 +35,6 @@ class OnnxRuntimeEngine:
             str(path), options, providers=[*providers, "CPUExecutionProvider"]
         )
 
-    @classmethod
-    def open(cls, folder: Path, device: str | None) -> OnnxRuntimeEngine:
-        """Load a weights folder."""
-        return cls(onnx_file(folder), device)
-
     def disparity(self, images: np.ndarray) -> np.ndarray:
         """Sigmoid disparity [B, H, W] float32 of RGB images [B, H, W, 3] uint8."""
         return self._session.run(None, {INPUT: np.ascontiguousarray(images)})[0]

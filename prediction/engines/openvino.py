@@ -1,4 +1,4 @@
-"""OpenVINO, on CPUs in float32 or bfloat16."""
+"""OpenVINO, on CPUs in float32, bfloat16 or 8 bits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from errors import InputError
-from prediction.engines.onnx_runtime import onnx_file
 
-HINTS = {"fp32": "f32", "bf16": "bf16"}
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # what is not in 8 bits, in float32
 
 
 class OpenVinoEngine:
@@ -30,11 +29,6 @@ class OpenVinoEngine:
         hints = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         self._compiled = core.compile_model(core.read_model(path), "CPU", hints)
         self._request = self._compiled.create_infer_request()
-
-    @classmethod
-    def open(cls, folder: Path, precision: str) -> OpenVinoEngine:
-        """Load a weights folder."""
-        return cls(onnx_file(folder), precision)
 
     def disparity(self, images: np.ndarray) -> np.ndarray:
         """Sigmoid disparity [B, H, W] float32 of RGB images [B, H, W, 3] uint8."""
