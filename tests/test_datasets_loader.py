@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import shutil
 import signal
@@ -200,8 +201,8 @@ def test_workers_leave_ctrl_c_to_the_main_process_and_end_when_closed(loaders, n
     assert len(list(batches)) == 5
     assert worker.is_alive()
     loader.close()
-    worker.join(10)
-    assert not worker.is_alive()
+    # Not is_alive: the pool's own thread may just be collecting the process's exit code.
+    assert multiprocessing.connection.wait([worker.sentinel], timeout=60)
     loader.close()  # a second time does no harm
 
 
