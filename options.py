@@ -184,6 +184,9 @@ class OptimisationOptions(Options):
     )
     max_steps: Optional[int] = option(None, "stop after so many steps in all", minimum=1)
     eager: bool = option(False, "do not compile the training step")
+    recompute: bool = option(
+        False, "compute activations twice instead of keeping them: less memory (with --eager)"
+    )
     precision: str = option(
         "fp32",
         "of the networks, on GPUs; geometry and loss stay in fp32",
@@ -224,6 +227,8 @@ class TrainOptions(
         self._check_frames()
         self._check_networks()
         self._check_start()
+        if self.recompute and not self.eager:
+            raise InputError("--recompute: does not go into a compiled step; add --eager")
 
     def _check_frames(self) -> None:
         if self.split == "odom" and self.dataset == "kitti":

@@ -146,6 +146,7 @@ def test_a_value_out_of_range_is_refused_by_name_with_a_remedy(line, given, reme
         ("--scales 1 2", "--scales 1 2: must include 0", "try 0 1 2"),
         ("--predictive_mask", "--predictive_mask", "--disable_automasking"),
         ("--split odom", "--split odom", "--dataset kitti_odom"),
+        ("--recompute", "--recompute: does not go into a compiled step", "add --eager"),
         ("--resume --load_weights_folder w", "--load_weights_folder w", "drop one"),
         ("--models_to_load depth", "--models_to_load depth", "--load_weights_folder FOLDER"),
         (

@@ -25,6 +25,7 @@ from layers import (
     warp,
 )
 from networks.monodepth import STEREO, Architecture, Motion, Prediction
+from training.recompute import recomputed
 
 SSIM_WEIGHT = 0.85
 PREDICTED_MASK_WEIGHT = 0.2
@@ -101,6 +102,7 @@ class Objective:
         automasking: whether the unwarped sources compete with the warped ones, which leaves out
             what moves with the camera (section 3.2).
         v1_multiscale: compare each scale at its own resolution instead of the full one.
+        recompute: compute photometric errors again in the backward pass, to save memory.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Objective:
         average_sources: bool = False,
         automasking: bool = True,
         v1_multiscale: bool = False,
+        recompute: bool = False,
     ) -> None:
         self.architecture = architecture
         self.min_depth = min_depth
@@ -124,6 +127,7 @@ class Objective:
         )
         self.automasking = automasking
         self.v1_multiscale = v1_multiscale
+        self.photometric_error = recomputed(photometric_error) if recompute else photometric_error
 
     def __call__(
         self,
@@ -181,7 +185,7 @@ class Objective:
                 transforms,
             )
             errors = [
-                photometric_error(image, targets[level], self.ssim, statistics[level])
+                self.photometric_error(image, targets[level], self.ssim, statistics[level])
                 for image in warped
             ]
             loss = 0.0

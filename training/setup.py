@@ -49,6 +49,7 @@ def objective_of(options: TrainOptions) -> Objective:
         average_sources=options.avg_reprojection,
         automasking=not options.disable_automasking,
         v1_multiscale=options.v1_multiscale,
+        recompute=options.recompute,
     )
 
 

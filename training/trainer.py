@@ -25,6 +25,7 @@ from training.group import join_group, synchronised
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger
 from training.precision import check_precision, loss_scaler, restore_scaler, scaler_state
+from training.recompute import recompute_blocks
 from training.run_folder import (
     OPTIONS_FILE,
     check_run_folder,
@@ -87,6 +88,8 @@ class Trainer:
         self.model = initial_model(options)
         if options.sync_batch_norm:
             self.model = synchronised(self.model, self.group)
+        if options.recompute:
+            recompute_blocks(self.model)
         check_precision(options.precision)
         self.step = TrainingStep(self.model, objective_of(options), options.precision)
         self.scaler = loss_scaler(options.precision)
