@@ -58,19 +58,23 @@ def option(
     *,
     required: bool = False,
     positional: bool = False,
+    repeats: bool = False,
+    count: int | None = None,
     advice: str = "",
     **limits: Any,
 ) -> Any:
     """Declare an option as the field of a frozen dataclass derived from `Options`.
 
     Its type is the annotation: bool (a flag without a value), int, float, str, Path, Optional of
-    one of them, or a tuple of any number of one of them, none twice.
+    one of them, or a tuple of any number of one of them.
 
     Args:
         default: value when it is not given.
         help: one line for ``--help``.
         required: whether it must be given; the default is then None.
         positional: whether it is given by its place, without a flag; it is then required.
+        repeats: whether a tuple may hold a value twice.
+        count: of the values of a tuple; without it, any number.
         advice: what to do about a value that is refused, when the default is no good proposal.
         limits: what each value has to meet; the keys are those of ``LIMITS``.
     """
@@ -78,7 +82,7 @@ def option(
     if unknown:
         raise TypeError(f"unknown limits {sorted(unknown)}; there are {sorted(LIMITS)}")
     metadata = {"help": help, "required": required or positional, "positional": positional}
-    metadata.update({"advice": advice, "limits": limits})
+    metadata.update({"advice": advice, "limits": limits, "repeats": repeats, "count": count})
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -231,8 +235,9 @@ def _reader(kind: type) -> Callable[[str], Any]:
 
 def _restore(option_type: OptionType, value: Any) -> Any:
     """Undo what JSON and argparse do to a value: tuples become lists, paths text."""
-    if option_type.several and isinstance(value, list):
-        return tuple(value)
+    if option_type.several and isinstance(value, (list, tuple)):
+        one = option_type._replace(several=False)
+        return tuple(_restore(one, each) for each in value)
     if option_type.kind is Path and isinstance(value, str):
         return Path(value)
     return value
@@ -256,7 +261,10 @@ def _check_value(field: dataclasses.Field, option_type: OptionType, value: Any) 
                 _refuse(field, value, f"{subject} {words.format(_in_words(limit))}", proposal)
     if not values:
         _refuse(field, value, "must name at least one")
-    if len(set(values)) < len(values):
+    count = field.metadata["count"]
+    if option_type.several and count is not None and len(values) != count:
+        _refuse(field, value, f"must be {count} values")
+    if not field.metadata["repeats"] and len(set(values)) < len(values):
         _refuse(field, value, "must not name one twice")
 
 

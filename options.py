@@ -412,15 +412,28 @@ class ExportOptions(GroundTruthOptions, DatasetOptions):
 
 
 @dataclass(frozen=True)
-class PictureOptions(Options):
-    """Pictures."""
+class ModelOptions(Options):
+    """Model."""
 
-    image_path: Path = option(None, "a picture, or a folder of pictures", required=True)
     load_weights_folder: Optional[Path] = option(None, "weights folder of the model")
     model_name: Optional[str] = option(
         None, "published model to use instead, fetched on its first use", choices=MODELS
     )
-    ext: str = option("jpg", "extension of the pictures in a folder", form=EXTENSION)
+
+
+@dataclass(frozen=True)
+class PictureOptions(ModelOptions):
+    """Pictures and videos."""
+
+    image_path: tuple[Path, ...] = option(
+        None,
+        "pictures, folders of pictures, patterns such as 'in/*.jpg', videos, or the number of a "
+        "camera",
+        required=True,
+    )
+    ext: Optional[str] = option(
+        None, "take pictures with this ending only, from folders and patterns", form=EXTENSION
+    )
     output: Optional[Path] = option(
         None, "folder for what is written; without it, beside each picture"
     )
@@ -430,17 +443,107 @@ class PictureOptions(Options):
         choices=("millimetres", "kitti"),
     )
     pred_metric_depth: bool = option(
-        False, "also write the depth in metres as .npy (stereo-trained models)"
+        False, "also write the depth in metres as .npy (stereo-trained or aligned models)"
     )
+    extras: Optional[tuple[str, ...]] = option(
+        None,
+        "what to write besides: the picture beside its depth, coloured points (PLY), a mesh (GLB)",
+        choices=("side", "cloud", "mesh"),
+        advice="give some of side cloud mesh",
+    )
+    colormap: str = option(
+        "inferno",
+        "colours; near is bright in all",
+        choices=("inferno", "magma", "plasma", "viridis", "cividis"),
+    )
+    max_side: Optional[int] = option(
+        None, "make pictures smaller whose longer side has more pixels", minimum=32
+    )
+    batch_size: int = option(4, "frames of a video predicted at once", minimum=1)
+    alignment: Optional[Path] = option(None, "metres by this file, which align.py makes")
 
 
 @dataclass(frozen=True)
-class DemoOptions(PictureOptions, EngineOptions, DeviceOptions):
-    """Predict the depth of pictures."""
+class CameraOptions(Options):
+    """Camera, for points and meshes; without any of these, 70 degrees across are assumed."""
+
+    camera: Optional[Path] = option(None, "camera.json, or KITTI's calib_cam_to_cam.txt")
+    K: Optional[tuple[float, ...]] = option(
+        None,
+        "fx fy cx cy in pixels of the pictures",
+        repeats=True,
+        count=4,
+        advice="give four numbers, as in 720 720 620 187",
+    )
+    fov: Optional[float] = option(None, "horizontal angle of view, degrees", above=0, below=180)
+
+    def check(self) -> None:
+        """Refuse more than one camera."""
+        given = [name for name in ("camera", "K", "fov") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError(
+                f"{flag(given[0], getattr(self, given[0]))}: cannot go with --{given[1]}; drop one"
+            )
+
+
+@dataclass(frozen=True)
+class VideoOptions(Options):
+    """Videos."""
+
+    video_format: str = option(
+        "mp4", "container of videos; browsers play webm", choices=("mp4", "webm")
+    )
+    video_range: str = option(
+        "whole",
+        "range of the colours: one for the whole video, or one that follows the frames smoothly",
+        choices=("whole", "smooth"),
+    )
+    max_frames: Optional[int] = option(None, "end after so many frames of a camera", minimum=1)
+
+
+@dataclass(frozen=True)
+class DemoOptions(PictureOptions, CameraOptions, VideoOptions, EngineOptions, DeviceOptions):
+    """Predict the depth of pictures, videos or a camera."""
+
+    @property
+    def camera_index(self) -> Optional[int]:
+        """The number of the camera to read, if that is what was given."""
+        words = [str(path) for path in self.image_path]
+        single = len(words) == 1 and words[0].isdigit() and not Path(words[0]).exists()
+        return int(words[0]) if single else None
 
     def check(self) -> None:
         """Refuse options that contradict each other."""
+        CameraOptions.check(self)
         _check_model(self, f"one of {', '.join(MODELS)}")
+
+
+@dataclass(frozen=True)
+class AlignOptions(ModelOptions, EngineOptions, DeviceOptions):
+    """Fit a model's depth to metres by points of a picture whose distance is known."""
+
+    image_path: Path = option(None, "the picture", required=True)
+    points: Optional[tuple[str, ...]] = option(
+        None, "'x y metres' for each point, in pixels from the upper left", repeats=True
+    )
+    depth_path: Optional[Path] = option(
+        None, "known depth of the picture: .npy in metres or a 16-bit .png, 0 where unknown"
+    )
+    depth_unit: str = option(
+        "millimetres",
+        "unit of --depth_path if it is a picture; kitti is 1/256 m",
+        choices=("millimetres", "kitti"),
+    )
+    shift: bool = option(False, "also fit a shift of inverse depth")
+    output: Optional[Path] = option(
+        None, "file to write; without it, PICTURE_alignment.json beside the picture"
+    )
+
+    def check(self) -> None:
+        """Refuse a command without a model or without points."""
+        _check_model(self, f"one of {', '.join(MODELS)}")
+        if self.points is None and self.depth_path is None:
+            raise InputError("--points: are needed, as in --points '120 80 4.5', or --depth_path")
 
 
 @dataclass(frozen=True)
@@ -486,6 +589,7 @@ class ConvertOptions(Options):
 
 
 __all__ = [
+    "AlignOptions",
     "ConvertOptions",
     "DemoOptions",
     "EvaluateOptions",

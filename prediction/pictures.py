@@ -1,4 +1,4 @@
-"""Depth of single pictures: find and read them, predict at their own size, write the results."""
+"""What is written of a picture's depth: colours, numbers, points in space, and what they mean."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
+from datasets.camera_file import Camera
 from errors import InputError
 from files import written_whole
-from layers import disp_to_depth
-from networks.model_info import ModelInfo
-from prediction.predictor import Predictor
-from prediction.visualise import colorize_disparity
+from prediction.depth_map import DepthMap
+from prediction.points import back_project, encode_glb, encode_ply
+from prediction.visualise import COLORMAP, colorize_disparity, disparity_range, side_by_side
 
 UNITS_PER_METRE = {"millimetres": 1000, "kitti": 256}
 UNIT_WORDS = {"millimetres": "1/1000 m", "kitti": "1/256 m"}
 FARTHEST = 2**16 - 1
-OUTPUT_ENDINGS = ("_disp.jpeg", "_depth.png")
+EXTRAS = ("side", "cloud", "mesh")
+VERSION = 2  # of what is written and how it is described
 
 
 @dataclass(frozen=True)
@@ -33,84 +33,14 @@ class OutputFormat:
     Attributes:
         depth_unit: of the 16-bit depth picture, a key of ``UNITS_PER_METRE``.
         metric_array: whether the depth in metres is also written as an array.
+        colormap: one of ``visualise.COLORMAPS``.
+        extras: what is written besides, of ``EXTRAS``.
     """
 
     depth_unit: str = "millimetres"
     metric_array: bool = False
-
-
-def find_pictures(path: Path, extension: str) -> list[Path]:
-    """The pictures to predict: ``path`` itself, or those of a folder in the order of their names.
-
-    In a folder only files with ``extension`` (in any case) count, and no output of an earlier run.
-
-    Raises:
-        InputError: ``path`` does not exist, or is a folder without such a picture, or with two
-            that differ only in their endings, so that one's outputs would replace the other's.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise InputError(f"--image_path {path}: there is no such file or folder; check the path")
-    suffix = "." + extension.lower().lstrip(".")
-    found = sorted(
-        file
-        for file in path.iterdir()
-        if file.suffix.lower() == suffix and not file.name.endswith(OUTPUT_ENDINGS)
-    )
-    if not found:
-        raise InputError(
-            f"--image_path {path}: has no picture that ends in {suffix}; "
-            "name another ending with --ext, as in --ext png"
-        )
-    by_stem: dict[str, Path] = {}
-    for file in found:
-        other = by_stem.setdefault(file.stem, file)
-        if other != file:
-            raise InputError(
-                f"{other} and {file.name}: their predictions would have the same name; rename one"
-            )
-    return found
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """Read a picture, turned as its EXIF orientation says, as uint8 RGB [H, W, 3].
-
-    Raises:
-        InputError: the file cannot be read as a picture.
-    """
-    try:
-        with Image.open(path) as file:
-            return np.array(ImageOps.exif_transpose(file).convert("RGB"))
-    # Pillow raises SyntaxError and ValueError, too, for some kinds of damage.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a picture ({error}); replace or remove it"
-        ) from error
-
-
-def predict_disparity(predictor: Predictor, picture: np.ndarray) -> np.ndarray:
-    """Scaled disparity, 1 / depth in model units, of a picture of any size.
-
-    Args:
-        predictor: the model.
-        picture: uint8 RGB [H, W, 3].
-
-    Returns:
-        float32 [H, W], resized bilinearly from the model's size.
-    """
-    info = predictor.info
-    height, width = picture.shape[:2]
-    network_input = Image.fromarray(picture).resize((info.width, info.height), Image.LANCZOS)
-    sigmoid = predictor.disparity(np.asarray(network_input)[None])[0]
-    sigmoid = cv2.resize(sigmoid, (width, height), interpolation=cv2.INTER_LINEAR)
-    scaled_disparity, _ = disp_to_depth(sigmoid, info.min_depth, info.max_depth)
-    return scaled_disparity.astype(np.float32)
-
-
-def metric_depth(disparity: np.ndarray, info: ModelInfo) -> np.ndarray:
-    """Depth in metres, of the shape of a metric model's scaled disparity."""
-    return info.metres_per_unit / disparity
+    colormap: str = COLORMAP
+    extras: tuple[str, ...] = ()
 
 
 def encode_depth(depth: np.ndarray, unit: str) -> tuple[np.ndarray, int]:
@@ -123,21 +53,53 @@ def encode_depth(depth: np.ndarray, unit: str) -> tuple[np.ndarray, int]:
     return np.clip(steps, 1, FARTHEST).astype(np.uint16), int((steps > FARTHEST).sum())
 
 
+def describe(depth_map: DepthMap, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of a prediction in its metadata.
+
+    Args:
+        depth_map: the prediction.
+        about: the model and what ran it.
+    """
+    height, width = depth_map.disparity.shape
+    description = {
+        **about,
+        "version": VERSION,
+        "width": width,
+        "height": height,
+        "unit": depth_map.unit,
+        "disparity": "inverse depth in model units; near is large",
+    }
+    if depth_map.metric:
+        description["inverse_metres"] = (
+            f"{depth_map.inverse_depth.scale:.9g} * disparity + {depth_map.inverse_depth.shift:.9g}"
+        )
+    return description
+
+
 def write_prediction(
-    folder: Path, stem: str, disparity: np.ndarray, info: ModelInfo, output: OutputFormat
+    folder: Path,
+    stem: str,
+    picture: np.ndarray,
+    depth_map: DepthMap,
+    camera: Camera,
+    output: OutputFormat,
+    about: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write what was predicted of one picture into ``folder``.
 
     ``{stem}_disp.jpeg`` shows the disparity, ``{stem}_disp.npy`` holds it, ``{stem}_disp.json``
-    says what it is. A metric model's depth is in ``{stem}_depth.png`` (16 bit) and, if asked
-    for, in ``{stem}_depth.npy`` (metres).
+    says what it is. Depth in metres is in ``{stem}_depth.png`` (16 bit) and, if asked for, in
+    ``{stem}_depth.npy``; relative depth has its disparity in ``{stem}_disp.png`` (16 bit).
+    ``extras`` are ``{stem}_side.jpeg``, ``{stem}_cloud.ply`` and ``{stem}_mesh.glb``.
 
     Args:
         folder: is made when it does not exist.
         stem: name of the picture without its ending.
-        disparity: scaled disparity [H, W].
-        info: of the model that predicted it.
-        output: unit of the depth picture, and whether to write the array of metres.
+        picture: uint8 RGB [H, W, 3].
+        depth_map: of it.
+        camera: that it was taken with.
+        output: what to write, in which unit and colours.
+        about: the model and what ran it, for the metadata.
 
     Returns:
         The content of ``{stem}_disp.json``.
@@ -145,22 +107,21 @@ def write_prediction(
     Raises:
         InputError: ``folder`` cannot be written to.
     """
-    description = {
-        "model": info.name,
-        "width": disparity.shape[1],
-        "height": disparity.shape[0],
-        "unit": "relative",
-        "disparity": "1 / depth, depth in model units",
-    }
+    disparity, colormap = depth_map.disparity, output.colormap
+    description = describe(depth_map, about)
+    low, high = disparity_range(disparity)
+    description["colours"] = f"{colormap}, disparity {low:.6g} dark to {high:.6g} bright (near)"
+    description["K"] = np.round(camera.K, 4).tolist()
+    description["camera"] = camera.source
     files = {
         f"{stem}_disp.npy": _npy(disparity),
-        f"{stem}_disp.jpeg": _jpeg(colorize_disparity(disparity)),
+        f"{stem}_disp.jpeg": _jpeg(colorize_disparity(disparity, colormap)),
     }
-    if info.metric:
-        depth = metric_depth(disparity, info)
-        steps, saturated = encode_depth(depth, output.depth_unit)
+    if depth_map.metric:
+        steps, saturated = encode_depth(depth_map.depth, output.depth_unit)
         description["unit"] = output.depth_unit
-        description["metres_per_model_unit"] = info.metres_per_unit
+        if depth_map.inverse_depth.shift == 0:
+            description["metres_per_model_unit"] = 1 / depth_map.inverse_depth.scale
         description["depth_picture"] = (
             f"whole numbers of {UNIT_WORDS[output.depth_unit]}; "
             f"{FARTHEST} means {FARTHEST / UNITS_PER_METRE[output.depth_unit]:g} m or farther"
@@ -168,8 +129,33 @@ def write_prediction(
         description["saturated_pixels"] = saturated
         files[f"{stem}_depth.png"] = _png(steps, description)
         if output.metric_array:
-            files[f"{stem}_depth.npy"] = _npy(depth.astype(np.float32))
+            files[f"{stem}_depth.npy"] = _npy(depth_map.depth)
+    else:
+        largest = float(disparity.max())
+        description["disparity_picture"] = f"whole numbers of {largest / FARTHEST:.9g}"
+        steps = np.rint(disparity * (FARTHEST / largest)).astype(np.uint16)
+        files[f"{stem}_disp.png"] = _png(steps, description)
+    if "side" in output.extras:
+        files[f"{stem}_side.jpeg"] = _jpeg(side_by_side(picture, depth_map, colormap))
+    if {"cloud", "mesh"} & set(output.extras):
+        points = back_project(depth_map.depth, camera.K)
+        if "cloud" in output.extras:
+            unit = "metres" if depth_map.metric else "relative"
+            note = f"{unit}; x right, y down, z forward; camera {camera.source}"
+            files[f"{stem}_cloud.ply"] = encode_ply(points, picture, note)
+        if "mesh" in output.extras:
+            files[f"{stem}_mesh.glb"] = encode_glb(points, picture)
     files[f"{stem}_disp.json"] = (json.dumps(description, indent=2) + "\n").encode()
+    write_files(folder, files)
+    return description
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files, by name, into a folder that is made when it does not exist.
+
+    Raises:
+        InputError: it cannot be written to, or the disk is full.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -179,7 +165,6 @@ def write_prediction(
         raise InputError(
             f"{folder}: cannot be written to ({error}); choose another folder with --output"
         ) from error
-    return description
 
 
 def _npy(array: np.ndarray) -> bytes:

@@ -1,16 +1,34 @@
-"""From a weights folder to disparity of images."""
+"""From a weights folder to the depth of pictures.
+
+::
+
+    from prediction.predictor import DepthPredictor
+
+    predictor = DepthPredictor.from_folder("weights/mono+stereo_640x192")
+    depth_map = predictor("street.jpg")
+    depth_map.depth, depth_map.unit, depth_map.disparity
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Union
 
+import cv2
 import numpy as np
+from PIL import Image
 
+from layers import disp_to_depth
 from networks.model_info import ModelInfo
 from networks.weights import read_info
+from prediction.depth_map import METRES, RELATIVE, DepthMap, InverseDepth
 from prediction.engines.choice import AUTO, Engine, open_engine
+from prediction.reading import read_picture, upright_rgb
+
+Picture = Union[np.ndarray, Image.Image, str, os.PathLike]
 
 
 class Predictor:
@@ -79,3 +97,87 @@ class Predictor:
                 running = following
             if running is not None:
                 yield running.result()
+
+
+class DepthPredictor:
+    """Depth of pictures of any size: the one path below every command.
+
+    Attributes:
+        network: the depth network, for images of its own size.
+        alignment: from its disparity to inverse metres, in the place of what the model says.
+    """
+
+    def __init__(self, network: Predictor, alignment: InverseDepth | None = None) -> None:
+        self.network = network
+        self.alignment = alignment
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | os.PathLike,
+        device: str | None = None,
+        engine: str = AUTO,
+        precision: str = "fp32",
+        calibration: Path | None = None,
+        alignment: InverseDepth | None = None,
+    ) -> DepthPredictor:
+        """Load the model of a weights folder; see :meth:`Predictor.from_folder`."""
+        network = Predictor.from_folder(Path(folder), device, engine, precision, calibration)
+        return cls(network, alignment)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the weights folder says of the model."""
+        return self.network.info
+
+    @property
+    def unit(self) -> str:
+        """``m``, or ``relative``."""
+        return METRES if self.alignment is not None or self.info.metric else RELATIVE
+
+    def __call__(self, picture: Picture) -> DepthMap:
+        """Predict one picture: RGB uint8 [H, W, 3], a Pillow image, or the path of a file.
+
+        Raises:
+            InputError: the file cannot be read as a picture.
+            ValueError: the array is no picture.
+        """
+        return self.many([picture])[0]
+
+    def many(self, pictures: Sequence[Picture]) -> list[DepthMap]:
+        """Predict several pictures, of any sizes, at once."""
+        arrays = [as_array(picture) for picture in pictures]
+        inputs = np.stack([self.network_input(array) for array in arrays])
+        sigmoids = self.network.disparity(inputs)
+        return [
+            self.depth_map(sigmoid, array.shape[:2]) for sigmoid, array in zip(sigmoids, arrays)
+        ]
+
+    def network_input(self, picture: np.ndarray) -> np.ndarray:
+        """A picture [H, W, 3] in the size of the network's input."""
+        size = (self.info.width, self.info.height)
+        return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+    def depth_map(self, sigmoid: np.ndarray, shape: tuple[int, int]) -> DepthMap:
+        """The network's output [h, w] as depth of a picture of ``shape`` (height, width)."""
+        info = self.info
+        height, width = shape
+        sigmoid = cv2.resize(sigmoid, (width, height), interpolation=cv2.INTER_LINEAR)
+        disparity, _ = disp_to_depth(sigmoid, info.min_depth, info.max_depth)
+        inverse_depth = self.alignment
+        if inverse_depth is None:
+            inverse_depth = InverseDepth(1 / info.metres_per_unit if info.metric else 1.0)
+        return DepthMap(disparity.astype(np.float32), self.unit, inverse_depth)
+
+
+def as_array(picture: Picture) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of anything that :class:`DepthPredictor` takes."""
+    if isinstance(picture, (str, os.PathLike)):
+        return read_picture(Path(picture))
+    if isinstance(picture, Image.Image):
+        return upright_rgb(picture)
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise ValueError(
+            f"picture: expected uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}"
+        )
+    return picture

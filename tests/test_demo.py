@@ -12,13 +12,10 @@ from PIL import Image
 
 import demo
 from errors import InputError
-from prediction.pictures import (
-    encode_depth,
-    find_pictures,
-    metric_depth,
-    predict_disparity,
-    read_picture,
-)
+from prediction.depth_map import DepthMap, InverseDepth
+from prediction.pictures import encode_depth
+from prediction.predictor import DepthPredictor
+from prediction.reading import find_inputs, read_picture
 
 HEIGHT, WIDTH = 32, 64
 MIN_DEPTH, MAX_DEPTH = 0.1, 100.0
@@ -28,6 +25,7 @@ class StubPredictor:
     """Sees the red channel as sigmoid disparity."""
 
     metric = True
+    engine = SimpleNamespace(name="stub")
 
     def __init__(self):
         self.info = SimpleNamespace(
@@ -151,16 +149,18 @@ def test_metric_depth_is_written_in_metres(tmp_path, stub):
     np.testing.assert_allclose(depth, 5.4 / scaled(0.2), rtol=1e-6)
 
 
-def test_metric_depth_is_in_the_models_unit():
-    disparity = np.array([0.5])
-    assert metric_depth(disparity, SimpleNamespace(metres_per_unit=1.0)) == pytest.approx(2)
-    assert metric_depth(disparity, SimpleNamespace(metres_per_unit=5.4)) == pytest.approx(10.8)
+def test_depth_is_the_inverse_of_scale_times_disparity_plus_shift():
+    disparity = np.array([[0.5, 0.0]], np.float32)
+    assert DepthMap(disparity).depth.tolist() == [[2, np.inf]]
+    assert DepthMap(disparity, "m", InverseDepth(0.1)).depth[0, 0] == pytest.approx(20)
+    assert DepthMap(disparity, "m", InverseDepth(0.1, 0.05)).depth.tolist() == [[10, 20]]
+    assert DepthMap(disparity, "m", InverseDepth(1.0, -0.5)).depth.tolist() == [[np.inf, np.inf]]
 
 
 def test_disparity_keeps_left_right_top_and_bottom():
     picture = np.zeros((80, 200, 3), np.uint8)
     picture[:40, 100:] = 255
-    disparity = predict_disparity(StubPredictor(), picture)
+    disparity = DepthPredictor(StubPredictor())(picture).disparity
     assert disparity.shape == (80, 200)
     assert disparity[5, 190] == pytest.approx(1 / MIN_DEPTH, rel=1e-3)
     for row, column in ((5, 10), (75, 10), (75, 190)):
@@ -170,7 +170,7 @@ def test_disparity_keeps_left_right_top_and_bottom():
 def test_disparity_is_interpolated_between_the_networks_pixels():
     picture = np.zeros((HEIGHT, 10 * WIDTH, 3), np.uint8)
     picture[:] = np.linspace(0, 255, 10 * WIDTH)[None, :, None]
-    row = predict_disparity(StubPredictor(), picture)[0]
+    row = DepthPredictor(StubPredictor())(picture).disparity[0]
     assert (np.diff(row) >= 0).all()
     assert np.diff(row).max() < 0.2 * (row.max() - row.min()) / WIDTH
 
@@ -212,7 +212,7 @@ def test_a_folder_is_done_twice_without_taking_outputs_for_pictures(tmp_path, st
     run(tmp_path, "--ext", ".jpeg")
     assert names(tmp_path) == first
     assert len(first) == 3 + 2 * 4
-    assert [path.name for path in find_pictures(tmp_path, "png")] == ["c.png"]
+    assert [path.name for path in find_inputs([tmp_path], "png")] == ["c.png"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40)])

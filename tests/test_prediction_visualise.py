@@ -14,8 +14,8 @@ from prediction.visualise import (
     stack_labelled,
 )
 
-DARKEST = (0, 0, 4)  # magma's first and last colour
-BRIGHTEST = (252, 253, 191)
+DARKEST = (0, 0, 4)  # inferno's first and last colour
+BRIGHTEST = (252, 255, 164)
 
 
 def test_range_is_minimum_to_95th_percentile():
@@ -29,7 +29,7 @@ def test_low_is_dark_and_high_is_bright():
     assert picture.shape == (1, 3, 3)
     assert tuple(picture[0, 0]) == DARKEST
     assert tuple(picture[0, 2]) == BRIGHTEST
-    assert tuple(picture[0, 1]) == (183, 55, 121)  # magma's middle
+    assert tuple(picture[0, 1]) == (188, 55, 84)  # inferno's middle
 
 
 def test_brightness_grows_with_disparity():

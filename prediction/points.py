@@ -1,0 +1,151 @@
+"""Depth as points and surfaces in space: coloured point clouds (PLY) and meshes (GLB).
+
+Camera coordinates: x to the right, y down, z forward, in the unit of the depth. GLB files, whose
+standard has y up and the viewer looking along -z, are turned accordingly.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+
+EDGE = 0.1  # a mesh is cut between pixels whose depths differ by more than this share
+MOST_VERTICES = 400_000  # of a mesh; larger pictures are thinned out
+FLOAT, UNSIGNED_INT, UNSIGNED_BYTE = 5126, 5125, 5121  # glTF component types
+VERTEX_BUFFER, INDEX_BUFFER = 34962, 34963  # glTF buffer view targets
+
+
+def back_project(depth: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """Points [H, W, 3] float32 of a depth map [H, W], for intrinsics [3, 3] in its pixels."""
+    height, width = depth.shape
+    x = (np.arange(width) - K[0, 2]) / K[0, 0]
+    y = (np.arange(height) - K[1, 2]) / K[1, 1]
+    rays = np.stack([*np.meshgrid(x, y), np.ones(depth.shape)], axis=-1)
+    return (rays * depth[..., None]).astype(np.float32)
+
+
+def encode_ply(points: np.ndarray, colors: np.ndarray, comment: str = "") -> bytes:
+    """A binary PLY of points [..., 3] with colours uint8 [..., 3]; points at infinity are left out.
+
+    Args:
+        points: camera coordinates.
+        colors: RGB.
+        comment: one line, such as the unit.
+    """
+    points, colors = points.reshape(-1, 3), colors.reshape(-1, 3)
+    known = np.isfinite(points).all(axis=1)
+    fields = [(axis, "<f4") for axis in "xyz"] + [(c, "u1") for c in ("red", "green", "blue")]
+    vertices = np.empty(int(known.sum()), fields)
+    for index, (name, _) in enumerate(fields):
+        vertices[name] = (points if index < 3 else colors)[known, index % 3]
+    properties = "".join(f"property float {axis}\n" for axis in "xyz")
+    properties += "".join(f"property uchar {color}\n" for color in ("red", "green", "blue"))
+    note = f"comment {' '.join(comment.split())}\n" if comment else ""
+    header = (
+        f"ply\nformat binary_little_endian 1.0\n{note}"
+        f"element vertex {len(vertices)}\n{properties}end_header\n"
+    )
+    return header.encode() + vertices.tobytes()
+
+
+def surface(points: np.ndarray, edge: float = EDGE) -> np.ndarray:
+    """Triangles [F, 3] between neighbouring pixels of points [H, W, 3]: indices into their rows.
+
+    None spans pixels whose depths differ by more than the share ``edge`` of the nearer one. They
+    face the camera.
+    """
+    height, width = points.shape[:2]
+    index = np.arange(height * width).reshape(height, width)
+    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
+    faces = np.concatenate(
+        [np.stack(corners, axis=-1).reshape(-1, 3) for corners in ((a, c, b), (b, c, d))]
+    )
+    depths = points[..., 2].reshape(-1)[faces]
+    near, far = depths.min(axis=1), depths.max(axis=1)
+    return faces[np.isfinite(far) & (far <= (1 + edge) * near)].astype(np.uint32)
+
+
+def encode_glb(points: np.ndarray, colors: np.ndarray, edge: float = EDGE) -> bytes:
+    """A binary glTF 2.0 mesh of points [H, W, 3] with colours uint8 [H, W, 3], cut at depth edges.
+
+    Of large pictures only every second, third, … row and column is taken.
+    """
+    step = int(np.ceil(np.sqrt(points.shape[0] * points.shape[1] / MOST_VERTICES)))
+    points, colors = points[::step, ::step], colors[::step, ::step]
+    faces = surface(points, edge)
+    used, faces = np.unique(faces, return_inverse=True)
+    faces = faces.astype(np.uint32).reshape(-1, 3)
+    vertices = points.reshape(-1, 3)[used] * np.array([1, -1, -1], np.float32)
+    rgba = np.full((len(used), 4), 255, np.uint8)
+    rgba[:, :3] = colors.reshape(-1, 3)[used]
+
+    chunks = [vertices.astype("<f4").tobytes(), rgba.tobytes(), faces.astype("<u4").tobytes()]
+    lengths = [len(chunk) for chunk in chunks]
+    starts = [0, lengths[0], lengths[0] + lengths[1]]
+    targets = (VERTEX_BUFFER, VERTEX_BUFFER, INDEX_BUFFER)
+    low, high = (
+        (extreme(axis=0).tolist() if len(vertices) else [0.0] * 3)
+        for extreme in (vertices.min, vertices.max)
+    )
+    tree = {
+        "asset": {"version": "2.0"},
+        "extensionsUsed": ["KHR_materials_unlit"],
+        "scene": 0,
+        "scenes": [{"nodes": [0] if len(faces) else []}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [
+            {
+                "primitives": [
+                    {"attributes": {"POSITION": 0, "COLOR_0": 1}, "indices": 2, "material": 0}
+                ]
+            }
+        ],
+        "materials": [{"doubleSided": True, "extensions": {"KHR_materials_unlit": {}}}],
+        "buffers": [{"byteLength": sum(lengths)}],
+        "bufferViews": [
+            {"buffer": 0, "byteOffset": start, "byteLength": length, "target": target}
+            for start, length, target in zip(starts, lengths, targets)
+        ],
+        "accessors": [
+            {
+                "bufferView": 0,
+                "componentType": FLOAT,
+                "count": len(vertices),
+                "type": "VEC3",
+                "min": low,
+                "max": high,
+            },
+            {
+                "bufferView": 1,
+                "componentType": UNSIGNED_BYTE,
+                "normalized": True,
+                "count": len(vertices),
+                "type": "VEC4",
+            },
+            {
+                "bufferView": 2,
+                "componentType": UNSIGNED_INT,
+                "count": faces.size,
+                "type": "SCALAR",
+            },
+        ],
+    }
+    if not len(faces):  # a mesh may not be empty
+        for key in ("nodes", "meshes", "materials", "bufferViews", "accessors", "buffers"):
+            del tree[key]
+        del tree["extensionsUsed"]
+        return _glb(tree, b"")
+    return _glb(tree, b"".join(chunks))
+
+
+def _glb(tree: dict, binary: bytes) -> bytes:
+    """A GLB container of a glTF tree and its buffer."""
+    text = json.dumps(tree).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text
+    if binary:
+        binary += bytes(-len(binary) % 4)
+        chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
