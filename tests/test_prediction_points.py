@@ -1,0 +1,126 @@
+"""Depth as points and surfaces: known geometry comes out, in files that others read."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from datasets.street_rays import cast_rays
+from datasets.street_render import CAMERA_HEIGHT, kitti_camera, render_depth
+from datasets.street_world import BOX
+from datasets.synthetic import StreetSettings, list_drives, load_street
+from prediction.points import back_project, encode_glb, encode_ply, surface
+
+K = np.array([[100, 0, 40], [0, 100, 30], [0, 0, 1]], float)
+
+
+def read_ply(content):
+    header, _, body = content.partition(b"end_header\n")
+    count = int(next(line for line in header.splitlines() if b"element vertex" in line).split()[-1])
+    kind = [("point", "<f4", 3), ("color", "u1", 3)]
+    assert len(body) == count * np.dtype(kind).itemsize
+    return header.decode(), np.frombuffer(body, kind)
+
+
+def read_glb(content):
+    magic, version, length = struct.unpack("<4sII", content[:12])
+    assert (magic, version, length) == (b"glTF", 2, len(content))
+    size, kind = struct.unpack("<I4s", content[12:20])
+    assert kind == b"JSON"
+    assert size % 4 == 0
+    tree, rest = json.loads(content[20 : 20 + size]), content[20 + size :]
+    if not rest:
+        return tree, None, None, None
+    length, kind = struct.unpack("<I4s", rest[:8])
+    assert kind == b"BIN\0"
+    arrays = []
+    types = {5126: "<f4", 5125: "<u4", 5121: "u1"}
+    for accessor in tree["accessors"]:
+        view = tree["bufferViews"][accessor["bufferView"]]
+        start = 8 + view["byteOffset"]
+        data = np.frombuffer(
+            rest[start : start + view["byteLength"]], types[accessor["componentType"]]
+        )
+        arrays.append(data.reshape(accessor["count"], -1))
+    return tree, *arrays
+
+
+def test_a_point_projects_back_to_its_pixel():
+    depth = np.random.default_rng(0).uniform(1, 9, (60, 80)).astype(np.float32)
+    points = back_project(depth, K)
+    pixels = points @ K.T
+    u, v = np.meshgrid(np.arange(80), np.arange(60))
+    np.testing.assert_allclose(pixels[..., 0] / pixels[..., 2], u, atol=1e-3)
+    np.testing.assert_allclose(pixels[..., 1] / pixels[..., 2], v, atol=1e-3)
+    np.testing.assert_array_equal(points[..., 2], depth)
+
+
+def test_the_road_of_a_street_is_a_plane():
+    settings = StreetSettings(width=320, height=96, train_drives=1, val_drives=1, test_drives=1)
+    drive = list_drives(settings)[0]
+    street = load_street(settings, drive)
+    camera = kitti_camera(settings.width, settings.height)
+    depth = render_depth(street, 0, street.poses[0], camera)
+    K = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+    points = back_project(depth, K)
+    ground = cast_rays(np.empty(0, BOX), street.poses[0], CAMERA_HEIGHT, camera.rays()).t
+    road = points[np.isfinite(ground) & (depth == ground)]
+    assert len(road) > 0.1 * depth.size
+    plane, *_ = np.linalg.lstsq(np.c_[road[:, [0, 2]], np.ones(len(road))], road[:, 1], rcond=None)
+    off = np.c_[road[:, [0, 2]], np.ones(len(road))] @ plane - road[:, 1]
+    assert np.abs(off).max() < 0.05
+    assert plane[2] == pytest.approx(CAMERA_HEIGHT, abs=0.05)
+
+
+def test_ply_holds_points_and_colours_and_leaves_out_infinity():
+    depth = np.array([[1, 2], [np.inf, 4]], np.float32)
+    colors = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    header, vertices = read_ply(encode_ply(back_project(depth, K), colors, "metres\nx y z"))
+    assert "comment metres x y z" in header
+    np.testing.assert_array_equal(vertices["color"], colors.reshape(-1, 3)[[0, 1, 3]])
+    np.testing.assert_allclose(vertices["point"][1], [2 * (1 - 40) / 100, 2 * -30 / 100, 2])
+
+
+def test_a_surface_is_cut_at_edges_and_infinity():
+    depth = np.ones((5, 8), np.float32)
+    whole = surface(back_project(depth, K))
+    assert len(whole) == 2 * 4 * 7
+    depth[:, 4:] = 3
+    cut = surface(back_project(depth, K))
+    assert len(cut) == 2 * 4 * 6
+    columns = cut % 8
+    assert not ((columns.min(axis=1) < 4) & (columns.max(axis=1) >= 4)).any()
+    depth[0, 0] = np.inf
+    assert len(surface(back_project(depth, K))) == len(cut) - 1
+
+
+def test_triangles_face_the_camera():
+    points = back_project(np.full((4, 4), 2, np.float32), K).reshape(-1, 3)
+    a, b, c = (points[corner] for corner in surface(points.reshape(4, 4, 3)).T)
+    assert (np.cross(b - a, c - a)[:, 2] < 0).all()
+
+
+def test_glb_holds_a_mesh_with_colours():
+    depth = np.random.default_rng(0).uniform(2, 2.05, (6, 9)).astype(np.float32)
+    colors = np.random.default_rng(1).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    points = back_project(depth, K)
+    tree, vertices, rgba, faces = read_glb(encode_glb(points, colors))
+    np.testing.assert_allclose(vertices, points.reshape(-1, 3) * [1, -1, -1])
+    np.testing.assert_array_equal(rgba[:, :3], colors.reshape(-1, 3))
+    assert faces.size == 3 * 2 * 5 * 8
+    assert faces.max() == 6 * 9 - 1
+    np.testing.assert_allclose(tree["accessors"][0]["max"], vertices.max(axis=0))
+
+
+def test_a_depth_without_a_surface_is_an_empty_scene():
+    points = back_project(np.full((4, 4), np.inf, np.float32), K)
+    tree, *arrays = read_glb(encode_glb(points, np.zeros((4, 4, 3), np.uint8)))
+    assert tree["scenes"] == [{"nodes": []}]
+    assert arrays == [None] * 3
+
+
+def test_large_pictures_are_thinned_out():
+    points = back_project(np.full((900, 1600), 2, np.float32), K)
+    _, vertices, *_ = read_glb(encode_glb(points, np.zeros((900, 1600, 3), np.uint8)))
+    assert 200_000 < len(vertices) <= 400_000

@@ -1,0 +1,163 @@
+"""Videos: every frame, at its rate, in one range of colours; interrupted ones go on."""
+
+import json
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from errors import InputError
+from prediction import video
+from prediction.predictor import DepthPredictor, Predictor
+from prediction.video import Store, Video, VideoFormat, predict_camera, predict_video, write_video
+
+FRAMES, RATE, SIZE = 23, 12.5, (96, 64)
+
+
+class Engine:
+    """Sees the mean brightness of an image as its disparity, and counts the images."""
+
+    name = "stub"
+
+    def __init__(self, stop_after=None):
+        self.seen, self.stop_after = 0, stop_after
+
+    def disparity(self, images):
+        if self.stop_after is not None and self.seen >= self.stop_after:
+            raise KeyboardInterrupt
+        self.seen += len(images)
+        level = images.mean(axis=(1, 2, 3), dtype=np.float32) / 255
+        ramp = np.linspace(0, 0.1, images.shape[2], dtype=np.float32)
+        return (0.8 * level[:, None, None] + ramp) * np.ones((1, images.shape[1], 1), np.float32)
+
+
+def predictor(stop_after=None):
+    info = SimpleNamespace(
+        name="stub", height=32, width=64, min_depth=0.1, max_depth=100.0, metric=False
+    )
+    return DepthPredictor(Predictor(Engine(stop_after), info))
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A video that gets brighter from frame to frame."""
+    path = tmp_path / "in" / "drive.avi"
+    path.parent.mkdir()
+    codec = cv2.VideoWriter_fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(path), codec, RATE, SIZE)
+    for number in range(FRAMES):
+        writer.write(np.full((SIZE[1], SIZE[0], 3), 10 + 10 * number, np.uint8))
+    writer.release()
+    return path
+
+
+def frames(path):
+    return list(Video(path).frames())
+
+
+def run(source, form=None, model=None):
+    form = form or VideoFormat()
+    target = source.parent.parent / f"out.{form.container}"
+    predict_video(model or predictor(), source, target, form, batch_size=4, about={"model": "m"})
+    return target
+
+
+@pytest.mark.parametrize("container", ["mp4", "webm"])
+def test_length_rate_and_size_stay(source, container):
+    target = run(source, VideoFormat(container))
+    assert Video(target).rate == pytest.approx(RATE)
+    assert [frame.shape for frame in frames(target)] == [(64, 96, 3)] * FRAMES
+    description = json.loads(target.with_suffix(".json").read_text())
+    assert (description["frames"], description["unit"]) == (FRAMES, "relative")
+    assert sorted(path.name for path in target.parent.iterdir()) == [
+        "in",
+        "out.json",
+        target.name,
+    ]
+
+
+def test_one_range_shows_that_the_video_gets_nearer(source):
+    light = [frame.mean() for frame in frames(run(source))]
+    assert light[-2] > light[0] + 80
+    assert np.all(np.diff(light[:-1]) > -3)
+
+
+def test_a_smooth_range_follows_slowly():
+    shown = video.Range()
+    form = VideoFormat(range="smooth")
+    maps = predictor().many([np.full((8, 8, 3), level, np.uint8) for level in (50, 250)])
+    shown.picture(None, maps[0], form)
+    first = shown.high
+    shown.picture(None, maps[1], form)
+    assert first < shown.high < first + 0.06 * (maps[1].disparity.max() - first)
+
+
+def test_side_by_side_is_twice_as_wide(source):
+    height, width = frames(run(source, VideoFormat(side_by_side=True)))[0].shape[:2]
+    assert width == 2 * SIZE[0]
+    assert height > SIZE[1]
+
+
+def test_a_limited_side_makes_frames_smaller(source):
+    assert frames(run(source, VideoFormat(max_side=48)))[0].shape == (32, 48, 3)
+
+
+def test_an_interrupted_video_goes_on_where_it_stopped(source, monkeypatch):
+    monkeypatch.setattr(video, "CHUNK", 8)
+    whole = frames(run(source))
+    with pytest.raises(KeyboardInterrupt):
+        run(source, model=predictor(stop_after=20))
+    again = predictor()
+    resumed = run(source, model=again)
+    assert again.network.engine.seen == FRAMES - 16
+    np.testing.assert_array_equal(frames(resumed), whole)
+
+
+def test_what_another_model_predicted_is_not_taken(tmp_path):
+    store = Store(tmp_path / "parts", {"model": "a"})
+    store.add(np.zeros((2, 2)))
+    store.finish()
+    assert Store(tmp_path / "parts", {"model": "a"}).frames == 1
+    assert Store(tmp_path / "parts", {"model": "b"}).frames == 0
+
+
+def test_disparities_are_kept_to_a_thousandth_of_a_percent(tmp_path):
+    store = Store(tmp_path / "parts", {})
+    values = np.random.default_rng(0).random((3, 4, 5))
+    for value in values:
+        store.add(value)
+    store.finish()
+    np.testing.assert_allclose(list(store.disparities()), values, atol=1e-5)
+
+
+def test_damaged_and_missing_videos_are_named(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    with pytest.raises(InputError, match=r"a\.mp4: cannot be opened.*ffmpeg"):
+        run(tmp_path / "a.mp4")
+    with pytest.raises(InputError, match=r"b\.mp4: no such video"):
+        Video(tmp_path / "b.mp4")
+    with pytest.raises(InputError, match="camera 97: cannot be opened"):
+        predict_camera(predictor(), 97, tmp_path / "c.mp4", VideoFormat(), None)
+
+
+def test_a_camera_is_written_until_it_is_stopped(source, monkeypatch):
+    monkeypatch.setattr(video, "Video", lambda index: Video(source))
+    target = source.with_name("camera.webm")
+    form = VideoFormat("webm", range="smooth")
+    assert predict_camera(predictor(), 0, target, form, max_frames=5) == 5
+    assert predict_camera(predictor(stop_after=3), 0, target, form, None) == 3
+    assert len(frames(target)) == 3
+
+
+def test_a_missing_codec_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(video.CODECS, "mp4", "XXXX")
+    with pytest.raises(InputError, match="--video_format webm"):
+        write_video(tmp_path / "a.mp4", [np.zeros((8, 8, 3), np.uint8)], 25, "mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(source):
+    target = source / "below" / "out.mp4"
+    with pytest.raises(InputError, match="--output"):
+        predict_video(predictor(), source, target, VideoFormat(), 4, {})
