@@ -97,8 +97,15 @@ class RunOptions(Options):
 class TrainingDataOptions(Options):
     """Training data."""
 
-    dataset: str = option("kitti", "kind of data set", choices=("kitti", "kitti_odom"))
-    split: str = option("eigen_zhou", "name of a split, or a folder with train_ and val_files.txt")
+    dataset: str = option(
+        "kitti",
+        "kind of data set; frames of one's own are made with python -m datasets.prepare",
+        choices=("kitti", "kitti_odom", "frames"),
+    )
+    split: str = option(
+        "eigen_zhou",
+        "name of a split, or a folder with train_ and val_files.txt; --dataset frames has its own",
+    )
     intrinsics: str = option(
         "calibration",
         "each drive's own calibration, or the one normalised camera of the published training",

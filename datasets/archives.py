@@ -38,3 +38,7 @@ def archive_of_poses(sequence: str) -> str | None:
 
 def _is_sequence(text: str) -> bool:
     return text.isascii() and text.isdecimal() and int(text) <= LAST_SEQUENCE
+
+
+def no_archive(_folder: str) -> None:
+    """Of data that cannot be fetched."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from datasets import archives, kitti, kitti_odom
+from datasets import archives, camera_file, kitti, kitti_odom, own_frames
 from datasets.kitti import Calibration
 
 
@@ -51,5 +51,14 @@ LAYOUTS = {
         kitti_odom.read_calibration,
         archives.archive_of_sequence,
         archives.archive_of_sequence_calibration,
+    ),
+    "frames": Layout(
+        own_frames.drive_folder,
+        own_frames.frame_path,
+        own_frames.calibration_folder,
+        camera_file.CAMERA_FILE,
+        own_frames.read_calibration,
+        archives.no_archive,
+        archives.no_archive,
     ),
 }

@@ -10,6 +10,8 @@ import paddle
 from datasets.items import make_items, with_cache
 from datasets.layouts import LAYOUTS
 from datasets.loader import Loader, Share
+from datasets.own_frames import SPLITS
+from datasets.prepare import prepared
 from datasets.splits import load_split
 from datasets.units import KITTI_BASELINE_METRES
 from errors import InputError
@@ -69,6 +71,19 @@ def info_of(
     )
 
 
+def place_of_data(options: TrainOptions) -> tuple[Path, str]:
+    """The data folder and split to train on; frames of one's own bring a split along.
+
+    Raises:
+        InputError: frames of one's own cannot be prepared.
+    """
+    if options.dataset != "frames":
+        return options.data_path, options.split
+    folder = prepared(options.data_path)
+    own = options.split == TrainOptions.split
+    return folder, str(folder / SPLITS) if own else options.split
+
+
 def loader_of(options: TrainOptions, part: str, group: Group) -> Loader:
     """Batches of the ``train`` or ``val`` part of the split, this process's share of them.
 
@@ -76,9 +91,10 @@ def loader_of(options: TrainOptions, part: str, group: Group) -> Loader:
         InputError: frames are missing, or too few for a step.
     """
     training = part == "train"
+    data_path, split = place_of_data(options)
     items = make_items(
-        options.data_path,
-        load_split(options.split, part),
+        data_path,
+        load_split(split, part),
         options.source_ids,
         options.height,
         options.width,

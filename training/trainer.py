@@ -22,6 +22,7 @@ from training.checkpoint import LAST, Progress, checkpoints, resume, save_checkp
 from training.color_jitter import jitter_batch
 from training.data_wait import DataWait
 from training.group import join_group, synchronised
+from training.health import Health, signs_of
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger
 from training.precision import check_precision, loss_scaler, restore_scaler, scaler_state
@@ -97,6 +98,7 @@ class Trainer:
             self.step if options.eager else paddle.jit.to_static(self.step, full_graph=True)
         )
         self.optimiser = paddle.optimizer.Adam(parameters=self.model.parameters())
+        self.health = Health()
         self.progress = Progress(items_per_step=self.train_loader.items_per_step)
         if options.resume and checkpoints(self.folder):
             progress = resume(self.folder, self.model, self.optimiser)
@@ -227,6 +229,8 @@ class Trainer:
             values = {"loss": loss, "learning_rate": self.optimiser.get_lr()}
             log = (output, batch, self.model.architecture, values)
             self.logger.step("train", self.progress.step, *log)
+            for message in self.health.look(signs_of(output, batch)):
+                logger.warning("step %d: %s", self.progress.step, message)
         self.progress = replace(
             self.progress,
             step=self.progress.step + 1,
