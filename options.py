@@ -554,6 +554,35 @@ class AlignOptions(ModelOptions, EngineOptions, DeviceOptions):
 
 
 @dataclass(frozen=True)
+class ModelExportOptions(ModelOptions):
+    """Export the depth network of a model for another runtime, and prove it there."""
+
+    format: str = option(
+        None, "runtime that it is for", choices=("onnx", "openvino", "paddle"), required=True
+    )
+    precision: str = option(
+        "fp32", "of the network; int8 with --calibration", choices=("fp32", "fp16", "int8")
+    )
+    any_size: bool = option(
+        False, "take pictures of any size, resized inside, instead of the network's size"
+    )
+    image_path: tuple[Path, ...] = option(
+        (Path(__file__).parent / "assets" / "test_image.jpg",),
+        "pictures, or folders of them, on which the result is compared with Paddle",
+    )
+    calibration: Optional[Path] = option(
+        None, "folder of pictures that int8 is fitted to; once is enough for a weights folder"
+    )
+    output: Optional[Path] = option(
+        None, "file (onnx) or folder to write; without it, the weights' name with the format's"
+    )
+
+    def check(self) -> None:
+        """Refuse anything but one model."""
+        _check_model(self, f"one of {', '.join(MODELS)}")
+
+
+@dataclass(frozen=True)
 class ReproduceOptions(Options):
     """Reproduce a row of the published table."""
 
@@ -602,6 +631,7 @@ __all__ = [
     "EvaluateOptions",
     "EvaluatePoseOptions",
     "ExportOptions",
+    "ModelExportOptions",
     "ReproduceOptions",
     "TrainOptions",
     "from_json",
