@@ -19,6 +19,7 @@ SCRATCH, PRETRAINED = "scratch", "pretrained"
 SIZE_MULTIPLE = 32  # the encoder halves the image five times; 64 leaves 2 pixels to mirror
 DEVICE = Form("cpu, gpu, or gpu:N with the number of a GPU", r"cpu|gpu(:\d+)?")
 FOLDER_NAME = Form("a plain folder name", r"\w([\w .+=@-]*\w)?")
+HOST = Form("an address or host name", r"[\w.:-]+")
 EXTENSION = Form("a file extension such as jpg or png", r"\.?\w+")
 
 
@@ -526,6 +527,45 @@ class DemoOptions(PictureOptions, CameraOptions, VideoOptions, EngineOptions, De
 
 
 @dataclass(frozen=True)
+class AppOptions(DeviceOptions):
+    """Serve a page in the browser: depth of pictures, videos and a live camera."""
+
+    load_weights_folder: Optional[tuple[Path, ...]] = option(None, "weights folders to offer")
+    model_name: Optional[tuple[str, ...]] = option(
+        None, "published models to offer, fetched on their first use", choices=MODELS
+    )
+    engine: tuple[str, ...] = option(
+        ("auto",),
+        "runtimes to offer for each model: auto is the fastest that is installed",
+        choices=("auto", "paddle", "paddle-inference", "onnxruntime", "openvino"),
+    )
+    precision: str = option(
+        "fp32", "of the networks, see demo.py", choices=("fp32", "bf16", "int8")
+    )
+    calibration: Optional[Path] = option(
+        None, "folder of pictures that int8 is fitted to; once is enough for a weights folder"
+    )
+    host: str = option(
+        "127.0.0.1", "address to serve on; 0.0.0.0 lets other machines in", form=HOST
+    )
+    port: int = option(7860, "port to serve on", minimum=1, maximum=65535)
+    max_waiting: int = option(64, "requests that may wait; more are turned away", minimum=1)
+    max_running: int = option(2, "pictures in work at once", minimum=1)
+    max_megapixels: int = option(40, "million pixels of a picture", minimum=1, maximum=100)
+    max_megabytes: int = option(50, "megabytes of an upload", minimum=1)
+    max_video_frames: int = option(3000, "frames of a video", minimum=1)
+    max_video_seconds: float = option(600.0, "seconds that one video may take", above=0)
+
+    def check(self) -> None:
+        """Refuse a page without a model."""
+        if self.load_weights_folder is None and self.model_name is None:
+            raise InputError(
+                "--load_weights_folder: is needed; give weights folders, or published models with "
+                f"--model_name, of {', '.join(MODELS)}"
+            )
+
+
+@dataclass(frozen=True)
 class AlignOptions(ModelOptions, EngineOptions, DeviceOptions):
     """Fit a model's depth to metres by points of a picture whose distance is known."""
 
@@ -626,6 +666,7 @@ class ConvertOptions(Options):
 
 __all__ = [
     "AlignOptions",
+    "AppOptions",
     "ConvertOptions",
     "DemoOptions",
     "EvaluateOptions",
