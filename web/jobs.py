@@ -19,7 +19,7 @@ from prediction.points import back_project, encode_glb, encode_ply
 from prediction.predictor import DepthPredictor
 from prediction.reading import limit_side, read_picture
 from prediction.video import Range, Video, VideoFormat, predict_video
-from prediction.visualise import colorize, disparity_range
+from prediction.visualise import COLORMAP, COLORMAPS, colorize, disparity_range
 from web.results import Result, Results
 from web.words import say
 
@@ -103,17 +103,19 @@ class Jobs:
             for name, model in models.items()
         }
         self.limits = limits
+        self.folder = folder.resolve()
         self.results = Results(folder / "results", MOST_KEPT)
 
     def picture(self, path: str | None, model: str, colormap: str, language: str) -> Shown:
-        """Predict a picture file.
+        """Predict a picture file that was uploaded into the page's own folder.
 
         Raises:
-            Refusal: it cannot be read, or is too large.
+            Refusal: it cannot be read, is too large, or not the page's.
         """
-        if not path:
+        if not path or not Path(path).resolve().is_relative_to(self.folder):
             raise Refusal(say(language, "no_picture"))
-        predictor = self._model(model)
+        model, predictor = self._model(model)
+        colormap = colormap if colormap in COLORMAPS else COLORMAP
         picture = self._read(Path(path), language)
         sigmoid = predictor.network.disparity(predictor.network_input(picture)[None])[0]
         depth_map = predictor.depth_map(sigmoid, picture.shape[:2])
@@ -127,6 +129,7 @@ class Jobs:
         description = {
             "token": token,
             "model": model,
+            "colormap": colormap,
             "engine": getattr(predictor.network.engine, "name", ""),
             "unit": depth_map.unit,
             "width": picture.shape[1],
@@ -156,8 +159,10 @@ class Jobs:
             detail = str(error).replace(str(path), path.name)
             raise Refusal(say(language, "unreadable", detail=detail)) from error
 
-    def _model(self, name: str) -> DepthPredictor:
-        return self.models.get(name) or next(iter(self.models.values()))
+    def _model(self, name: str | None) -> tuple[str, DepthPredictor]:
+        """The model of a name, or the first one."""
+        name = name if name in self.models else next(iter(self.models))
+        return name, self.models[name]
 
     def depth_of(self, token: str | None, language: str) -> tuple[Result, DepthMap]:
         """A kept prediction.
@@ -168,7 +173,7 @@ class Jobs:
         result = self.results.find(token)
         if result is None or not result.folder.is_dir():
             raise Refusal(say(language, "gone"))
-        return result, self._model(result.model).depth_map(result.sigmoid, result.shape)
+        return result, self._model(result.model)[1].depth_map(result.sigmoid, result.shape)
 
     def point(
         self,
@@ -246,7 +251,7 @@ class Jobs:
             raise Refusal(say(language, "no_video", detail=detail)) from error
         if frames > self.limits.frames:
             raise Refusal(say(language, "too_long", frames=frames, limit=self.limits.frames))
-        predictor = self._model(model)
+        model, predictor = self._model(model)
         token, folder = self.results.new_folder()
         deadline = Deadline(predictor, self.limits.seconds)
         form = VideoFormat("webm", colormap, side, max_side=1280)
@@ -269,7 +274,7 @@ class Jobs:
         if frame is None:
             return None, shown
         picture = limit_side(np.ascontiguousarray(frame[..., :3]), LIVE_SIDE)
-        depth_map = self._model(model)(picture)
+        depth_map = self._model(model)[1](picture)
         return shown.picture(picture, depth_map, VideoFormat(colormap=colormap)), shown
 
 

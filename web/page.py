@@ -137,7 +137,7 @@ def legend(colormap: str, far: float | None, near: float | None, unit: str, lang
 def picture_tab(common: Common, examples: Sequence[Path], running: int) -> None:
     """A picture, its depth beside it, values at points, a view in space, files."""
     jobs, word, label = common.jobs, common.word, lambda key: say(ENGLISH, key)
-    token, previous = gr.State(""), gr.State(None)
+    token, previous = gr.Textbox(visible=False), gr.State(None)
     with gr.Row():
         sources = ["upload", "clipboard", "webcam"]
         picture = gr.Image(
@@ -160,8 +160,10 @@ def picture_tab(common: Common, examples: Sequence[Path], running: int) -> None:
             description = gr.JSON(show_label=False, elem_id="description")
             more = word(gr.Button(label("more"), elem_id="more"), "more", "value")
     with gr.Row():
-        view = gr.Model3D(label=label("view"), elem_id="view")
-        files = gr.File(label=label("files"), file_count="multiple", elem_id="files")
+        view = gr.Model3D(label=label("view"), interactive=False, elem_id="view")
+        files = gr.File(
+            label=label("files"), file_count="multiple", interactive=False, elem_id="files"
+        )
     for component, key in (
         (picture, "picture"),
         (slider, "slider"),
@@ -174,17 +176,19 @@ def picture_tab(common: Common, examples: Sequence[Path], running: int) -> None:
     tried = gr.Examples([str(path) for path in examples], picture, label=label("examples"))
     word(tried.dataset, "examples")
 
-    def predict(image: str | None, model: str, colormap: str, language: str) -> tuple[Any, ...]:
+    def predict(
+        image: dict[str, Any] | None, model: str, colormap: str, language: str
+    ) -> tuple[Any, ...]:
         """Depth of a picture: [picture, depth in colours], legend, depth, what it is, its token."""
         if not image:
             return None, "", None, None, "", "", None
-        shown = told(jobs.picture)(image, model, colormap, language)
+        shown = told(jobs.picture)(image.get("path"), model, colormap, language)
         unit = say(language, "metres")
-        bar = legend(colormap, shown.far, shown.near, unit, language)
+        bar = legend(shown.description["colormap"], shown.far, shown.near, unit, language)
         pair = (str(shown.picture), str(shown.depth))
         return pair, bar, str(shown.depth), shown.description, shown.token, "", None
 
-    def point(
+    def at_click(
         key: str, before: tuple | None, degrees: float, language: str, event: gr.SelectData
     ) -> tuple[str, tuple[int, int]]:
         x, y = event.index
@@ -208,9 +212,10 @@ def picture_tab(common: Common, examples: Sequence[Path], running: int) -> None:
         api_name="predict",
         concurrency_limit=running,
         trigger_mode="always_last",
+        preprocess=False,  # damaged pictures get our own message
     )
     clicked.select(
-        point,
+        at_click,
         [token, previous, common.angle, common.language],
         [value, previous],
         api_visibility="private",
