@@ -17,6 +17,7 @@ from prediction.predictor import DepthPredictor
 
 logger = logging.getLogger(__name__)
 
+KEPT_SESSIONS = 256  # Gradio keeps what they hold
 EXAMPLES = (Path(__file__).parent / "assets" / "test_image.jpg",)
 
 
@@ -72,6 +73,7 @@ def serve(options: AppOptions, folder: Path) -> None:
             share=False,
             ssr_mode=False,
             enable_monitoring=False,
+            state_session_capacity=KEPT_SESSIONS,
             show_error=True,
             footer_links=["api"],
             quiet=True,

@@ -288,7 +288,6 @@ def live_tab(common: Common) -> None:
         stream_every=STREAM_EVERY,
         time_limit=LIVE_SECONDS,
         concurrency_limit=1,
-        trigger_mode="once",
         show_progress="hidden",
         api_visibility="private",
     )
