@@ -1,0 +1,129 @@
+"""The documentation: its links lead somewhere, its commands have their options, its code runs."""
+
+import ast
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import paddle
+import pytest
+from PIL import Image
+
+import options
+from networks.model_info import ModelInfo
+from networks.monodepth import STEREO, Architecture, Monodepth
+from networks.weights import save_weights
+from option_fields import option_types
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("benchmarks/*.md")])
+OPTIONS = {
+    "train.py": options.TrainOptions,
+    "evaluate_depth.py": options.EvaluateOptions,
+    "evaluate_pose.py": options.EvaluatePoseOptions,
+    "export_gt_depth.py": options.ExportOptions,
+    "export_model.py": options.ModelExportOptions,
+    "demo.py": options.DemoOptions,
+    "align.py": options.AlignOptions,
+    "app.py": options.AppOptions,
+    "convert_weights.py": options.ConvertOptions,
+    "reproduce.py": options.ReproduceOptions,
+}
+
+
+def text_of(page):
+    return page.read_text(encoding="utf-8")
+
+
+def anchors(page):
+    headings = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), target
+
+
+def commands(page):
+    """Every ``python …`` line of the page: the program, and its words."""
+    for line in re.findall(r"^ {4}(?:[A-Z_]+=\S+ )*python (.+)$", text_of(page), re.MULTILINE):
+        words = shlex.split(line.split(" > ")[0], comments=True)
+        yield words[0] if words[0] != "-m" else words[1], words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_have_their_programs_and_options(page):
+    for program, words in commands(page):
+        if program.endswith(".py"):
+            assert (ROOT / program).is_file() or program.startswith("docs/"), program
+        elif program != "venv":
+            if program != "paddle.distributed.launch":
+                assert importlib.util.find_spec(program) is not None, program
+            continue
+        if program in OPTIONS:
+            known = option_types(OPTIONS[program])
+            for word in words:
+                if word.startswith("--") and word != "--help":
+                    assert word.lstrip("-[").rstrip("]") in known, f"{program} {word}"
+
+
+def test_both_readmes_have_the_same_commands_figures_and_links():
+    english, chinese = (text_of(ROOT / name) for name in ("README.md", "README.zh-CN.md"))
+
+    def parts(text):
+        code = re.findall(r"^    .+$", text, re.MULTILINE) + re.findall(r"```.*?```", text, re.S)
+        rows = [
+            re.findall(r"\d[\d.]*", row)
+            for row in re.findall(r"^\|.*\d\.\d.*$", text, re.MULTILINE)
+        ]
+        links = sorted(set(re.findall(r"\]\(([^)\s]+)\)", text)) - {"README.md", "README.zh-CN.md"})
+        return code, rows, links, len(re.findall(r"^#", text, re.MULTILINE))
+
+    for ours, theirs in zip(parts(english), parts(chinese)):
+        assert ours == theirs
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with weights of random numbers and a picture, as the pages name them."""
+    folder = tmp_path_factory.mktemp("docs")
+    paddle.seed(0)
+    architecture = Architecture(source_ids=(STEREO,))
+    for name in ("best", "best_1024x320"):
+        weights = folder / "weights" / name
+        weights.mkdir(parents=True)
+        info = ModelInfo(architecture, 64, 96, name="street")
+        save_weights(weights, Monodepth(architecture), info)
+    (folder / "assets").mkdir()
+    for path in ("street.jpg", "assets/test_image.jpg"):
+        Image.radial_gradient("L").convert("RGB").resize((200, 120)).save(folder / path)
+    return folder
+
+
+def python_blocks():
+    pages = [ROOT / "README.md", ROOT / "docs" / "predict.md"]
+    for page in pages:
+        for index, code in enumerate(re.findall(r"```python\n(.*?)```", text_of(page), re.S)):
+            yield pytest.param(code, id=f"{page.stem}-{index}")
+
+
+@pytest.mark.parametrize("code", python_blocks())
+def test_python_of_the_pages_runs(place, code):
+    ast.parse(code)
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
