@@ -78,6 +78,15 @@ def test_commands_have_their_programs_and_options(page):
                     assert word.lstrip("-[").rstrip("]") in known, f"{program} {word}"
 
 
+def test_functions_that_hold_the_equations_are_there():
+    page = text_of(ROOT / "docs" / "method.md")
+    names = re.findall(r"`((?:layers|training\.objective)\.\w+)`", page)
+    assert len(names) > 12
+    for name in names:
+        module, _, function = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), function), name
+
+
 def test_both_readmes_have_the_same_commands_figures_and_links():
     english, chinese = (text_of(ROOT / name) for name in ("README.md", "README.zh-CN.md"))
 
