@@ -22,6 +22,7 @@ os.environ.setdefault(cpu_math.VARIABLE, cpu_math.DEFAULT)
 
 from errors import InputError, run_command
 from tests.parity_kitti_eval import check_kitti_eval
+from tests.parity_midas import check_midas, seed_of
 from tests.parity_monodepth2 import check_monodepth2
 
 
@@ -41,6 +42,8 @@ def main() -> int:
         if args.kitti_root is None:
             raise InputError("--kitti_root: needed to check this file against its LiDAR sweeps")
         figures = check_kitti_eval(arrays, args.kitti_root)
+    elif any(name.startswith("feature_mean/") for name in arrays):
+        figures = check_midas(arrays, seed_of(args.file.name))
     else:
         raise InputError(f"{args.file}: holds neither objective nor KITTI evaluation figures")
 
