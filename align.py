@@ -11,6 +11,7 @@ from errors import run_command
 from networks.model_zoo import named_model
 from options import AlignOptions, parse
 from prediction.align import fit, read_points, read_sparse_depth
+from prediction.depth_map import RELATIVE_INVERSE
 from prediction.pictures import write_files
 from prediction.predictor import DepthPredictor
 from prediction.reading import read_picture
@@ -36,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder, options.device, options.engine, options.precision, options.calibration
     )
     disparity = predictor(picture).disparity
-    alignment = fit(disparity, points, options.shift, predictor.info.name)
+    shift = options.shift or predictor.unit == RELATIVE_INVERSE
+    alignment = fit(disparity, points, shift, predictor.info.name)
     target = options.output or options.image_path.with_name(
         f"{options.image_path.stem}_alignment.json"
     )

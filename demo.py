@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from errors import InputError, run_command
+from networks.model_info import MIDAS_SMALL
 from networks.model_zoo import named_model
 from options import DemoOptions, parse
 from prediction.align import read_alignment
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.colormap,
         "side" in (options.extras or ()),
         options.video_range,
-        options.max_side,
+        options.max_side if predictor.side is None else None,
     )
     if camera_index is not None:
         target = (options.output or Path()) / f"camera{camera_index}_disp.{form.container}"
@@ -65,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     done = len(inputs) - len(failures)
     if done:
         where = options.output or inputs[0].parent
-        depth = f"depth in {options.depth_unit}" if predictor.unit == "m" else "relative depth"
+        unit = predictor.unit
+        depth = f"depth in {options.depth_unit}" if unit == "m" else f"{unit}, without a unit"
         logger.info("%d of %d done: %s (%s)", done, len(inputs), where, depth)
     if failures:
         raise InputError("\n".join(failures))
@@ -83,7 +85,8 @@ def open_predictor(options: DemoOptions) -> DepthPredictor:
     )
     name = network.info.name
     alignment = options.alignment and read_alignment(options.alignment, name)
-    predictor = DepthPredictor(network, alignment)
+    side = options.max_side if network.info.kind == MIDAS_SMALL else None
+    predictor = DepthPredictor(network, alignment, side)
     if options.pred_metric_depth and predictor.unit != "m":
         raise InputError(
             f"--pred_metric_depth: the depth of {name} has no unit, it was trained without stereo "
@@ -102,7 +105,8 @@ def predict_picture(
     """Read, predict and write one picture."""
     picture = read_picture(path)
     camera = find_camera(picture.shape[1::-1], options.camera, options.K, options.fov)
-    picture = limit_side(picture, options.max_side)
+    if predictor.side is None:  # otherwise the limit is the network's
+        picture = limit_side(picture, options.max_side)
     camera = camera.resized(picture.shape[1::-1])
     output = OutputFormat(
         options.depth_unit, options.pred_metric_depth, options.colormap, options.extras or ()

@@ -20,6 +20,7 @@ from evaluation.images import image_batches
 from evaluation.protocols import eigen_protocol, measure, predict
 from evaluation.submission import BENCHMARK, benchmark_images, write_submission
 from files import make_writable_folder
+from networks.model_info import MONODEPTH
 from networks.model_zoo import named_model
 from options import EvaluateOptions, parse
 from prediction.predictor import Predictor
@@ -57,9 +58,15 @@ def submit(options: EvaluateOptions) -> None:
 def load_predictor(options: EvaluateOptions) -> Predictor:
     """The model to evaluate."""
     folder = options.load_weights_folder or named_model(options.model_name)
-    return Predictor.from_folder(
+    predictor = Predictor.from_folder(
         folder, options.device, options.engine, options.precision, options.calibration
     )
+    if predictor.info.kind != MONODEPTH:
+        raise InputError(
+            f"{folder}: is a {predictor.info.kind}, whose output is inverse depth up to scale and "
+            "shift; this protocol measures depth"
+        )
+    return predictor
 
 
 def output_folder(options: EvaluateOptions) -> Path:

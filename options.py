@@ -12,7 +12,7 @@ from typing import Optional, Union
 
 from errors import InputError
 from option_fields import Form, Options, flag, from_json, option, parse, to_json
-from weight_files.published import MODELS
+from weight_files.published import DEPTH_MODELS, MODELS
 
 STEREO = "s"
 SCRATCH, PRETRAINED = "scratch", "pretrained"
@@ -425,7 +425,7 @@ class ModelOptions(Options):
 
     load_weights_folder: Optional[Path] = option(None, "weights folder of the model")
     model_name: Optional[str] = option(
-        None, "published model to use instead, fetched on its first use", choices=MODELS
+        None, "published model to use instead, fetched on its first use", choices=DEPTH_MODELS
     )
 
 
@@ -465,7 +465,10 @@ class PictureOptions(ModelOptions):
         choices=("inferno", "magma", "plasma", "viridis", "cividis"),
     )
     max_side: Optional[int] = option(
-        None, "make pictures smaller whose longer side has more pixels", minimum=32
+        None,
+        "make pictures smaller whose longer side has more pixels; for MiDaS, longest side of what "
+        "the network is given",
+        minimum=32,
     )
     batch_size: int = option(4, "frames of a video predicted at once", minimum=1)
     alignment: Optional[Path] = option(None, "metres by this file, which align.py makes")
@@ -523,7 +526,7 @@ class DemoOptions(PictureOptions, CameraOptions, VideoOptions, EngineOptions, De
     def check(self) -> None:
         """Refuse options that contradict each other."""
         CameraOptions.check(self)
-        _check_model(self, f"one of {', '.join(MODELS)}")
+        _check_model(self, f"one of {', '.join(DEPTH_MODELS)}")
 
 
 @dataclass(frozen=True)
@@ -532,7 +535,7 @@ class AppOptions(DeviceOptions):
 
     load_weights_folder: Optional[tuple[Path, ...]] = option(None, "weights folders to offer")
     model_name: Optional[tuple[str, ...]] = option(
-        None, "published models to offer, fetched on their first use", choices=MODELS
+        None, "published models to offer, fetched on their first use", choices=DEPTH_MODELS
     )
     engine: tuple[str, ...] = option(
         ("auto",),
@@ -561,7 +564,7 @@ class AppOptions(DeviceOptions):
         if self.load_weights_folder is None and self.model_name is None:
             raise InputError(
                 "--load_weights_folder: is needed; give weights folders, or published models with "
-                f"--model_name, of {', '.join(MODELS)}"
+                f"--model_name, of {', '.join(DEPTH_MODELS)}"
             )
 
 
@@ -588,7 +591,7 @@ class AlignOptions(ModelOptions, EngineOptions, DeviceOptions):
 
     def check(self) -> None:
         """Refuse a command without a model or without points."""
-        _check_model(self, f"one of {', '.join(MODELS)}")
+        _check_model(self, f"one of {', '.join(DEPTH_MODELS)}")
         if self.points is None and self.depth_path is None:
             raise InputError("--points: are needed, as in --points '120 80 4.5', or --depth_path")
 
@@ -619,7 +622,7 @@ class ModelExportOptions(ModelOptions):
 
     def check(self) -> None:
         """Refuse anything but one model."""
-        _check_model(self, f"one of {', '.join(MODELS)}")
+        _check_model(self, f"one of {', '.join(DEPTH_MODELS)}")
 
 
 @dataclass(frozen=True)

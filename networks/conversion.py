@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +14,19 @@ from safetensors.numpy import save_file
 
 from errors import InputError
 from files import SUMS_FILE, write_sums, written_whole
-from networks.model_info import INFO_FILE, ModelInfo
-from networks.monodepth import STEREO, Monodepth
+from networks.midas_small import SIDE, MidasSmall
+from networks.model_info import INFO_FILE, MIDAS_SMALL, ModelInfo
+from networks.monodepth import STEREO, Architecture, Monodepth
 from networks.parameter_names import MODULES, published_names
 from networks.published_folder import find_module, infer_info
-from networks.weights import load_into, read_info, save_weights
+from networks.weights import assign, load_into, read_info, save_weights
 from weight_files.reading import SUFFIXES, read_weights
-from weight_files.state_dicts import paddle_name, torch_name, transposed_linear
+from weight_files.state_dicts import (
+    paddle_name,
+    split_bookkeeping,
+    torch_name,
+    transposed_linear,
+)
 from weight_files.torch_files import write_torch
 
 SUFFIX_OF = {"safetensors": ".safetensors", "torch": ".pth", "paddle": ".pdparams"}
@@ -136,3 +143,24 @@ def _save_paddle(path: Path, values: Mapping[str, Any]) -> None:
         for name, value in values.items()
     }
     paddle.save(tensors, str(path))
+
+
+def convert_midas(file: Path, folder: Path, name: str) -> None:
+    """Make a weights folder of the official file of MiDaS v2.1 small.
+
+    Raises:
+        InputError: the file is not that model; all parameters that differ are listed.
+    """
+    model = MidasSmall()
+    parameters, _ = split_bookkeeping(read_weights(file))
+    assign(model, {paddle_name(key): np.asarray(value) for key, value in parameters.items()}, file)
+    info = ModelInfo(Architecture(), SIDE, SIDE, name=name, kind=MIDAS_SMALL)
+    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        save_weights(new, model, info)
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

@@ -166,6 +166,14 @@ class ResidualConvUnit(nn.Layer):
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
+def double(x: Tensor, align_corners: bool) -> Tensor:
+    """[B, C, h, w] enlarged bilinearly to [B, C, 2 h, 2 w]."""
+    # By size: runtimes besides Paddle's own cannot read a factor. A graph has sizes as tensors.
+    shape = x.shape if paddle.in_dynamic_mode() else paddle.shape(x)
+    size = [2 * shape[2], 2 * shape[3]]
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
+
+
 class FeatureFusion(nn.Layer):
     """Joins a level with what comes from below it, and doubles the size."""
 
@@ -179,8 +187,15 @@ class FeatureFusion(nn.Layer):
         """[B, in, h, w], and the level of that shape if there is one, to [B, out, 2 h, 2 w]."""
         x = below if level is None else below + self.resConfUnit1(level)
         x = self.resConfUnit2(x)
-        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
-        return self.out_conv(x)
+        return self.out_conv(double(x, align_corners=True))
+
+
+class Double(nn.Layer):
+    """:func:`double` as a layer, without aligned corners."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] to [B, C, 2 h, 2 w]."""
+        return double(x, align_corners=False)
 
 
 class Fusion(nn.Layer):
@@ -196,7 +211,7 @@ class Fusion(nn.Layer):
             self.add_sublayer(f"refinenet{number}", FeatureFusion(wide, narrow))
         self.output_conv = nn.Sequential(
             nn.Conv2D(FEATURES, FEATURES // 2, 3, padding=1),
-            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+            Double(),
             nn.Conv2D(FEATURES // 2, 32, 3, padding=1),
             nn.ReLU(),
             nn.Conv2D(32, 1, 1),
@@ -235,6 +250,10 @@ class MidasSmall(nn.Layer):
             paddle.to_tensor(values).reshape([1, 3, 1, 1]) for values in (MEAN, DEVIATION)
         )
         return self.predict_normalised((images - mean) / deviation)
+
+    def disparity_map(self, images: Tensor) -> Tensor:
+        """As :meth:`forward`; every depth network has a method of this name."""
+        return self(images)
 
     def predict_normalised(self, images: Tensor) -> Tensor:
         """The same of images that are normalised already."""

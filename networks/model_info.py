@@ -16,6 +16,9 @@ from networks.resnet_encoder import DEPTHS
 
 FORMAT_VERSION = 1
 INFO_FILE = "model.json"
+MONODEPTH, MIDAS_SMALL = "monodepth", "midas_small"
+# The files of a weights folder that predicting needs, by kind of model.
+DEPTH_MODULES = {MONODEPTH: ("encoder", "depth"), MIDAS_SMALL: ("pretrained", "scratch")}
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,15 @@ class ModelInfo:
 
     Attributes:
         architecture: of the networks.
-        height: of the images that it was trained on, and has to be given.
+        height: of the images that it was trained on, and has to be given; of ``midas_small`` the
+            longest side.
         width: likewise.
         min_depth: nearest depth, model units.
         max_depth: farthest depth, model units.
         name: of the training run.
         step: optimiser steps that it was trained for.
         baseline_metres: between the cameras of the stereo pairs that it was trained on.
+        kind: ``monodepth``, or ``midas_small``, which has no use for most of the above.
     """
 
     architecture: Architecture
@@ -41,11 +46,12 @@ class ModelInfo:
     name: str = ""
     step: int = 0
     baseline_metres: float = KITTI_BASELINE_METRES
+    kind: str = MONODEPTH
 
     @property
     def metric(self) -> bool:
         """Whether depth has a unit: true once a stereo pair took part in training."""
-        return STEREO in self.architecture.source_ids
+        return self.kind == MONODEPTH and STEREO in self.architecture.source_ids
 
     @property
     def metres_per_unit(self) -> float | None:
@@ -92,6 +98,7 @@ def check_info(info: ModelInfo, path: Path) -> None:
     """Refuse values that no model can have, naming the key."""
     architecture = info.architecture
     valid = {
+        "kind": info.kind in DEPTH_MODULES,
         "num_layers": architecture.num_layers in DEPTHS,
         "scales": 0 in architecture.scales and all(s in (0, 1, 2, 3) for s in architecture.scales),
         "height": isinstance(info.height, int) and info.height > 0 and info.height % 32 == 0,

@@ -14,12 +14,21 @@ from pathlib import Path
 from urllib.parse import quote
 
 from errors import InputError
-from networks.conversion import convert_folder
+from networks.conversion import convert_folder, convert_midas
 from networks.model_info import INFO_FILE
 from networks.parameter_names import MODULES
 from weight_files.archives import unpack
 from weight_files.download import Checksum, fetch
-from weight_files.published import MODELS, MODELS_URL, RESNETS, RESNETS_URL
+from weight_files.published import (
+    DEPTH_MODELS,
+    MIDAS,
+    MIDAS_FILE,
+    MIDAS_URL,
+    MODELS,
+    MODELS_URL,
+    RESNETS,
+    RESNETS_URL,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +53,17 @@ def named_model(name: str) -> Path:
     Raises:
         InputError: no such model, or it cannot be fetched; what to do by hand is said.
     """
-    if name not in MODELS:
-        raise InputError(f"--model_name {name}: no published model; known are {', '.join(MODELS)}")
+    if name not in DEPTH_MODELS:
+        known = ", ".join(DEPTH_MODELS)
+        raise InputError(f"--model_name {name}: no published model; known are {known}")
     folder = cache_folder() / "models" / name
     if (folder / INFO_FILE).is_file():
+        return folder
+    if name == MIDAS:
+        file = cache_folder() / "downloads" / MIDAS_FILE
+        fetch(_url(MIDAS_URL, MIDAS_FILE), file, None)
+        convert_midas(file, folder, name)
+        logger.info("%s: fetched, checked and kept in %s", name, folder)
         return folder
     archive = cache_folder() / "downloads" / f"{name}.zip"
     fetch(_url(MODELS_URL, f"{name}.zip"), archive, Checksum("md5", MODELS[name]))

@@ -129,6 +129,10 @@ class Monodepth(nn.Layer):
         """Sigmoid disparities per scale of images [B, 3, H, W] in [0, 1]."""
         return self.depth(self.encoder(images))
 
+    def disparity_map(self, images: Tensor) -> Tensor:
+        """The finest sigmoid disparity [B, H, W] of images [B, 3, H, W] in [0, 1]."""
+        return self.predict_disparity(images)[self.architecture.scales.index(0)][:, 0]
+
     def predict_motion(self, earlier: Tensor, later: Tensor) -> tuple[Tensor, Tensor]:
         """Axis-angle and translation [B, 3] between two frames [B, 3, H, W] in [0, 1].
 

@@ -19,7 +19,8 @@ from safetensors.numpy import save_file
 
 from errors import InputError
 from files import check_sum, recover_folder, write_sums
-from networks.model_info import INFO_FILE, ModelInfo, read_info_file
+from networks.midas_small import MidasSmall
+from networks.model_info import INFO_FILE, MIDAS_SMALL, MONODEPTH, ModelInfo, read_info_file
 from networks.monodepth import STEREO, Architecture, Monodepth
 from networks.parameter_names import MODULES, own_parameter_name
 from networks.published_folder import infer_info, module_file
@@ -41,7 +42,7 @@ def read_info(folder: Path) -> ModelInfo:
     return infer_info(folder)
 
 
-def save_weights(folder: Path, model: Monodepth, info: ModelInfo) -> None:
+def save_weights(folder: Path, model: Monodepth | MidasSmall, info: ModelInfo) -> None:
     """Write the files of a weights folder into ``folder``, which must exist.
 
     Checksums are written of all files that ``folder`` then holds.
@@ -105,15 +106,19 @@ def differences(
 def load_model(folder: Path) -> tuple[Monodepth, ModelInfo]:
     """Build the model of a weights folder and load all of its modules, in evaluation mode."""
     info = read_info(folder)
+    if info.kind != MONODEPTH:
+        raise InputError(f"{folder}: is a {info.kind}, which this command cannot use")
     model = Monodepth(info.architecture)
     load_into(model, folder, MODULES)
     model.eval()
     return model, info
 
 
-def load_depth_model(folder: Path) -> tuple[Monodepth, ModelInfo]:
-    """Like :func:`load_model`, without the networks that only training needs."""
+def load_depth_model(folder: Path) -> tuple[Monodepth | MidasSmall, ModelInfo]:
+    """The depth network of a weights folder of any kind, in evaluation mode."""
     info = read_info(folder)
+    if info.kind == MIDAS_SMALL:
+        return load_midas(folder), info
     model = Monodepth(
         Architecture(
             num_layers=info.architecture.num_layers,
@@ -124,6 +129,15 @@ def load_depth_model(folder: Path) -> tuple[Monodepth, ModelInfo]:
     load_into(model, folder, ("encoder", "depth"))
     model.eval()
     return model, info
+
+
+def load_midas(folder: Path) -> MidasSmall:
+    """The network of a weights folder of MiDaS v2.1 small, in evaluation mode."""
+    model = MidasSmall()
+    for module, layer in model.named_children():
+        load_module(layer, module_file(folder, module))
+    model.eval()
+    return model
 
 
 def load_into(model: Monodepth, folder: Path, modules: Iterable[str]) -> list[str]:

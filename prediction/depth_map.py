@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-METRES, RELATIVE = "m", "relative"
+METRES, RELATIVE, RELATIVE_INVERSE = "m", "relative", "relative inverse depth"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class DepthMap:
 
     Attributes:
         disparity: [H, W] float32, inverse depth in the model's unit: near is large.
-        unit: ``m``, or ``relative`` when depth is known up to a factor only.
+        unit: ``m``; ``relative`` when depth is known up to a factor only; ``relative inverse
+            depth`` when inverse depth is, and up to a shift, too.
         inverse_depth: from ``disparity`` to the inverse of :attr:`depth`.
     """
 

@@ -16,14 +16,14 @@ import numpy as np
 from PIL import Image
 
 from errors import InputError
-from layers import disp_to_depth
-from networks.model_info import INFO_FILE, ModelInfo
+from networks.model_info import INFO_FILE, MIDAS_SMALL, MONODEPTH, ModelInfo
 from networks.weights import load_depth_model, read_info
 from prediction import any_size
 from prediction.engines.onnx_runtime import OnnxRuntimeEngine, onnx_file
 from prediction.engines.openvino import OpenVinoEngine
 from prediction.engines.paddle_eager import PaddleEngine
 from prediction.engines.paddle_inference import PaddleInferenceEngine
+from prediction.families import family_of
 from prediction.graph import INPUT, OPSET, OUTPUT, PARAMETERS, PROGRAM, save_paddle
 from prediction.quantise import int8_file
 
@@ -54,8 +54,13 @@ class Export:
     precision: str = "fp32"
     any_size: bool = False
 
-    def check(self) -> None:
-        """Raise InputError for what a format cannot hold."""
+    def check(self, kind: str = MONODEPTH) -> None:
+        """Raise InputError for what a format, or a kind of model, cannot do."""
+        if self.any_size and kind == MIDAS_SMALL:
+            raise InputError(
+                "--any_size: MiDaS is given another size for every shape of picture; leave it out "
+                "and resize before, to multiples of 32"
+            )
         if self.precision not in PRECISIONS[self.format]:
             raise InputError(
                 f"--precision {self.precision}: is not for --format {self.format}, which takes "
@@ -73,8 +78,8 @@ class Deviation:
     """How far an exported model is from the eager one, over some pictures.
 
     Attributes:
-        disparity: largest difference of sigmoid disparity.
-        depth: mean of |difference of depth| / depth.
+        disparity: largest difference of sigmoid disparity, or share of MiDaS's largest value.
+        depth: mean of |difference of depth| / depth, or share of MiDaS's largest value.
     """
 
     disparity: float
@@ -89,6 +94,8 @@ class Deviation:
 
 def metadata(info: ModelInfo, export: Export) -> dict[str, str]:
     """What an exported model says of itself."""
+    if info.kind == MIDAS_SMALL:
+        return midas_metadata(info, export)
     near, far = 1 / info.min_depth, 1 / info.max_depth
     fields: dict[str, Any] = {
         "model": info.name,
@@ -107,6 +114,21 @@ def metadata(info: ModelInfo, export: Export) -> dict[str, str]:
     if export.format == "onnx":
         fields["opset"] = any_size.OPSET if export.any_size else OPSET
     return {key: str(value) for key, value in fields.items()}
+
+
+def midas_metadata(info: ModelInfo, export: Export) -> dict[str, str]:
+    """The same of MiDaS."""
+    return {
+        "model": info.name,
+        "version": str(VERSION),
+        "precision": export.precision,
+        "input": f"{INPUT}: RGB uint8 [batch, height, width, 3], multiples of 32",
+        "output": f"{OUTPUT}: float32 [batch, height, width], near is large",
+        "depth": "1 / (scale * disparity + shift), both unknown",
+        "unit": "relative inverse depth",
+        "network_size": f"{info.width}x{info.height}",
+        "opset": str(OPSET),
+    }
 
 
 def export_model(
@@ -128,14 +150,14 @@ def export_model(
     Raises:
         InputError: it cannot be made, or deviates too much; then nothing is written.
     """
-    export.check()
+    info = read_info(weights)
+    export.check(info.kind)
     if target.exists():
         raise InputError(f"{target}: is there already; remove it, or choose another --output")
-    info = read_info(weights)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / target.name
         WRITERS[export.format](weights, made, export, metadata(info, export), calibration)
-        deviation = compare(open_export(made, export), weights, export, pictures)
+        deviation = compare(open_export(made, export, info), weights, export, pictures)
         logger.info(
             "largest difference of disparity %.2g, of depth %.2g %% in the mean, on %d pictures",
             deviation.disparity,
@@ -208,14 +230,15 @@ WRITERS = {"onnx": _write_onnx, "openvino": _write_openvino, "paddle": _write_pa
 
 
 def open_export(
-    made: Path, export: Export
+    made: Path, export: Export, info: ModelInfo
 ) -> OnnxRuntimeEngine | OpenVinoEngine | PaddleInferenceEngine:
     """An exported model in its runtime."""
     if export.format == "onnx":
         return OnnxRuntimeEngine(made)
     if export.format == "openvino":
         return OpenVinoEngine(made / "model.xml")
-    return PaddleInferenceEngine(made / PROGRAM, made / PARAMETERS, "cpu")
+    onednn = info.kind == MONODEPTH
+    return PaddleInferenceEngine(made / PROGRAM, made / PARAMETERS, "cpu", onednn)
 
 
 def compare(
@@ -223,19 +246,23 @@ def compare(
 ) -> Deviation:
     """The deviation of an exported model from the eager one."""
     info = read_info(weights)
-    eager = PaddleEngine.open(weights, "cpu")
-    size = (info.width, info.height)
+    eager, family = PaddleEngine.open(weights, "cpu"), family_of(info)
     disparity, depth = [], []
     for picture in pictures:
-        kind = Image.Resampling.BILINEAR if export.any_size else Image.Resampling.LANCZOS
-        small = np.asarray(Image.fromarray(picture).resize(size, kind))
+        size = family.input_size(info, picture.shape[1::-1], None)
+        if export.any_size:
+            resized = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)
+            small = np.asarray(resized)
+        else:
+            small = family.shrink(picture, size)
         expected = eager.disparity(small[None])[0]
         if export.any_size:
             expected = cv2.resize(expected, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         got = engine.disparity((picture if export.any_size else small)[None])[0]
-        exact, moved = (
-            disp_to_depth(each, info.min_depth, info.max_depth)[1] for each in (expected, got)
-        )
-        disparity.append(np.abs(got - expected).max())
-        depth.append(np.mean(np.abs(moved - exact) / exact))
+        exact, moved = (family.disparity(info, each) for each in (expected, got))
+        scale = 1.0 if info.kind == MONODEPTH else max(float(expected.max()), 1e-6)
+        disparity.append(np.abs(got - expected).max() / scale)
+        # Depth of MiDaS has no meaning before it is aligned: then it is its inverse that counts.
+        change = np.abs(exact - moved) / (moved if info.kind == MONODEPTH else scale)
+        depth.append(np.mean(change))
     return Deviation(float(max(disparity)), float(np.mean(depth)))

@@ -9,9 +9,10 @@ import shutil
 from pathlib import Path
 from typing import Callable
 
-from networks.model_info import INFO_FILE
+from networks.model_info import DEPTH_MODULES, INFO_FILE
 from networks.model_zoo import cache_folder
 from networks.published_folder import find_module
+from networks.weights import read_info
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ def exported(weights: Path, kind: str, build: Callable[[Path], None], anew: bool
 
 def digest(weights: Path) -> str:
     """What tells the depth network of a weights folder from every other one."""
-    paths = [weights / INFO_FILE, *(find_module(weights, name) for name in ("encoder", "depth"))]
+    modules = DEPTH_MODULES[read_info(weights).kind]
+    paths = [weights / INFO_FILE, *(find_module(weights, name) for name in modules)]
     total = hashlib.sha256(str(EXPORT_VERSION).encode())
     for path in paths:
         content = path.read_bytes() if path is not None and path.is_file() else b""

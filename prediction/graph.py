@@ -8,8 +8,7 @@ import paddle
 from paddle import Tensor, nn
 
 from errors import InputError
-from networks.model_info import ModelInfo
-from networks.monodepth import Monodepth
+from networks.model_info import MONODEPTH, ModelInfo
 
 INPUT, OUTPUT = "images", "disparity"
 PROGRAM, PARAMETERS = "graph.json", "graph.pdiparams"
@@ -17,29 +16,29 @@ OPSET = 13  # has what the networks need, and every runtime of the last years kn
 
 
 class DisparityGraph(nn.Layer):
-    """RGB images [B, H, W, 3] uint8 to sigmoid disparity [B, H, W] float32."""
+    """RGB images [B, H, W, 3] uint8 to what a depth network says of them [B, H, W] float32."""
 
-    def __init__(self, model: Monodepth) -> None:
+    def __init__(self, model: nn.Layer) -> None:
         super().__init__()
         self.model = model
-        self.finest = model.architecture.scales.index(0)
 
     def forward(self, images: Tensor) -> Tensor:
         """Predict the disparity of a batch."""
         x = images.transpose([0, 3, 1, 2]).astype("float32") / 255
-        return self.model.predict_disparity(x)[self.finest][:, 0]
+        return self.model.disparity_map(x)
 
 
-def save_paddle(model: Monodepth, info: ModelInfo, folder: Path) -> None:
+def save_paddle(model: nn.Layer, info: ModelInfo, folder: Path) -> None:
     """Write the graph as a program of Paddle Inference, for batches of any size."""
-    spec = paddle.static.InputSpec([None, info.height, info.width, 3], "uint8", INPUT)
+    size = (info.height, info.width) if info.kind == MONODEPTH else (None, None)
+    spec = paddle.static.InputSpec([None, *size, 3], "uint8", INPUT)
     graph = DisparityGraph(model)
     graph.eval()
     static = paddle.jit.to_static(graph, input_spec=[spec], full_graph=True)
     paddle.jit.save(static, str(folder / Path(PROGRAM).stem))
 
 
-def save_onnx(model: Monodepth, info: ModelInfo, path: Path) -> None:
+def save_onnx(model: nn.Layer, info: ModelInfo, path: Path) -> None:
     """Write the graph as ONNX, for batches of any size.
 
     Raises:

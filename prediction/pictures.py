@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from datasets.camera_file import Camera
 from errors import InputError
 from files import written_whole
-from prediction.depth_map import DepthMap
+from prediction.depth_map import RELATIVE_INVERSE, DepthMap
 from prediction.points import back_project, encode_glb, encode_ply
 from prediction.visualise import COLORMAP, colorize_disparity, disparity_range, side_by_side
 
@@ -67,7 +67,9 @@ def describe(depth_map: DepthMap, about: Mapping[str, Any]) -> dict[str, Any]:
         "width": width,
         "height": height,
         "unit": depth_map.unit,
-        "disparity": "inverse depth in model units; near is large",
+        "disparity": "relative inverse depth, up to scale and shift; near is large"
+        if depth_map.unit == RELATIVE_INVERSE
+        else "inverse depth in model units; near is large",
     }
     if depth_map.metric:
         description["inverse_metres"] = (

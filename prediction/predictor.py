@@ -21,13 +21,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from layers import disp_to_depth
-from networks.model_info import ModelInfo
+from networks.midas_small import MULTIPLE
+from networks.model_info import MIDAS_SMALL, ModelInfo
 from networks.weights import read_info
-from prediction.depth_map import METRES, RELATIVE, DepthMap, InverseDepth
+from prediction.depth_map import METRES, RELATIVE_INVERSE, DepthMap, InverseDepth
 from prediction.engines.choice import AUTO, Engine, open_engine
+from prediction.families import family_of
 from prediction.reading import read_picture, upright_rgb
 
+FARTHEST_INVERSE = 0.05
 Picture = Union[np.ndarray, Image.Image, str, os.PathLike]
 
 
@@ -68,15 +70,18 @@ class Predictor:
         return cls(open_engine(folder, engine, precision, device, calibration), info)
 
     def disparity(self, images: np.ndarray) -> np.ndarray:
-        """Sigmoid disparity [B, H, W] float32 of RGB images [B, H, W, 3] uint8.
+        """The network's output [B, H, W] float32 of RGB images [B, H, W, 3] uint8.
 
-        H and W are those of ``info``.
+        That is sigmoid disparity, or MiDaS's inverse depth. H and W are those of ``info``;
+        for MiDaS any multiples of 32.
 
         Raises:
             ValueError: the images have another size or type.
         """
-        expected = (self.info.height, self.info.width, 3)
-        if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.uint8:
+        expected = (self.info.height, self.info.width)
+        if self.info.kind == MIDAS_SMALL and images.ndim == 4:
+            expected = tuple(max(1, side // MULTIPLE) * MULTIPLE for side in images.shape[1:3])
+        if images.ndim != 4 or images.shape[1:] != (*expected, 3) or images.dtype != np.uint8:
             raise ValueError(
                 f"images: expected uint8 [B, {expected[0]}, {expected[1]}, 3], "
                 f"got {images.dtype} {list(images.shape)}"
@@ -105,11 +110,19 @@ class DepthPredictor:
     Attributes:
         network: the depth network, for images of its own size.
         alignment: from its disparity to inverse metres, in the place of what the model says.
+        side: longest side that a network for any size is given; None: the one it was trained on.
     """
 
-    def __init__(self, network: Predictor, alignment: InverseDepth | None = None) -> None:
+    def __init__(
+        self,
+        network: Predictor,
+        alignment: InverseDepth | None = None,
+        side: int | None = None,
+    ) -> None:
         self.network = network
         self.alignment = alignment
+        self.side = side
+        self.family = family_of(network.info)
 
     @classmethod
     def from_folder(
@@ -120,10 +133,11 @@ class DepthPredictor:
         precision: str = "fp32",
         calibration: Path | None = None,
         alignment: InverseDepth | None = None,
+        side: int | None = None,
     ) -> DepthPredictor:
         """Load the model of a weights folder; see :meth:`Predictor.from_folder`."""
         network = Predictor.from_folder(Path(folder), device, engine, precision, calibration)
-        return cls(network, alignment)
+        return cls(network, alignment, side)
 
     @property
     def info(self) -> ModelInfo:
@@ -132,8 +146,8 @@ class DepthPredictor:
 
     @property
     def unit(self) -> str:
-        """``m``, or ``relative``."""
-        return METRES if self.alignment is not None or self.info.metric else RELATIVE
+        """``m``, ``relative`` or ``relative inverse depth``, see :class:`DepthMap`."""
+        return METRES if self.alignment is not None or self.info.metric else self.family.unit
 
     def __call__(self, picture: Picture) -> DepthMap:
         """Predict one picture: RGB uint8 [H, W, 3], a Pillow image, or the path of a file.
@@ -147,27 +161,36 @@ class DepthPredictor:
     def many(self, pictures: Sequence[Picture]) -> list[DepthMap]:
         """Predict several pictures, of any sizes, at once."""
         arrays = [as_array(picture) for picture in pictures]
-        inputs = np.stack([self.network_input(array) for array in arrays])
-        sigmoids = self.network.disparity(inputs)
-        return [
-            self.depth_map(sigmoid, array.shape[:2]) for sigmoid, array in zip(sigmoids, arrays)
-        ]
+        by_size: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+        for index, array in enumerate(arrays):
+            image = self.network_input(array)
+            by_size.setdefault(image.shape, []).append((index, image))
+        maps: dict[int, DepthMap] = {}
+        for members in by_size.values():
+            outputs = self.network.disparity(np.stack([image for _, image in members]))
+            for (index, _), output in zip(members, outputs):
+                maps[index] = self.depth_map(output, arrays[index].shape[:2])
+        return [maps[index] for index in range(len(arrays))]
 
     def network_input(self, picture: np.ndarray) -> np.ndarray:
         """A picture [H, W, 3] in the size of the network's input."""
-        size = (self.info.width, self.info.height)
-        return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+        size = self.family.input_size(self.info, picture.shape[1::-1], self.side)
+        return self.family.shrink(picture, size)
 
-    def depth_map(self, sigmoid: np.ndarray, shape: tuple[int, int]) -> DepthMap:
+    def depth_map(self, output: np.ndarray, shape: tuple[int, int]) -> DepthMap:
         """The network's output [h, w] as depth of a picture of ``shape`` (height, width)."""
         info = self.info
         height, width = shape
-        sigmoid = cv2.resize(sigmoid, (width, height), interpolation=cv2.INTER_LINEAR)
-        disparity, _ = disp_to_depth(sigmoid, info.min_depth, info.max_depth)
+        output = cv2.resize(output, (width, height), interpolation=self.family.enlarge)
+        disparity = self.family.disparity(info, output)
         inverse_depth = self.alignment
-        if inverse_depth is None:
+        if inverse_depth is None and self.unit == RELATIVE_INVERSE:
+            # Its shift is not known: for views, the farthest is taken to be 20 times the nearest.
+            largest = max(float(disparity.max()), 1e-6)
+            inverse_depth = InverseDepth((1 - FARTHEST_INVERSE) / largest, FARTHEST_INVERSE)
+        elif inverse_depth is None:
             inverse_depth = InverseDepth(1 / info.metres_per_unit if info.metric else 1.0)
-        return DepthMap(disparity.astype(np.float32), self.unit, inverse_depth)
+        return DepthMap(disparity, self.unit, inverse_depth)
 
 
 def as_array(picture: Picture) -> np.ndarray:

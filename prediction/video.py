@@ -36,7 +36,6 @@ CODECS = {"mp4": "mp4v", "webm": "VP80"}
 RANGES = ("whole", "smooth")
 FOLLOWING = 0.05  # share of a new frame in the range that is shown of a camera
 CHUNK = 50  # frames that are kept, or lost, together
-STEPS = 2**16 - 1
 ASSUMED_RATE = 25.0
 LARGEST_RATE = 1000.0
 
@@ -314,7 +313,7 @@ def _check_written(path: Path, target: Path, count: int) -> None:
 class Store:
     """Predicted disparities of a video on disk, in whole chunks; made for one source and model.
 
-    Sigmoid disparities as 16-bit numbers, :data:`CHUNK` to a file.
+    What the network says, in float16, :data:`CHUNK` frames to a file.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
@@ -334,8 +333,8 @@ class Store:
         self.frames = sum(len(self._read(path)) for path in self._chunks())
 
     def add(self, sigmoid: np.ndarray) -> None:
-        """Keep the next frame's disparity [h, w] in [0, 1]."""
-        self._pending.append(np.rint(sigmoid * STEPS).astype(np.uint16))
+        """Keep the next frame's disparity [h, w]."""
+        self._pending.append(sigmoid.astype(np.float16))
         self.frames += 1
         if len(self._pending) == CHUNK:
             self.finish()
@@ -358,8 +357,8 @@ class Store:
     def disparities(self) -> Iterator[np.ndarray]:
         """Every frame's disparity [h, w] float32, in order."""
         for path in self._chunks():
-            for steps in self._read(path):
-                yield steps.astype(np.float32) / STEPS
+            for values in self._read(path):
+                yield values.astype(np.float32)
 
     def range(self, predictor: DepthPredictor) -> tuple[float, float]:
         """Range of disparities for all frames: from the lowest to nearly the highest."""

@@ -42,7 +42,7 @@ def main() -> int:
         if args.kitti_root is None:
             raise InputError("--kitti_root: needed to check this file against its LiDAR sweeps")
         figures = check_kitti_eval(arrays, args.kitti_root)
-    elif any(name.startswith("feature_mean/") for name in arrays):
+    elif "resize/in_wh" in arrays:
         figures = check_midas(arrays, seed_of(args.file.name))
     else:
         raise InputError(f"{args.file}: holds neither objective nor KITTI evaluation figures")

@@ -93,7 +93,7 @@ def test_depth_files_give_their_known_points(tmp_path):
 
 def test_the_command_writes_what_demo_reads(tmp_path, monkeypatch):
     predictor = lambda picture: SimpleNamespace(disparity=DISPARITY)  # noqa: E731
-    predictor.info = SimpleNamespace(name="stub")
+    predictor.info, predictor.unit = SimpleNamespace(name="stub"), "relative"
     monkeypatch.setattr(
         align, "DepthPredictor", SimpleNamespace(from_folder=lambda *more: predictor)
     )

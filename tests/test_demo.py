@@ -35,6 +35,7 @@ class StubPredictor:
             min_depth=MIN_DEPTH,
             max_depth=MAX_DEPTH,
             metric=self.metric,
+            kind="monodepth",
             metres_per_unit=5.4,
         )
 

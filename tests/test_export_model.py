@@ -14,7 +14,7 @@ import export_model
 from errors import InputError
 from networks.model_info import ModelInfo
 from networks.monodepth import STEREO, Architecture, Monodepth
-from networks.weights import save_weights
+from networks.weights import read_info, save_weights
 from prediction import export
 from prediction.predictor import DepthPredictor
 
@@ -82,7 +82,8 @@ def test_pictures_of_any_size_give_what_the_predictor_gives(place, exports):
     path = run(place, "any.onnx", "--format", "onnx", "--any_size")
     assert onnx.load(path).opset_import[0].version == 18
     for kind, made in (("onnx", path), ("openvino", exports["openvino"])):
-        engine = export.open_export(made, export.Export(kind, any_size=True))
+        info = read_info(place / "weights" / "best")
+        engine = export.open_export(made, export.Export(kind, any_size=True), info)
         got = engine.disparity(pictures)
         assert got.shape == (2, 150, 70)
         predictor = DepthPredictor.from_folder(place / "weights" / "best", engine="paddle")

@@ -34,6 +34,7 @@ def model(metric):
         min_depth=0.1,
         max_depth=100.0,
         metric=metric,
+        kind="monodepth",
         metres_per_unit=5.4,
     )
     return DepthPredictor(Predictor(Engine(), info))

@@ -277,3 +277,14 @@ def test_written_files_are_plain_state_dicts(tmp_path):
         "torch FloatStorage",
         "torch._utils _rebuild_tensor_v2",
     }
+
+
+def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path):
+    path = tmp_path / "a.safetensors"
+    arrays = {"x": np.arange(3, dtype=np.float32)}
+    for padding in range(0, 512, 8):
+        save_file(arrays, path, {"note": "-" * padding})
+        if path.read_bytes()[:1] == b"\x80":
+            break
+    assert path.read_bytes()[:1] == b"\x80"
+    np.testing.assert_array_equal(read_weights(path)["x"], arrays["x"])

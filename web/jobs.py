@@ -14,7 +14,7 @@ from PIL import Image
 
 from datasets.camera_file import camera_of_angle
 from errors import InputError
-from prediction.depth_map import DepthMap
+from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap
 from prediction.points import back_project, encode_glb, encode_ply
 from prediction.predictor import DepthPredictor
 from prediction.reading import limit_side, read_picture
@@ -25,6 +25,7 @@ from web.words import say
 
 LIVE_SIDE = 640  # longest side of what a live camera shows
 MOST_KEPT = 256
+UNIT_WORDS = {METRES: "metres", RELATIVE: "relative", RELATIVE_INVERSE: "inverse"}
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,9 @@ class Jobs:
         height, width = depth_map.disparity.shape
         x, y = min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
         depth = depth_map.depth
-        unit = say(language, "metres" if depth_map.metric else "relative")
-        value = float(depth[y, x])
+        unit = say(language, UNIT_WORDS[depth_map.unit])
+        inverse = depth_map.unit == RELATIVE_INVERSE
+        value = float((depth_map.disparity if inverse else depth)[y, x])
         words = f"{value:.4g} {unit}" if math.isfinite(value) else say(language, "infinite")
         text = say(language, "point", x=x, y=y, depth=words)
         if previous is None:

@@ -38,8 +38,10 @@ class Checksum(NamedTuple):
         return digest.hexdigest().startswith(self.start)
 
 
-def fetch(url: str, target: Path, checksum: Checksum) -> None:
+def fetch(url: str, target: Path, checksum: Checksum | None) -> None:
     """Download ``url`` to ``target`` unless it is there already; either way, check its content.
+
+    Without a ``checksum`` only its length is, as far as the server says it.
 
     What has arrived is kept beside ``target`` when the connection breaks, and gone on with.
 
@@ -47,7 +49,7 @@ def fetch(url: str, target: Path, checksum: Checksum) -> None:
         InputError: there is no network, or the content is not what it should be.
     """
     if target.is_file():
-        if not checksum.fits(target):
+        if checksum is not None and not checksum.fits(target):
             raise InputError(
                 f"{target}: damaged, its {checksum.algorithm} does not start with "
                 f"{checksum.start}; remove it, and fetch it anew from {url}"
@@ -67,7 +69,7 @@ def fetch(url: str, target: Path, checksum: Checksum) -> None:
                 ) from error
             logger.warning("%s: the connection broke (%s); going on", url, error)
             time.sleep(PAUSE_SECONDS)
-    if not checksum.fits(part):
+    if checksum is not None and not checksum.fits(part):
         part.unlink()
         raise InputError(
             f"{url}: what came is not the file that it should be (its {checksum.algorithm} does "

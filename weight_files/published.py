@@ -18,6 +18,12 @@ MODELS = {
     "mono+stereo_1024x320": "cdc5fc9b23513c07d5b19235d9ef08f7",
 }
 
+# MiDaS v2.1 small. Its authors publish no checksum: its parameters are compared by name and shape.
+MIDAS = "midas_v21_small"
+MIDAS_URL = "https://github.com/isl-org/MiDaS/releases/download/v2_1/"
+MIDAS_FILE = "midas_v21_small_256.pt"
+DEPTH_MODELS = (*MODELS, MIDAS)
+
 # ResNets trained on ImageNet, by depth: torchvision's files, the preferred one first. The end of a
 # name is the start of the file's SHA-256.
 RESNETS = {

@@ -36,6 +36,8 @@ def read_weights(path: Path) -> dict[str, Value]:
         raise InputError(f"{path}: no such file of weights") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if _is_safetensors(start, path.stat().st_size):
+        return read_safetensors(path)
     if start.startswith(HDF5_SIGNATURE):
         return read_hdf5(path)
     if zipfile.is_zipfile(path) or start == LEGACY_START:
@@ -43,6 +45,14 @@ def read_weights(path: Path) -> dict[str, Value]:
     if start.startswith(b"\x80"):
         return _flat(read_paddle(path), path)
     return read_safetensors(path)
+
+
+def _is_safetensors(start: bytes, size: int) -> bool:
+    """Whether a file begins with the length of a JSON header that fits into it.
+
+    That length may begin like a pickle.
+    """
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -101,9 +111,10 @@ def read_hdf5(path: Path) -> dict[str, np.ndarray]:
 
 
 def _flat(value: Any, path: Path) -> dict[str, Value]:
-    """A state dict as arrays and numbers; a dict that holds one under ``state_dict`` will do."""
-    if isinstance(value, Mapping) and isinstance(value.get("state_dict"), Mapping):
-        value = value["state_dict"]
+    """A state dict as arrays and numbers; it may lie under ``state_dict`` or ``model``."""
+    for key in ("state_dict", "model"):
+        if isinstance(value, Mapping) and isinstance(value.get(key), Mapping):
+            value = value[key]
     if not isinstance(value, Mapping):
         raise InputError(f"{path}: holds a {type(value).__name__}, not parameters by name")
     flat = {}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import paddle
+from paddle import nn
 
 from networks.device import choose_device
-from networks.monodepth import Monodepth
 from networks.weights import load_depth_model
 from prediction.graph import DisparityGraph
 
@@ -18,7 +18,7 @@ class PaddleEngine:
 
     name = "paddle"
 
-    def __init__(self, model: Monodepth) -> None:
+    def __init__(self, model: nn.Layer) -> None:
         self.graph = DisparityGraph(model)
 
     @classmethod

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from networks.device import choose_device
-from networks.weights import load_depth_model
+from networks.model_info import MONODEPTH
+from networks.weights import load_depth_model, read_info
 from prediction.exported import exported
 from prediction.graph import INPUT, PARAMETERS, PROGRAM, save_paddle
 
@@ -18,7 +19,7 @@ class PaddleInferenceEngine:
 
     name = "paddle-inference"
 
-    def __init__(self, program: Path, parameters: Path, device: str) -> None:
+    def __init__(self, program: Path, parameters: Path, device: str, onednn: bool = True) -> None:
         from paddle import inference  # noqa: PLC0415 - takes a moment, and no other engine needs it
 
         config = inference.Config(str(program), str(parameters))
@@ -28,7 +29,10 @@ class PaddleInferenceEngine:
             config.enable_use_gpu(megabytes, index)
         else:
             config.disable_gpu()
-            config.enable_mkldnn()
+            if onednn:
+                config.enable_mkldnn()
+            else:
+                config.disable_mkldnn()
             config.set_cpu_math_library_num_threads(os.cpu_count() or 1)
         self._predictor = inference.create_predictor(config)
         self._input = self._predictor.get_input_handle(INPUT)
@@ -39,7 +43,9 @@ class PaddleInferenceEngine:
         """Load a weights folder, saving its program first where that is not there."""
         found = choose_device(device)
         saved = exported(folder, "paddle", lambda new: save_paddle(*load_depth_model(folder), new))
-        return cls(saved / PROGRAM, saved / PARAMETERS, found)
+        # oneDNN in Paddle 3.3 cannot enlarge bilinearly, as MiDaS does.
+        onednn = read_info(folder).kind == MONODEPTH
+        return cls(saved / PROGRAM, saved / PARAMETERS, found, onednn)
 
     def disparity(self, images: np.ndarray) -> np.ndarray:
         """Sigmoid disparity [B, H, W] float32 of RGB images [B, H, W, 3] uint8."""

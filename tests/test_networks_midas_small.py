@@ -1,0 +1,232 @@
+"""MiDaS v2.1 small: its figures, its official file, and the commands that take it."""
+
+import json
+import shutil
+
+import numpy as np
+import paddle
+import pytest
+from PIL import Image
+
+import align
+import demo
+import export_model
+from errors import InputError
+from networks import model_zoo
+from networks.conversion import convert_midas
+from networks.midas_small import MULTIPLE, MidasSmall, SameConv, input_size
+from networks.model_info import MIDAS_SMALL, ModelInfo
+from networks.monodepth import Architecture
+from networks.weights import load_depth_model, load_model, save_weights
+from prediction.engines.choice import open_engine
+from prediction.predictor import DepthPredictor
+from tests.parity import main as parity
+from tests.parity_midas import check_midas, derived_model
+from weight_files.published import MIDAS, MIDAS_FILE
+from weight_files.state_dicts import torch_name
+from weight_files.torch_files import write_torch
+
+PARAMETERS = 21_320_545
+
+
+@pytest.fixture(scope="module")
+def model():
+    network = derived_model(seed=0)
+    network.eval()
+    return network
+
+
+@pytest.fixture(scope="module")
+def weights(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("midas") / "midas"
+    folder.mkdir()
+    info = ModelInfo(Architecture(), 256, 256, name="midas", kind=MIDAS_SMALL)
+    save_weights(folder, model, info)
+    return folder
+
+
+@pytest.fixture
+def photo(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((400, 300), Image.BICUBIC).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_outputs_and_sizes_are_the_published_ones(monkeypatch, request):
+    path = request.path.parent / "data" / "midas_small_seed0_256x192.npz"
+    with np.load(path, allow_pickle=False) as file:
+        figures = list(check_midas(dict(file), seed=0))
+    assert len(figures) == 8 + 2
+    assert [str(figure) for figure in figures if not figure.ok] == []
+    monkeypatch.setattr("sys.argv", ["parity", str(path)])
+    assert parity() == 0
+
+
+def test_it_has_the_published_number_of_parameters(model):
+    trained = [
+        p for name, p in model.named_parameters() if not name.endswith(("_mean", "_variance"))
+    ]
+    assert sum(int(np.prod(p.shape)) for p in trained) == PARAMETERS
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_strided_convolutions_are_padded_as_tensorflow_does(kernel):
+    conv = SameConv(1, 1, kernel, stride=2)
+    conv.weight.set_value(np.ones((1, 1, kernel, kernel), np.float32))
+    x = np.zeros((1, 1, 8, 8), np.float32)
+    x[0, 0, -1, -1] = 1
+    seen = conv(paddle.to_tensor(x)).numpy()[0, 0]
+    assert seen.shape == (4, 4)
+    before = (kernel - 2) // 2  # SAME: the rest comes after
+    reached = [i for i in range(4) if 2 * i - before <= 7 <= 2 * i - before + kernel - 1]
+    assert np.argwhere(seen).tolist() == [[i, j] for i in reached for j in reached]
+
+
+def test_sizes_keep_the_aspect_ratio_in_multiples_of_32():
+    assert input_size(640, 480) == (256, 192)
+    assert input_size(1, 5000) == (32, 256)
+    assert input_size(640, 480, side=512) == (512, 384)
+    for size in ((317, 211), (1000, 999), (90, 100)):
+        assert all(side % MULTIPLE == 0 and side > 0 for side in input_size(*size))
+
+
+def test_the_official_file_becomes_a_weights_folder(model, tmp_path):
+    state = {torch_name(name): value.numpy() for name, value in model.state_dict().items()}
+    state["pretrained.layer1.1.num_batches_tracked"] = np.array(7)
+    x = paddle.to_tensor(np.random.default_rng(0).random((1, 3, 64, 96), np.float32))
+    with paddle.no_grad():
+        expected = model(x).numpy()
+        file = tmp_path / MIDAS_FILE
+        write_torch(file, state)
+        convert_midas(file, tmp_path / "folder", "midas")
+        loaded, info = load_depth_model(tmp_path / "folder")
+        np.testing.assert_array_equal(loaded(x).numpy(), expected)
+    assert (info.kind, info.metric, info.width) == (MIDAS_SMALL, False, 256)
+    del state["scratch.output_conv.4.bias"]
+    file.unlink()
+    write_torch(file, state)
+    with pytest.raises(InputError, match=r"scratch\.output_conv\.4\.bias missing"):
+        convert_midas(file, tmp_path / "other", "midas")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_file_that_was_fetched_by_hand_is_taken_from_the_cache(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("MONODEPTH_HOME", str(tmp_path))
+    monkeypatch.setenv("MONODEPTH_MIRROR", "http://127.0.0.1:9/")
+    with pytest.raises(InputError, match=rf"put it at .*{MIDAS_FILE}"):
+        model_zoo.named_model(MIDAS)
+    state = {torch_name(name): value.numpy() for name, value in model.state_dict().items()}
+    write_torch(tmp_path / "downloads" / MIDAS_FILE, state)
+    folder = model_zoo.named_model(MIDAS)
+    assert load_depth_model(folder)[1].name == MIDAS
+    assert model_zoo.named_model(MIDAS) == folder
+
+
+def test_commands_that_need_motion_refuse_it(weights):
+    with pytest.raises(InputError, match="is a midas_small"):
+        load_model(weights)
+
+
+def test_pictures_of_several_shapes_are_predicted_together(weights):
+    predictor = DepthPredictor.from_folder(weights, engine="paddle")
+    rng = np.random.default_rng(0)
+    shapes = [(60, 90), (90, 60), (61, 91)]
+    pictures = [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
+    maps = predictor.many(pictures)
+    assert [each.disparity.shape for each in maps] == shapes
+    for each, picture in zip(maps, pictures):
+        assert each.unit == "relative inverse depth"
+        alone = predictor(picture).disparity
+        np.testing.assert_allclose(each.disparity, alone, atol=1e-4 * alone.max())
+    depth = maps[0].depth
+    assert depth.max() / depth.min() == pytest.approx(20, rel=0.3)  # assumed, for views
+    near = maps[0].disparity.argmax()
+    assert depth.argmin() == near
+
+
+def test_demo_writes_relative_inverse_depth_and_metres_once_aligned(weights, photo, tmp_path):
+    words = ["--load_weights_folder", str(weights), "--engine", "paddle"]
+    out = tmp_path / "out"
+    demo.main(
+        [*words, "--image_path", str(photo), "--output", str(out), "--extras", "side", "cloud"]
+    )
+    assert sorted(path.name for path in out.iterdir()) == [
+        "photo_cloud.ply",
+        "photo_disp.jpeg",
+        "photo_disp.json",
+        "photo_disp.npy",
+        "photo_disp.png",
+        "photo_side.jpeg",
+    ]
+    description = json.loads((out / "photo_disp.json").read_text())
+    assert description["unit"] == "relative inverse depth"
+    with pytest.raises(InputError, match="no unit"):
+        demo.main([*words, "--image_path", str(photo), "--pred_metric_depth"])
+
+    disparity = np.load(out / "photo_disp.npy", allow_pickle=False)
+    order = np.argsort(disparity, axis=None)
+    points = []
+    for place, metres in ((order[5000], 9.0), (order[-5000], 3.0)):
+        y, x = np.unravel_index(place, disparity.shape)
+        points.append(f"{x} {y} {metres}")
+    alignment = tmp_path / "fit.json"
+    align.main(
+        [*words, "--image_path", str(photo), "--points", *points, "--output", str(alignment)]
+    )
+    demo.main(
+        [
+            *(*words, "--image_path", str(photo), "--output", str(out)),
+            *("--alignment", str(alignment), "--pred_metric_depth"),
+        ]
+    )
+    depth = np.load(out / "photo_depth.npy", allow_pickle=False)
+    for point in points:
+        x, y, metres = point.split()
+        assert depth[int(y), int(x)] == pytest.approx(float(metres), rel=1e-3)
+
+
+def test_a_larger_side_gives_the_network_more_pixels(weights, photo):
+    picture = np.asarray(Image.open(photo))
+    predictor = DepthPredictor.from_folder(weights, engine="paddle", side=96)
+    assert predictor.network_input(picture).shape == (64, 96, 3)
+    assert predictor(picture).disparity.shape == picture.shape[:2]
+
+
+@pytest.mark.parametrize("name", ["paddle-inference", "onnxruntime", "openvino"])
+def test_engines_agree_for_every_shape(weights, model, name):
+    if name != "paddle-inference":
+        pytest.importorskip(name, reason="needs requirements-engines.txt")
+        pytest.importorskip("paddle2onnx", reason="needs requirements-engines.txt")
+    engine = open_engine(weights, name, "fp32", "cpu")
+    for height, width in ((64, 96), (96, 64)):
+        image = np.random.default_rng(1).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+        x = paddle.to_tensor(image.transpose(0, 3, 1, 2)).astype("float32") / 255
+        with paddle.no_grad():
+            expected = model(x).numpy()
+        got = engine.disparity(image)
+        np.testing.assert_allclose(got, expected, atol=2e-4 * expected.max())
+
+
+def test_it_is_exported(weights, photo, tmp_path):
+    pytest.importorskip("paddle2onnx", reason="needs requirements-engines.txt")
+    words = ["--load_weights_folder", str(weights), "--image_path", str(photo)]
+    target = tmp_path / "midas.onnx"
+    export_model.main([*words, "--format", "onnx", "--output", str(target)])
+    assert target.is_file()
+    with pytest.raises(InputError, match="--any_size: MiDaS"):
+        export_model.main([*words, "--format", "onnx", "--any_size"])
+
+
+def test_damage_is_noticed(weights, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(weights, copy, ignore=shutil.ignore_patterns("exported"))
+    (copy / "scratch.safetensors").unlink()
+    with pytest.raises(InputError, match=r"scratch.*missing"):
+        load_depth_model(copy)
+
+
+def test_untrained_networks_start_finite():
+    paddle.seed(0)
+    network = MidasSmall()
+    with paddle.no_grad():
+        assert np.isfinite(network(paddle.rand([1, 3, 64, 64])).numpy()).all()
