@@ -302,9 +302,17 @@ class TrainOptions(
 class EvaluationOptions(Options):
     """Evaluation."""
 
+    task: str = option(
+        "metric",
+        "metric: depth on KITTI by the published protocol; relative: inverse depth up to scale and "
+        "shift, on the pairs of pictures and depth in --data_path",
+        choices=("metric", "relative"),
+    )
     load_weights_folder: Optional[Path] = option(None, "weights folder of the model to evaluate")
     model_name: Optional[str] = option(
-        None, "published model to evaluate instead, fetched on its first use", choices=MODELS
+        None,
+        "published model to evaluate instead, fetched on its first use",
+        choices=DEPTH_MODELS,
     )
     ext_disp_to_eval: Optional[Path] = option(
         None, "evaluate the disparities of this .npy file instead of a model's"

@@ -1,0 +1,184 @@
+"""Generated rooms: pictures with exact depth, to train and test relative depth on.
+
+    python -m datasets.rooms data/rooms
+
+Boxes for furniture in a box for the room, seen by a camera anywhere in it. Each of ``train``,
+``val`` and ``test`` holds ``rgb/000000.jpg`` and ``depth/000000.png`` in millimetres, and
+``depth.json``, which says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from errors import InputError, run_command
+
+logger = logging.getLogger(__name__)
+
+PARTS = ("train", "val", "test")
+MILLIMETRES = 1000
+DEPTH_NOTE = {"kind": "depth", "metres_per_step": 1 / MILLIMETRES}
+CLEAR = 0.5  # metres between the camera and the furniture
+LIGHT = np.array([0.85, 0.7, 1.0])  # of faces that look along x, y, z
+
+
+@dataclass(frozen=True)
+class Room:
+    """Boxes, each by two opposite corners; the first one is the room, seen from inside.
+
+    Attributes:
+        low: [N, 3] metres; x and y on the floor, z up.
+        high: [N, 3].
+        colors: [N, 3, 3] RGB in [0, 1] per box and axis of the face.
+        waves: [N, 3, 4] of the texture: two frequencies, contrast, phase.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    colors: np.ndarray
+    waves: np.ndarray
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a camera stands, in which direction it looks, and how wide.
+
+    Attributes:
+        place: [3] metres.
+        rotation: [3, 3], from camera (x right, y down, z forward) to room.
+        focal: in widths of the picture.
+    """
+
+    place: np.ndarray
+    rotation: np.ndarray
+    focal: float
+
+
+def draw_room(rng: np.random.Generator) -> tuple[Room, View]:
+    """A room with its furniture, and a camera in it."""
+    size = rng.uniform((3, 3, 2.3), (7, 8, 3.2))
+    place = rng.uniform((0.6, 0.6, 0.9), (size[0] - 0.6, size[1] - 0.6, 1.8))
+    low, high = [np.zeros(3)], [size]
+    for _ in range(int(rng.integers(5, 14))):
+        extent = rng.uniform((0.3, 0.3, 0.3), (1.6, 1.6, 2.0))
+        corner = rng.uniform((0, 0, 0), np.maximum(size - extent, 0.01))
+        corner[2] = 0 if rng.random() < 0.75 else corner[2]  # the rest hangs on nothing: shelves
+        end = np.minimum(corner + extent, size)
+        if np.all((place > corner - CLEAR) & (place < end + CLEAR)):
+            continue
+        low.append(corner)
+        high.append(end)
+    count = len(low)
+    waves = rng.uniform((2, 2, 0.05, 0), (25, 25, 0.5, 6.3), (count, 3, 4))
+    room = Room(np.array(low), np.array(high), rng.uniform(0.15, 0.95, (count, 3, 3)), waves)
+    across = size / 2 - place
+    yaw = np.arctan2(across[1], across[0]) + rng.normal(0, 0.5)  # mostly towards the middle
+    pitch = rng.uniform(-0.4, 0.15)
+    forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
+    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    rotation = np.stack([right, np.cross(forward, right), forward], axis=1)
+    return room, View(place, rotation, float(rng.uniform(0.7, 1.1)))
+
+
+def render(room: Room, view: View, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a camera sees: RGB uint8 [H, W, 3], and depth along its axis [H, W] in metres."""
+    focal = view.focal * width
+    u, v = np.meshgrid(np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2)
+    rays = np.stack([u / focal, v / focal, np.ones_like(u)], axis=-1) @ view.rotation.T
+    with np.errstate(divide="ignore"):
+        inverse = 1 / np.where(np.abs(rays) < 1e-9, 1e-9, rays)
+    depth = np.full((height, width), np.inf)
+    surface = np.zeros((height, width), int)
+    axis = np.zeros((height, width), int)
+    for index, (low, high) in enumerate(zip(room.low, room.high)):
+        first, second = (low - view.place) * inverse, (high - view.place) * inverse
+        enter, leave = np.minimum(first, second), np.maximum(first, second)
+        near, far = enter.max(axis=-1), leave.min(axis=-1)
+        if index == 0:  # the room is met where it is left
+            distance, met, faces = far, far > 0, leave.argmin(axis=-1)
+        else:
+            distance, met, faces = near, (near > 0) & (near <= far), enter.argmax(axis=-1)
+        closer = met & (distance < depth)
+        depth = np.where(closer, distance, depth)
+        surface, axis = np.where(closer, index, surface), np.where(closer, faces, axis)
+    points = view.place + rays * depth[..., None]
+    return _shade(room, points, surface, axis), depth.astype(np.float32)
+
+
+def _shade(room: Room, points: np.ndarray, surface: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Colours of points on their faces: a texture of waves, lit by the face's direction."""
+    across = np.take_along_axis(points, ((axis + 1) % 3)[..., None], axis=-1)[..., 0]
+    along = np.take_along_axis(points, ((axis + 2) % 3)[..., None], axis=-1)[..., 0]
+    one, two, contrast, phase = np.moveaxis(room.waves[surface, axis], -1, 0)
+    wave = np.sin(one * across + phase) * np.sin(two * along) + 0.3 * np.sin(7 * one * along + two)
+    color = (
+        room.colors[surface, axis] * (LIGHT[axis] * (1 - contrast * (0.5 + 0.4 * wave)))[..., None]
+    )
+    return (255 * np.clip(color, 0, 1)).round().astype(np.uint8)
+
+
+def generate_rooms(out: Path, counts: Sequence[int], width: int, height: int, seed: int) -> None:
+    """Write rooms in the layout that is described above; each pair has a room of its own.
+
+    Raises:
+        InputError: ``out`` is there already, or cannot be written to.
+    """
+    if out.exists():
+        raise InputError(f"{out}: is there already; remove it, or choose another folder")
+    new = out.with_name(f".{out.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        for part_number, (part, count) in enumerate(zip(PARTS, counts)):
+            for kind in ("rgb", "depth"):
+                (new / part / kind).mkdir(parents=True)
+            (new / part / "depth.json").write_text(json.dumps(DEPTH_NOTE) + "\n")
+            for number in tqdm(range(count), part):
+                rng = np.random.default_rng((seed, part_number, number))
+                picture, depth = render(*draw_room(rng), width, height)
+                grain = rng.normal(0, 3, picture.shape)
+                picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
+                name = f"{number:06d}"
+                Image.fromarray(picture).save(new / part / "rgb" / f"{name}.jpg", quality=92)
+                steps = np.rint(depth * MILLIMETRES).astype(np.uint16)
+                cv2.imwrite(str(new / part / "depth" / f"{name}.png"), steps)
+        new.rename(out)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error}); choose another folder") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and generate."""
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets.rooms",
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("--seed", type=int, default=0, help="draws the rooms")
+    parser.add_argument("--width", type=int, default=256, help="of the pictures")
+    parser.add_argument("--height", type=int, default=192, help="of the pictures")
+    for part, count in zip(PARTS, (400, 40, 60)):
+        parser.add_argument(f"--{part}", type=int, default=count, help=f"pairs to {part}")
+    args = parser.parse_args(arguments)
+    counts = [getattr(args, part) for part in PARTS]
+    if min(*counts, args.width, args.height) < 1:
+        raise InputError("sizes and counts must be at least 1")
+    generate_rooms(args.out, counts, args.width, args.height, args.seed)
+    logger.info("wrote %d pairs to %s", sum(counts), args.out)
+
+
+if __name__ == "__main__":
+    run_command(main)
