@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.kitti import image_paths
-from datasets.rgbd import DepthNote, Pair, find_pairs, read_depth, read_note, suspicions
 from datasets.splits import load_split, split_folder
 from datasets.units import STEREO_SCALE_FACTOR
 from errors import InputError, run_command
@@ -19,10 +17,10 @@ from evaluation.disparity_files import load_disparities, save_disparities
 from evaluation.ground_truth import ground_truth_file, open_ground_truth
 from evaluation.ground_truth_export import ground_truth_kind
 from evaluation.images import image_batches
+from evaluation.pairs import evaluate_pairs
 from evaluation.protocols import eigen_protocol, measure, predict
-from evaluation.relative import mean_errors, relative_errors
 from evaluation.submission import BENCHMARK, benchmark_images, write_submission
-from files import make_writable_folder, written_whole
+from files import make_writable_folder
 from networks.model_info import MONODEPTH
 from networks.model_zoo import named_model
 from options import EvaluateOptions, parse
@@ -74,55 +72,13 @@ def load_predictor(options: EvaluateOptions) -> Predictor:
 
 def evaluate_relative(options: EvaluateOptions) -> None:
     """Measure inverse depth up to scale and shift on pairs of pictures and depth."""
-    pairs, note = find_pairs(options.data_path), read_note(options.data_path)
-    for words in suspicions(pairs, note):
-        logger.warning("%s: %s", options.data_path, words)
     folder = options.load_weights_folder or named_model(options.model_name)
     predictor = DepthPredictor.from_folder(
         folder, options.device, options.engine, options.precision, options.calibration
     )
     out_dir = output_folder(options)
     make_writable_folder(out_dir, "give another place with --eval_out_dir")
-    errors = measure_pairs(predictor, pairs, note)
-    metrics = mean_errors(errors)
-    result = {
-        "task": "relative",
-        "alignment": "scale and shift of inverse depth, least squares, per image",
-        "metrics": metrics,
-        "images": len(errors),
-        "without_depth": len(pairs) - len(errors),
-    }
-    path = out_dir / f"eval_{options.data_path.resolve().name}_relative.json"
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n")
-    print("inverse depth aligned per image by scale and shift, no crop, no cap")
-    print("".join(f"{name:>10s}" for name in metrics))
-    print("".join(f"{value:10.3f}" for value in metrics.values()))
-    print(f"{len(errors)} images; wrote {path}")
-
-
-def measure_pairs(
-    predictor: DepthPredictor, pairs: Sequence[Pair], note: DepthNote
-) -> list[dict[str, float]]:
-    """The errors of every pair whose depth is known somewhere.
-
-    Raises:
-        InputError: a file cannot be read, a pair differs in size, or no depth is known at all.
-    """
-    errors = []
-    for pair in tqdm(pairs, "evaluating"):
-        depth = read_depth(pair.depth, note)
-        disparity = predictor(pair.picture).disparity
-        if disparity.shape != depth.shape:
-            raise InputError(
-                f"{pair.depth}: has {depth.shape[1]}x{depth.shape[0]} pixels, {pair.picture.name} "
-                f"{disparity.shape[1]}x{disparity.shape[0]}; a pair must be of one size"
-            )
-        errors.append(relative_errors(disparity, depth))
-    known = [each for each in errors if each is not None]
-    if not known:
-        raise InputError(f"{pairs[0].depth.parent}: no depth is known in any of the files")
-    return known
+    evaluate_pairs(predictor, options.data_path, out_dir)
 
 
 def output_folder(options: EvaluateOptions) -> Path:
