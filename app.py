@@ -57,7 +57,6 @@ def serve(options: AppOptions, folder: Path) -> None:
         ) from error
     limits = Limits(
         options.max_megapixels * 1_000_000,
-        options.max_megabytes,
         options.max_video_frames,
         options.max_video_seconds,
     )

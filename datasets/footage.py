@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 SMALL_WIDTH = 320
-GOOD_MOTION = 0.006  # between neighbouring frames; KITTI's are at 0.004 to 0.01
+GOOD_MOTION = 0.006  # between neighbouring frames; those of a KITTI drive are at 0.004
 LARGEST_STRIDE = 15
 STILL = 0.002
 FASTEST = 0.15

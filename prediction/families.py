@@ -28,7 +28,6 @@ class Family:
         enlarge: the interpolation, OpenCV's, that brings the output to the picture's size.
         disparity: from the output to inverse depth in the model's unit, near is large.
         unit: of what comes out, as long as it is not aligned.
-        range_in_words: of the output, for people.
     """
 
     input_size: Callable[[ModelInfo, Size, int | None], Size]
@@ -36,7 +35,6 @@ class Family:
     enlarge: int
     disparity: Callable[[ModelInfo, np.ndarray], np.ndarray]
     unit: str
-    range_in_words: str
 
 
 def _lanczos(picture: np.ndarray, size: Size) -> np.ndarray:
@@ -66,12 +64,8 @@ def _midas_size(info: ModelInfo, picture: Size, side: int | None) -> Size:
 
 
 FAMILIES = {
-    MONODEPTH: Family(
-        _own_size, _lanczos, cv2.INTER_LINEAR, _scaled_disparity, RELATIVE, "in [0, 1]"
-    ),
-    MIDAS_SMALL: Family(
-        _midas_size, _cubic, cv2.INTER_CUBIC, _as_it_is, RELATIVE_INVERSE, "at least 0"
-    ),
+    MONODEPTH: Family(_own_size, _lanczos, cv2.INTER_LINEAR, _scaled_disparity, RELATIVE),
+    MIDAS_SMALL: Family(_midas_size, _cubic, cv2.INTER_CUBIC, _as_it_is, RELATIVE_INVERSE),
 }
 
 

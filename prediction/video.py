@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 # Four letters by which OpenCV knows a codec, per container.
 CODECS = {"mp4": "mp4v", "webm": "VP80"}
-RANGES = ("whole", "smooth")
 FOLLOWING = 0.05  # share of a new frame in the range that is shown of a camera
 CHUNK = 50  # frames that are kept, or lost, together
 ASSUMED_RATE = 25.0

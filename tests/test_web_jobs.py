@@ -14,7 +14,7 @@ from web.jobs import Jobs, Limits, Refusal
 from web.results import Result, Results
 from web.words import CHINESE, ENGLISH, WORDS, language_of, say
 
-LIMITS = Limits(pixels=20_000, megabytes=1, frames=12, seconds=60)
+LIMITS = Limits(pixels=20_000, frames=12, seconds=60)
 
 
 class Engine:

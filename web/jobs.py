@@ -15,8 +15,9 @@ from PIL import Image
 from datasets.camera_file import camera_of_angle
 from errors import InputError
 from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap
+from prediction.engines.choice import Engine
 from prediction.points import back_project, encode_glb, encode_ply
-from prediction.predictor import DepthPredictor
+from prediction.predictor import DepthPredictor, Predictor
 from prediction.reading import limit_side, read_picture
 from prediction.video import Range, Video, VideoFormat, predict_video
 from prediction.visualise import COLORMAP, COLORMAPS, colorize, disparity_range
@@ -34,13 +35,11 @@ class Limits:
 
     Attributes:
         pixels: of a picture.
-        megabytes: of a file.
         frames: of a video.
         seconds: that one video may take.
     """
 
     pixels: int = 40_000_000
-    megabytes: int = 50
     frames: int = 3000
     seconds: float = 600
 
@@ -70,21 +69,35 @@ class Shown:
     description: dict[str, object]
 
 
-class LockedNetwork:
-    """A network that several threads may ask: one at a time."""
+class LockedEngine:
+    """An engine that several threads may ask: one at a time."""
 
-    def __init__(self, predictor: DepthPredictor) -> None:
-        self._network, self._lock = predictor.network, threading.Lock()
-        self.info, self.engine = self._network.info, self._network.engine
+    def __init__(self, engine: Engine) -> None:
+        self.name, self._engine, self._lock = engine.name, engine, threading.Lock()
 
     def disparity(self, images: np.ndarray) -> np.ndarray:
-        """See :meth:`prediction.predictor.Predictor.disparity`."""
+        """See :class:`prediction.engines.choice.Engine`."""
         with self._lock:
-            return self._network.disparity(images)
+            return self._engine.disparity(images)
 
-    def stream(self, batches):  # noqa: ANN001, ANN201 - as Predictor.stream
-        """See :meth:`prediction.predictor.Predictor.stream`; lets others in between batches."""
-        return (self.disparity(batch) for batch in batches)
+
+class TimedEngine:
+    """An engine that gives up, with TimeoutError, when its time is over."""
+
+    def __init__(self, engine: Engine, seconds: float) -> None:
+        self.name, self._engine = engine.name, engine
+        self._end = time.monotonic() + seconds
+
+    def disparity(self, images: np.ndarray) -> np.ndarray:
+        """See :class:`prediction.engines.choice.Engine`."""
+        if time.monotonic() > self._end:
+            raise TimeoutError
+        return self._engine.disparity(images)
+
+
+def with_engine(predictor: DepthPredictor, engine: Engine) -> DepthPredictor:
+    """The same predictor with another engine."""
+    return DepthPredictor(Predictor(engine, predictor.info), predictor.alignment, predictor.side)
 
 
 class Jobs:
@@ -100,7 +113,7 @@ class Jobs:
         self, models: Mapping[str, DepthPredictor], folder: Path, limits: Limits = Limits()
     ) -> None:
         self.models = {
-            name: DepthPredictor(LockedNetwork(model), model.alignment)
+            name: with_engine(model, LockedEngine(model.network.engine))
             for name, model in models.items()
         }
         self.limits = limits
@@ -255,11 +268,11 @@ class Jobs:
             raise Refusal(say(language, "too_long", frames=frames, limit=self.limits.frames))
         model, predictor = self._model(model)
         token, folder = self.results.new_folder()
-        deadline = Deadline(predictor, self.limits.seconds)
+        timed = with_engine(predictor, TimedEngine(predictor.network.engine, self.limits.seconds))
         form = VideoFormat("webm", colormap, side, max_side=1280)
         try:
             about = {"model": model}
-            predict_video(deadline.predictor, Path(path), folder / "depth.webm", form, 4, about)
+            predict_video(timed, Path(path), folder / "depth.webm", form, 4, about)
         except TimeoutError as error:
             limit = f"{self.limits.seconds:g}"
             raise Refusal(say(language, "too_slow", limit=limit)) from error
@@ -278,22 +291,3 @@ class Jobs:
         picture = limit_side(np.ascontiguousarray(frame[..., :3]), LIVE_SIDE)
         depth_map = self._model(model)[1](picture)
         return shown.picture(picture, depth_map, VideoFormat(colormap=colormap)), shown
-
-
-class Deadline:
-    """A predictor that gives up when its time is over."""
-
-    def __init__(self, predictor: DepthPredictor, seconds: float) -> None:
-        self._network, self._end = predictor.network, time.monotonic() + seconds
-        self.info, self.engine = self._network.info, self._network.engine
-        self.predictor = DepthPredictor(self, predictor.alignment)
-
-    def disparity(self, images: np.ndarray) -> np.ndarray:
-        """As the network's, or TimeoutError."""
-        if time.monotonic() > self._end:
-            raise TimeoutError
-        return self._network.disparity(images)
-
-    def stream(self, batches):  # noqa: ANN001, ANN201 - as Predictor.stream
-        """As the network's."""
-        return (self.disparity(batch) for batch in batches)
