@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from datasets.video_file import VIDEOS
 from errors import InputError, run_command
 from networks.model_info import MIDAS_SMALL
 from networks.model_zoo import named_model
@@ -17,7 +18,7 @@ from prediction.align import read_alignment
 from prediction.camera import find_camera
 from prediction.pictures import OutputFormat, write_prediction
 from prediction.predictor import DepthPredictor, Predictor
-from prediction.reading import VIDEOS, find_inputs, limit_side, read_picture
+from prediction.reading import find_inputs, limit_side, read_picture
 from prediction.video import VideoFormat, predict_camera, predict_video
 
 logger = logging.getLogger(__name__)

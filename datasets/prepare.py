@@ -6,134 +6,25 @@ python -m datasets.prepare drive.mp4 data/drive --horizontal_fov 70
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from datasets.camera_file import CAMERA_FILE, Camera, camera_of_angle, read_camera_file
+from datasets.clips import ClipWriter, held_out
 from datasets.footage import ROTATION, Selection, Selector, choose_stride, measure_step, small_grey
-from datasets.kitti import read_image
-from datasets.own_frames import FOLDER_OF_SIDE, PREPARED, SPLITS, frame_path, prepared_folder
+from datasets.footage_files import Footage, find_footage
+from datasets.own_frames import PREPARED, prepared_folder
 from errors import InputError, run_command
 from files import locked
 
 logger = logging.getLogger(__name__)
 
-PICTURES = {".jpg", ".jpeg", ".png"}
-VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
 LOOKED_AT = 200  # frames that the stride is found from
-VALIDATION = 0.1  # of each piece of footage, at its end
 FEWEST_FRAMES = 10
-THUMBNAILS = (6, 5)  # columns, rows of the contact sheet
-THUMBNAIL_WIDTH = 240
-
-
-@dataclass(frozen=True)
-class Footage:
-    """Frames in the order of time: a video file, or a folder of pictures.
-
-    Attributes:
-        path: of it.
-        right: of the right camera's, in the same order, or None.
-    """
-
-    path: Path
-    right: Path | None = None
-
-    def frames(self, right: bool = False) -> Iterator[np.ndarray]:
-        """The frames, uint8 RGB [H, W, 3].
-
-        Raises:
-            InputError: one cannot be read.
-        """
-        path = self.right if right else self.path
-        if path.is_dir():
-            for picture in pictures_in(path):
-                yield read_image(picture)
-            return
-        capture = cv2.VideoCapture(str(path))
-        if not capture.isOpened():
-            raise InputError(
-                f"{path}: cannot be opened as a video; convert it, as with "
-                "ffmpeg -i IN -c:v libx264 OUT.mp4"
-            )
-        try:
-            while True:
-                ok, frame = capture.read()
-                if not ok:
-                    return
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        finally:
-            capture.release()
-
-    def pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """The frames, each with the right camera's if there is one.
-
-        Raises:
-            InputError: one cannot be read, or the two cameras have not as many.
-        """
-        if self.right is None:
-            yield from ((frame, None) for frame in self.frames())
-            return
-        others = self.frames(right=True)
-        for frame in self.frames():
-            other = next(others, None)
-            if other is None or other.shape != frame.shape:
-                raise InputError(
-                    f"{self.right}: must have as many frames as {self.path}, of the same size"
-                )
-            yield frame, other
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder in the order of their names."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
-
-
-def find_footage(source: Path, camera: Camera | None) -> list[Footage]:
-    """The videos and folders of pictures that a path names; of a folder, those in it.
-
-    Raises:
-        InputError: there are none, or the right camera's are missing.
-    """
-    if source.is_file():
-        return [Footage(source)]
-    if not source.is_dir():
-        raise InputError(f"{source}: no such video or folder")
-    if camera is not None and camera.stereo is not None:
-        left, right = source / camera.stereo.left, source / camera.stereo.right
-        return [
-            Footage(footage.path, _partner(footage.path, left, right))
-            for footage in find_footage(left, None)
-        ]
-    if pictures_in(source):
-        return [Footage(source)]
-    found = [
-        Footage(path)
-        for path in sorted(source.iterdir())
-        if path.suffix.lower() in VIDEOS or (path.is_dir() and pictures_in(path))
-    ]
-    if not found:
-        raise InputError(
-            f"{source}: holds neither pictures ({', '.join(sorted(PICTURES))}) nor folders of "
-            f"them nor videos ({', '.join(sorted(VIDEOS))})"
-        )
-    return found
-
-
-def _partner(path: Path, left: Path, right: Path) -> Path:
-    partner = right / path.relative_to(left) if path != left else right
-    if not partner.exists():
-        raise InputError(f"{partner}: the right camera's frames of {path} are missing")
-    return partner
 
 
 def stride_of(footage: Footage) -> int:
@@ -156,108 +47,6 @@ def select(footage: Footage, stride: int) -> tuple[Selection, int]:
         if number % stride == 0:
             selector.see(number, small_grey(frame))
     return selector.finish(), number + 1
-
-
-def held_out(clips: Sequence[Sequence[int]]) -> tuple[list[list[int]], list[list[int]]]:
-    """Cut clips into those to train on and, of the last tenth of the frames, those to validate."""
-    total = sum(map(len, clips))
-    left = max(3, round(VALIDATION * total))
-    train, validation = [list(clip) for clip in clips], []
-    while left > 0 and train:
-        clip = train.pop()
-        if len(clip) - left >= 3:
-            train.append(clip[:-left])
-            clip = clip[-left:]
-        validation.insert(0, clip)
-        left -= len(clip)
-    if not train:  # one short clip: half and half
-        clip = validation.pop()
-        train.append(clip[: len(clip) // 2])
-        validation.append(clip[len(clip) // 2 :])
-    return train, validation
-
-
-class Writer:
-    """Writes clips of frames, their lists, camera and contact sheet into a new folder."""
-
-    def __init__(self, out: Path, max_width: int | None) -> None:
-        self.out, self.max_width = out, max_width
-        self.size: tuple[int, int] | None = None
-        self.lines: dict[str, list[str]] = {"train": [], "val": []}
-        self.thumbnails: list[tuple[str, np.ndarray]] = []
-        self.clips = 0
-
-    def write(self, footage: Footage, clips: Sequence[Sequence[int]], part: str) -> None:
-        """Write the frames of some clips, whose inner ones become targets of a part."""
-        place = {}
-        for clip in clips:
-            for index, number in enumerate(clip):
-                place[number] = (f"clip_{self.clips:03d}", index, len(clip))
-            self.clips += 1
-        for number, (frame, right) in enumerate(footage.pairs()):
-            if number not in place:
-                continue
-            clip, index, length = place[number]
-            for side, image in (("l", frame), ("r", right)):
-                if image is not None:
-                    self._save(frame_path(self.out, clip, index, side, "jpg"), image, footage)
-            if 0 < index < length - 1:
-                self.lines[part].append(f"{clip} {index} l")
-                if right is not None:
-                    self.lines[part].append(f"{clip} {index} r")
-                self.thumbnails.append((f"{part} {clip} {index}", self._thumbnail(frame)))
-
-    def _save(self, path: Path, image: np.ndarray, footage: Footage) -> None:
-        height, width = image.shape[:2]
-        if self.max_width is not None and width > self.max_width:
-            height, width = round(height * self.max_width / width), self.max_width
-            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        self.size = self.size or (width, height)
-        if (width, height) != self.size:
-            raise InputError(
-                f"{footage.path}: has frames of {width}x{height}, the others {self.size[0]}x"
-                f"{self.size[1]}; one camera makes frames of one size: prepare them separately"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path, quality=95)
-
-    @staticmethod
-    def _thumbnail(frame: np.ndarray) -> np.ndarray:
-        height = round(frame.shape[0] * THUMBNAIL_WIDTH / frame.shape[1])
-        return cv2.resize(frame, (THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
-
-    def finish(self, camera: Camera) -> None:
-        """Write what belongs to all clips."""
-        resized = camera.resized(self.size)
-        fields = {
-            "image_size": list(self.size),
-            **dict(zip(("fx", "fy", "cx", "cy"), resized.K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist())),
-        }
-        if camera.stereo is not None:
-            fields["stereo"] = {
-                "left": FOLDER_OF_SIDE["l"],
-                "right": FOLDER_OF_SIDE["r"],
-                "baseline_metres": camera.stereo.baseline_metres,
-            }
-        (self.out / CAMERA_FILE).write_text(json.dumps(fields, indent=2) + "\n")
-        (self.out / SPLITS).mkdir()
-        for part, lines in self.lines.items():
-            (self.out / SPLITS / f"{part}_files.txt").write_text("\n".join(lines) + "\n")
-        self._contact_sheet().save(self.out / "contact_sheet.jpg", quality=90)
-
-    def _contact_sheet(self) -> Image.Image:
-        columns, rows = THUMBNAILS
-        count = min(columns * rows, len(self.thumbnails))
-        chosen = np.linspace(0, len(self.thumbnails) - 1, count).astype(int)
-        height = self.thumbnails[0][1].shape[0] + 14
-        sheet = Image.new("RGB", (columns * THUMBNAIL_WIDTH, -(-count // columns) * height))
-        draw = ImageDraw.Draw(sheet)
-        for place, index in enumerate(chosen):
-            label, picture = self.thumbnails[index]
-            corner = (place % columns * THUMBNAIL_WIDTH, place // columns * height)
-            sheet.paste(Image.fromarray(picture), (corner[0], corner[1] + 14))
-            draw.text((corner[0] + 3, corner[1] + 1), label, fill=(255, 255, 255))
-        return sheet
 
 
 def find_camera(source: Path, file: Path | None, degrees: float | None) -> Camera | None:
@@ -297,7 +86,7 @@ def prepare(
     camera = find_camera(source, camera_file, degrees)
     new = out.with_name(f".{out.name}.new")
     shutil.rmtree(new, ignore_errors=True)
-    writer = Writer(new, max_width)
+    writer = ClipWriter(new, max_width)
     try:
         new.mkdir(parents=True)
         for footage in find_footage(source, camera):
@@ -345,7 +134,7 @@ def prepared(data_path: Path) -> Path:
     return folder
 
 
-def _add(footage: Footage, writer: Writer, stride: int | None) -> None:
+def _add(footage: Footage, writer: ClipWriter, stride: int | None) -> None:
     """Choose frames of one piece of footage, say which, and write them."""
     stride = stride or stride_of(footage)
     selection, count = select(footage, stride)

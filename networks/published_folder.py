@@ -30,7 +30,6 @@ RESNETS = {
     ((3, 8, 36, 3), True): 152,
 }
 DECODER_CHANNELS = (16, 32, 64, 128)  # of the depth decoder at scales 0 to 3
-FIRST_OUTPUT = 10  # layers of the depth decoder before its outputs
 
 
 def find_module(folder: Path, module: str) -> Path | None:

@@ -29,7 +29,6 @@ from prediction.quantise import int8_file
 
 logger = logging.getLogger(__name__)
 
-FORMATS = ("onnx", "openvino", "paddle")
 PRECISIONS = {
     "onnx": ("fp32", "fp16", "int8"),
     "openvino": ("fp32", "fp16", "int8"),
@@ -45,7 +44,7 @@ class Export:
     """What is to be exported.
 
     Attributes:
-        format: one of :data:`FORMATS`.
+        format: a key of :data:`PRECISIONS`.
         precision: one of those of the format.
         any_size: whether pictures of any size go in, instead of the training size.
     """

@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 from errors import InputError
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
-VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
 # Ends of the names of what predictions write, so that it is not predicted in its turn.
 OUTPUT_ENDINGS = ("_disp.jpeg", "_disp.png", "_depth.png", "_side.jpeg")
 MOST_PIXELS = 100_000_000  # of a picture; more is taken for a decompression bomb

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,9 +21,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from datasets.video_file import Video
 from errors import InputError
 from files import written_whole
 from prediction.depth_map import DepthMap
+from prediction.disparity_store import Store
 from prediction.predictor import DepthPredictor
 from prediction.reading import limit_side
 from prediction.visualise import COLORMAP, colorize, disparity_range, side_by_side
@@ -34,9 +35,6 @@ logger = logging.getLogger(__name__)
 # Four letters by which OpenCV knows a codec, per container.
 CODECS = {"mp4": "mp4v", "webm": "VP80"}
 FOLLOWING = 0.05  # share of a new frame in the range that is shown of a camera
-CHUNK = 50  # frames that are kept, or lost, together
-ASSUMED_RATE = 25.0
-LARGEST_RATE = 1000.0
 
 
 @dataclass(frozen=True)
@@ -56,55 +54,6 @@ class VideoFormat:
     side_by_side: bool = False
     range: str = "whole"
     max_side: int | None = None
-
-
-class Video:
-    """The frames of a video file or camera, RGB uint8 [H, W, 3], in order.
-
-    Attributes:
-        rate: frames per second.
-        count: frames that the file says it has; 0 when it does not say.
-
-    Raises:
-        InputError: it cannot be opened.
-    """
-
-    def __init__(self, source: Path | int) -> None:
-        self.name = f"camera {source}" if isinstance(source, int) else str(source)
-        if isinstance(source, Path) and not source.is_file():
-            raise InputError(f"{source}: no such video")
-        self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
-        if not self._capture.isOpened():
-            why = (
-                "there is no such camera, or another program has it"
-                if isinstance(source, int)
-                else "it is damaged or no video, or OpenCV has no decoder for it; convert it, as "
-                "with ffmpeg -i IN -c:v libx264 OUT.mp4"
-            )
-            raise InputError(f"{self.name}: cannot be opened: {why}")
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if 0 < rate <= LARGEST_RATE else ASSUMED_RATE
-        self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-
-    def frames(self, skip: int = 0) -> Iterator[np.ndarray]:
-        """The frames from the one of number ``skip`` on.
-
-        Raises:
-            InputError: there is not even one.
-        """
-        try:
-            number = 0
-            while self._capture.grab():
-                number += 1
-                if number > skip:
-                    ok, frame = self._capture.retrieve()
-                    if not ok:
-                        break
-                    yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            if number == 0:
-                raise InputError(f"{self.name}: no frame can be read; it is empty or damaged")
-        finally:
-            self._capture.release()
 
 
 def predict_video(
@@ -307,75 +256,3 @@ def _check_written(path: Path, target: Path, count: int) -> None:
         raise InputError(
             f"{target}: only {found} of {count} frames could be written; make room on the disk"
         )
-
-
-class Store:
-    """Predicted disparities of a video on disk, in whole chunks; made for one source and model.
-
-    What the network says, in float16, :data:`CHUNK` frames to a file.
-    """
-
-    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        self.folder = folder
-        text = json.dumps(key, sort_keys=True)
-        note = folder / "key.json"
-        try:
-            if not (note.is_file() and note.read_text() == text):
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir(parents=True)
-                note.write_text(text)
-        except OSError as error:
-            raise InputError(
-                f"{folder.parent}: cannot be written to ({error}); choose another with --output"
-            ) from error
-        self._pending: list[np.ndarray] = []
-        self.frames = sum(len(self._read(path)) for path in self._chunks())
-
-    def add(self, sigmoid: np.ndarray) -> None:
-        """Keep the next frame's disparity [h, w]."""
-        self._pending.append(sigmoid.astype(np.float16))
-        self.frames += 1
-        if len(self._pending) == CHUNK:
-            self.finish()
-
-    def finish(self) -> None:
-        """Write what is not yet a whole chunk."""
-        if not self._pending:
-            return
-        number = len(self._chunks())
-        try:
-            with written_whole(self.folder / f"{number:06d}.npz") as path, path.open("wb") as file:
-                np.savez_compressed(file, np.stack(self._pending))
-        except OSError as error:
-            raise InputError(
-                f"{self.folder}: cannot be written to ({error}); make room on the disk; the same "
-                "command goes on from there"
-            ) from error
-        self._pending = []
-
-    def disparities(self) -> Iterator[np.ndarray]:
-        """Every frame's disparity [h, w] float32, in order."""
-        for path in self._chunks():
-            for values in self._read(path):
-                yield values.astype(np.float32)
-
-    def range(self, predictor: DepthPredictor) -> tuple[float, float]:
-        """Range of disparities for all frames: from the lowest to nearly the highest."""
-        ranges = []
-        for sigmoid in self.disparities():
-            small = predictor.depth_map(sigmoid, sigmoid.shape)
-            ranges.append(disparity_range(small.disparity))
-        lows, highs = zip(*ranges)
-        return min(lows), float(np.percentile(highs, 95))
-
-    def remove(self) -> None:
-        """Delete it all."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _chunks(self) -> list[Path]:
-        return sorted(self.folder.glob("*.npz"))
-
-    @staticmethod
-    def _read(path: Path) -> np.ndarray:
-        with np.load(path, allow_pickle=False) as file:
-            return file["arr_0"]

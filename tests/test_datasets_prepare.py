@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 import train
+from datasets.clips import held_out
 from datasets.footage import Selector, choose_stride, measure_step, small_grey
+from datasets.footage_files import find_footage
 from datasets.items import make_items
 from datasets.layouts import LAYOUTS
-from datasets.prepare import find_footage, held_out, main, prepare
+from datasets.prepare import main, prepare
 from datasets.splits import load_split
 from errors import InputError
 
@@ -165,7 +167,7 @@ def test_unusable_footage_is_refused_and_nothing_is_left(tmp_path, footage):
         (still, 80, "film longer, and keep moving"),
         (empty, 80, "holds neither pictures"),
         (tmp_path / "nowhere", 80, "no such video or folder"),
-        (broken, 80, "cannot be opened as a video"),
+        (broken, 80, "cannot be opened: it is damaged"),
         (still, None, r"camera\.json: no such file"),
     ):
         with pytest.raises(InputError, match=said):

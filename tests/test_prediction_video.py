@@ -7,10 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
+from datasets.video_file import Video
 from errors import InputError
-from prediction import video
+from prediction import disparity_store, video
+from prediction.disparity_store import Store
 from prediction.predictor import DepthPredictor, Predictor
-from prediction.video import Store, Video, VideoFormat, predict_camera, predict_video, write_video
+from prediction.video import VideoFormat, predict_camera, predict_video, write_video
 
 FRAMES, RATE, SIZE = 23, 12.5, (96, 64)
 
@@ -110,7 +112,7 @@ def test_a_limited_side_makes_frames_smaller(source):
 
 
 def test_an_interrupted_video_goes_on_where_it_stopped(source, monkeypatch):
-    monkeypatch.setattr(video, "CHUNK", 8)
+    monkeypatch.setattr(disparity_store, "CHUNK", 8)
     whole = frames(run(source))
     with pytest.raises(KeyboardInterrupt):
         run(source, model=predictor(stop_after=20))

@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image
 
 from datasets.camera_file import camera_of_angle
+from datasets.video_file import Video
 from errors import InputError
 from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap
 from prediction.engines.choice import Engine
 from prediction.points import back_project, encode_glb, encode_ply
 from prediction.predictor import DepthPredictor, Predictor
 from prediction.reading import limit_side, read_picture
-from prediction.video import Range, Video, VideoFormat, predict_video
+from prediction.video import Range, VideoFormat, predict_video
 from prediction.visualise import COLORMAP, COLORMAPS, colorize, disparity_range
 from web.results import Result, Results
 from web.words import say
