@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     predictor = open_predictor(options)
     about = {
         "model": predictor.info.name,
-        "engine": getattr(predictor.network.engine, "name", ""),
+        "engine": predictor.network.engine.name,
         "precision": options.precision,
     }
     form = VideoFormat(

@@ -6,7 +6,6 @@ medians (Theil and Sen), so that a few wrong points do not matter.
 
 from __future__ import annotations
 
-import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +89,7 @@ def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Slope and intercept of y over x: medians over pairs of points, then over points."""
     count = len(x)
     if count * (count - 1) // 2 <= MOST_PAIRS:
-        pairs = np.array(list(itertools.combinations(range(count), 2)))
+        pairs = np.stack(np.triu_indices(count, 1), axis=1)
     else:
         pairs = np.random.default_rng(0).integers(0, count, (MOST_PAIRS, 2))
     run = x[pairs[:, 1]] - x[pairs[:, 0]]

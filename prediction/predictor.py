@@ -21,8 +21,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from networks.midas_small import MULTIPLE
-from networks.model_info import MIDAS_SMALL, ModelInfo
+from networks.model_info import ModelInfo
 from networks.weights import read_info
 from prediction.depth_map import METRES, RELATIVE_INVERSE, DepthMap, InverseDepth
 from prediction.engines.choice import AUTO, Engine, open_engine
@@ -78,13 +77,15 @@ class Predictor:
         Raises:
             ValueError: the images have another size or type.
         """
-        expected = (self.info.height, self.info.width)
-        if self.info.kind == MIDAS_SMALL and images.ndim == 4:
-            expected = tuple(max(1, side // MULTIPLE) * MULTIPLE for side in images.shape[1:3])
-        if images.ndim != 4 or images.shape[1:] != (*expected, 3) or images.dtype != np.uint8:
+        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
             raise ValueError(
-                f"images: expected uint8 [B, {expected[0]}, {expected[1]}, 3], "
-                f"got {images.dtype} {list(images.shape)}"
+                f"images: expected uint8 [B, H, W, 3], got {images.dtype} {list(images.shape)}"
+            )
+        size = images.shape[2:0:-1]
+        expected = family_of(self.info).input_size(self.info, size, max(size))
+        if size != expected:
+            raise ValueError(
+                f"images: expected {expected[0]}x{expected[1]} pixels, got {size[0]}x{size[1]}"
             )
         return self.engine.disparity(images)
 

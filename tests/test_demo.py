@@ -12,6 +12,8 @@ from PIL import Image
 
 import demo
 from errors import InputError
+from networks.model_info import ModelInfo
+from networks.monodepth import STEREO, Architecture
 from prediction.depth_map import DepthMap, InverseDepth
 from prediction.pictures import encode_depth
 from prediction.predictor import DepthPredictor
@@ -28,16 +30,8 @@ class StubPredictor:
     engine = SimpleNamespace(name="stub")
 
     def __init__(self):
-        self.info = SimpleNamespace(
-            name="stub",
-            height=HEIGHT,
-            width=WIDTH,
-            min_depth=MIN_DEPTH,
-            max_depth=MAX_DEPTH,
-            metric=self.metric,
-            kind="monodepth",
-            metres_per_unit=5.4,
-        )
+        sources = (STEREO,) if self.metric else (-1, 1)
+        self.info = ModelInfo(Architecture(source_ids=sources), HEIGHT, WIDTH, name="stub")
 
     @classmethod
     def from_folder(cls, folder, device=None, engine=None, precision=None, calibration=None):

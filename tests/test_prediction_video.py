@@ -1,7 +1,6 @@
 """Videos: every frame, at its rate, in one range of colours; interrupted ones go on."""
 
 import json
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,6 +8,8 @@ import pytest
 
 from datasets.video_file import Video
 from errors import InputError
+from networks.model_info import ModelInfo
+from networks.monodepth import Architecture
 from prediction import disparity_store, video
 from prediction.disparity_store import Store
 from prediction.predictor import DepthPredictor, Predictor
@@ -35,15 +36,7 @@ class Engine:
 
 
 def predictor(stop_after=None):
-    info = SimpleNamespace(
-        name="stub",
-        height=32,
-        width=64,
-        min_depth=0.1,
-        max_depth=100.0,
-        metric=False,
-        kind="monodepth",
-    )
+    info = ModelInfo(Architecture(source_ids=(-1, 1)), height=32, width=64, name="stub")
     return DepthPredictor(Predictor(Engine(stop_after), info))
 
 

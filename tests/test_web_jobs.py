@@ -2,13 +2,14 @@
 
 import math
 import string
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from networks.model_info import ModelInfo
+from networks.monodepth import STEREO, Architecture
 from prediction.predictor import DepthPredictor, Predictor
 from web.jobs import Jobs, Limits, Refusal
 from web.results import Result, Results
@@ -27,16 +28,8 @@ class Engine:
 
 
 def model(metric):
-    info = SimpleNamespace(
-        name="stub",
-        height=32,
-        width=64,
-        min_depth=0.1,
-        max_depth=100.0,
-        metric=metric,
-        kind="monodepth",
-        metres_per_unit=5.4,
-    )
+    sources = (STEREO,) if metric else (-1, 1)
+    info = ModelInfo(Architecture(source_ids=sources), height=32, width=64, name="stub")
     return DepthPredictor(Predictor(Engine(), info))
 
 

@@ -145,7 +145,7 @@ class Jobs:
             "token": token,
             "model": model,
             "colormap": colormap,
-            "engine": getattr(predictor.network.engine, "name", ""),
+            "engine": predictor.network.engine.name,
             "unit": depth_map.unit,
             "width": picture.shape[1],
             "height": picture.shape[0],
