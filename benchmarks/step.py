@@ -15,6 +15,7 @@ from paddle import Tensor, nn  # noqa: E402
 
 from benchmarks.measure import compared, in_turns, report  # noqa: E402
 from networks.monodepth import STEREO, Architecture, Monodepth  # noqa: E402
+from training.freed_memory import keep_freed_memory  # noqa: E402
 from training.objective import Objective  # noqa: E402
 from training.step import TrainingStep, draw_tie_break  # noqa: E402
 
@@ -44,6 +45,7 @@ class NetworksAlone(nn.Layer):
 
 def main() -> None:
     """Measure and report."""
+    keep_freed_memory()
     paddle.seed(0)
     count = len(ARCHITECTURE.source_ids)
     target, sources = (

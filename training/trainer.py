@@ -21,6 +21,7 @@ from options import TrainOptions, to_json
 from training.checkpoint import LAST, Progress, checkpoints, resume, save_checkpoint
 from training.color_jitter import jitter_batch
 from training.data_wait import DataWait
+from training.freed_memory import keep_freed_memory
 from training.group import join_group, synchronised
 from training.health import Health, signs_of
 from training.interrupt import Interrupted, StopRequest
@@ -82,6 +83,7 @@ class Trainer:
         self.folder = options.log_dir / options.model_name
         check_run_folder(self.folder, options)
         choose_device(options.device)
+        keep_freed_memory()
         self.group = join_group()
         self.train_loader = loader_of(options, "train", self.group)
         self.val_loader = loader_of(options, "val", self.group)
