@@ -10,20 +10,17 @@ needed for these only. 0, negative, and what is not finite is unknown. A sparse 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from datasets.depth_suspicions import judge, some_of
+from datasets.exr import read_exr
 from errors import InputError
-
-# OpenCV reads EXR only where it is told to, before it is loaded.
-os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
-
-import cv2
 
 PICTURE_FOLDERS = ("rgb", "images", "image", "color")
 DEPTH_FOLDERS = ("depth", "depths", "depth_map")
@@ -32,9 +29,6 @@ DEPTHS = {".png", ".npy", ".npz", ".exr"}
 NOTE = "depth.json"
 ENDING = re.compile(r"[_-]?(rgb|image|color|img|depth|disp)$", re.IGNORECASE)
 KINDS = ("depth", "inverse_depth")
-PLAUSIBLE_METRES = (0.05, 300.0)  # medians of a data set
-INVERTED = 0.3  # correlation of depth with the row, from the top
-LOOKED_AT = 20  # pairs that are looked at for what is wrong with all
 
 
 @dataclass(frozen=True)
@@ -163,11 +157,8 @@ def _read_values(path: Path) -> np.ndarray:
                 return file["depth" if "depth" in file.files else file.files[0]]
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise InputError(f"{path}: cannot be read as depth ({error})") from error
-    if not cv2.haveImageReader(str(path)) and suffix == ".exr":
-        raise InputError(
-            f"{path}: this OpenCV ({cv2.__version__}) cannot read it as EXR, or it is damaged; "
-            "convert such files to .npy, or install opencv-python-headless below 5"
-        )
+    if suffix == ".exr":
+        return read_exr(path)
     values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if values is None:
         raise InputError(f"{path}: cannot be read as depth; it is damaged or of another kind")
@@ -177,43 +168,10 @@ def _read_values(path: Path) -> np.ndarray:
 
 
 def suspicions(pairs: Sequence[Pair], note: DepthNote) -> list[str]:
-    """What seems to be wrong with the depth of a whole data set, in words.
-
-    Judged by some of its pairs: units by the median, a swap of near and far by where it is near,
-    which is mostly below.
-    """
-    places = np.linspace(0, len(pairs) - 1, min(LOOKED_AT, len(pairs))).astype(int)
-    chosen = [pairs[place] for place in places]
-    medians, slopes, unknown = [], [], []
-    for pair in chosen:
-        depth = read_depth(pair.depth, note)
-        known = depth > 0
-        unknown.append(1 - known.mean())
-        if not known.any():
-            continue
-        medians.append(np.median(depth[known]))
-        rows = np.nonzero(known)[0]
-        order = np.argsort(np.argsort(depth[known]))
-        if rows.std() > 0 and order.std() > 0:
-            slopes.append(np.corrcoef(rows, order)[0, 1])
-    if not medians:
-        return ["no depth is known anywhere: 0, negative and infinite values count as unknown"]
-    words = []
-    low, high = PLAUSIBLE_METRES
-    median = float(np.median(medians))
-    if not low <= median <= high:
-        unit = "millimetres or steps" if median > high else "kilometres, or scaled twice"
-        words.append(
-            f"half of the depth is beyond {median:.3g} m: it looks like {unit}; "
-            f"set metres_per_step in {NOTE}"
-        )
-    if slopes and float(np.median(slopes)) > INVERTED:
-        other = KINDS[1 - KINDS.index(note.kind)]
-        words.append(
-            "depth grows towards the lower edge in most pictures: near and far look swapped; if "
-            f'it is inverse depth, or the other way round, set "kind": "{other}" in {NOTE}'
-        )
-    if max(unknown) > 0:
-        share = np.mean(unknown)
-        words.append(f"{share:.1%} of the pixels are unknown (0 or not finite): left out")
-    return words
+    """What seems to be wrong with the depth of a whole data set, in words, judged by some pairs."""
+    other = KINDS[1 - KINDS.index(note.kind)]
+    return judge(
+        (read_depth(pair.depth, note) for pair in some_of(pairs)),
+        f"set metres_per_step in {NOTE}",
+        f'if it is inverse depth, or the other way round, set "kind": "{other}" in {NOTE}',
+    )

@@ -1,18 +1,37 @@
 """Pictures with depth: every form is read in metres, and what is wrong with a data set is named."""
 
+import importlib.util
 import json
 import os
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from datasets.exr import depth_channel
 from datasets.rgbd import DepthNote, Pair, find_pairs, read_depth, read_note, suspicions
 from errors import InputError
 
 METRES = np.array([[1.5, 0, 3.25], [2, 4, 0]], np.float32)
 MILLIMETRES = DepthNote("depth", 0.001)
+OPENCV_HAS_EXR = cv2.haveImageWriter("a.exr")
+needs_exr = pytest.mark.skipif(
+    not OPENCV_HAS_EXR and importlib.util.find_spec("OpenEXR") is None,
+    reason="this OpenCV is built without EXR, and the package OpenEXR is not installed",
+)
+
+
+def write_exr(path, channels):
+    """Write channels [H, W] by name; OpenCV writes Y alone."""
+    if OPENCV_HAS_EXR:
+        assert cv2.imwrite(str(path), channels["Y"])
+        return
+    import OpenEXR
+
+    OpenEXR.File({"type": OpenEXR.scanlineimage}, channels).write(str(path))
 
 
 def write_pair(folder, name, depth=METRES, suffix=".npy"):
@@ -25,7 +44,7 @@ def write_pair(folder, name, depth=METRES, suffix=".npy"):
     elif suffix == ".png":
         Image.fromarray(np.rint(depth * 1000).astype(np.uint16)).save(path)
     elif suffix == ".exr":
-        assert cv2.imwrite(str(path), depth.astype(np.float32))
+        write_exr(path, {"Y": depth.astype(np.float32)})
     else:
         index = np.flatnonzero(depth)
         np.savez(path, index=index, depth=depth.ravel()[index], shape=depth.shape)
@@ -38,12 +57,7 @@ def write_pair(folder, name, depth=METRES, suffix=".npy"):
         ".npy",
         ".png",
         ".npz",
-        pytest.param(
-            ".exr",
-            marks=pytest.mark.skipif(
-                not cv2.haveImageWriter("a.exr"), reason="this OpenCV is built without EXR"
-            ),
-        ),
+        pytest.param(".exr", marks=needs_exr),
     ],
 )
 def test_every_form_gives_metres_and_0_for_unknown(tmp_path, suffix):
@@ -127,6 +141,41 @@ def test_damaged_depth_is_named(tmp_path, name):
     with pytest.raises(InputError, match=name):
         read_depth(tmp_path / name, MILLIMETRES)
     assert os.environ["OPENCV_IO_ENABLE_OPENEXR"] == "1"
+
+
+@needs_exr
+@pytest.mark.skipif(OPENCV_HAS_EXR, reason="of the package OpenEXR")
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_depth_is_found_among_the_channels_of_an_exr(tmp_path, dtype):
+    other = np.full(METRES.shape, 9, dtype)
+    channels = {"View.Depth.Z": METRES.astype(dtype), **dict.fromkeys("RGB", other)}
+    write_exr(tmp_path / "a.exr", channels)
+    np.testing.assert_allclose(read_depth(tmp_path / "a.exr", DepthNote()), METRES, rtol=1e-3)
+
+
+@needs_exr
+def test_a_truncated_exr_is_named(tmp_path):
+    depth = np.random.default_rng(0).random((64, 64), np.float32)
+    path = write_pair(tmp_path, "a", depth, suffix=".exr")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"a\.exr: cannot be read as EXR"):
+        read_depth(path, DepthNote())
+
+
+def test_the_channel_of_depth_is_told_by_its_name():
+    one, other = np.zeros((2, 2)), np.ones((2, 2))
+    assert depth_channel({"whatever": one}, Path("a.exr")) is one
+    assert depth_channel({"R": other, "G": other, "layer.Z": one}, Path("a.exr")) is one
+    with pytest.raises(InputError, match=r"a\.exr: holds the channels a, b"):
+        depth_channel({"a": one, "b": other}, Path("a.exr"))
+
+
+@pytest.mark.skipif(OPENCV_HAS_EXR, reason="this OpenCV has EXR")
+def test_without_a_reader_of_exr_the_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)
+    (tmp_path / "a.exr").write_bytes(b"")
+    with pytest.raises(InputError, match="pip install OpenEXR"):
+        read_depth(tmp_path / "a.exr", DepthNote())
 
 
 def scene(near_at_the_bottom=True):
