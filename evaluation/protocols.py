@@ -198,11 +198,16 @@ def compared_depths(
     height, width = gt.shape
     # In float32, as published: the metrics are compared to the fifth decimal.
     resized = cv2.resize(np.asarray(disparity, np.float32), (width, height))
-    mask = gt > 0
-    if protocol.crop:
-        mask = (gt > protocol.min_depth) & (gt < protocol.max_depth) & garg_mask(height, width)
+    mask = scored_mask(gt, protocol)
     pred = 1 / np.maximum(resized[mask], SMALLEST_DISPARITY)
     return gt[mask], pred * protocol.scale_factor
+
+
+def scored_mask(gt: np.ndarray, protocol: Protocol) -> np.ndarray:
+    """bool [H,W]: the points of a ground truth [H,W] that the protocol scores."""
+    if not protocol.crop:
+        return gt > 0
+    return (gt > protocol.min_depth) & (gt < protocol.max_depth) & garg_mask(*gt.shape)
 
 
 def garg_mask(height: int, width: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Optional
 
@@ -18,6 +18,20 @@ from options.common import (
 )
 from weight_files.published import DEPTH_MODELS, MODELS
 
+LAYOUTS = ("pairs", "kitti", "nyu", "diode", "diw")
+# Options that mean something to one task only.
+OF_METRIC = (
+    "ext_disp_to_eval",
+    "eval_mono",
+    "eval_stereo",
+    "disable_median_scaling",
+    "pred_depth_scale_factor",
+    "post_process",
+    "save_pred_disps",
+    "no_eval",
+)
+OF_RELATIVE = ("layout", "alignment")
+
 
 @dataclass(frozen=True)
 class EvaluationOptions(Options):
@@ -26,8 +40,19 @@ class EvaluationOptions(Options):
     task: str = option(
         "metric",
         "metric: depth on KITTI by the published protocol; relative: inverse depth up to scale and "
-        "shift, on the pairs of pictures and depth in --data_path",
+        "shift, on the pictures with depth or ordinal labels in --data_path",
         choices=("metric", "relative"),
+    )
+    layout: Optional[str] = option(
+        None,
+        "of --data_path with --task relative; without it, that which it looks like",
+        choices=LAYOUTS,
+    )
+    alignment: str = option(
+        "scale_shift",
+        "to the depth of each picture with --task relative: scale_shift of inverse depth; median "
+        "of depth; none, for models with metric depth",
+        choices=("scale_shift", "median", "none"),
     )
     load_weights_folder: Optional[Path] = option(None, "weights folder of the model to evaluate")
     model_name: Optional[str] = option(
@@ -65,6 +90,7 @@ class EvaluateOptions(
 
     def check(self) -> None:
         """Refuse options that contradict each other."""
+        self._check_task()
         if self.eval_mono and self.eval_stereo:
             raise InputError("--eval_mono: cannot go with --eval_stereo; drop one")
         if self.ext_disp_to_eval is None:
@@ -86,6 +112,18 @@ class EvaluateOptions(
                 raise InputError(
                     f"{flag(name, getattr(self, name))}: is for predicting, and {given} is "
                     "already predicted; drop one"
+                )
+
+    def _check_task(self) -> None:
+        other, names = (
+            ("metric", OF_METRIC) if self.task == "relative" else ("relative", OF_RELATIVE)
+        )
+        defaults = {field.name: field.default for field in fields(self)}
+        for name in names:
+            value = getattr(self, name)
+            if value != defaults[name]:
+                raise InputError(
+                    f"{flag(name, value)}: is for --task {other}, not {self.task}; leave it out"
                 )
 
 

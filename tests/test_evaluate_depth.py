@@ -63,7 +63,7 @@ def run(monkeypatch, place, *arguments, metric=True, baseline_metres=0.54):
             return StubPredictor(info)
 
     common = ["--data_path", place / "kitti", "--eval_split", place / "split", "--num_workers", 0]
-    monkeypatch.setattr(evaluate_depth, "Predictor", Loader)
+    monkeypatch.setattr("evaluation.metric_task.Predictor", Loader)
     monkeypatch.setattr("sys.argv", list(map(str, ["evaluate_depth.py", *common, *arguments])))
     evaluate_depth.main()
 

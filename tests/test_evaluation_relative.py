@@ -10,7 +10,7 @@ import pytest
 import evaluate_depth
 from datasets.rooms import main as make_rooms
 from errors import InputError
-from evaluation.relative import align, mean_errors, relative_errors, whdr
+from evaluation.relative import align, mean_errors, percent_beyond, relative_errors
 from networks.midas_small import MidasSmall
 from networks.model_info import MIDAS_SMALL, ModelInfo
 from networks.monodepth import STEREO, Architecture, Monodepth
@@ -46,11 +46,23 @@ def test_unknown_pixels_do_not_count():
     assert mean_errors([{**rest, **one}, {**rest, **two}])["abs_rel"] == 2
 
 
-def test_ordinal_labels_are_counted():
-    prediction = np.array([[1.0, 2.0], [3.0, 4.0]])
-    first, second = np.array([[0, 0], [1, 1]]), np.array([[0, 1], [0, 0]])
-    assert whdr(prediction, first, second, np.array([-1, 1])) == 0
-    assert whdr(prediction, first, second, np.array([1, 1])) == 0.5
+def test_predictions_beyond_the_farthest_are_taken_for_this_far():
+    depth, prediction = np.full((4, 4), 5.0), np.full((4, 4), 1 / 20)
+    errors = relative_errors(prediction, depth, farthest=10, alignment="none")
+    assert errors["abs_rel"] == pytest.approx(1)
+    assert errors["rmse_log"] == pytest.approx(np.log(2))
+
+
+def test_only_the_pixels_that_count_are_fitted_and_measured():
+    counted = np.zeros(DEPTH.shape, bool)
+    counted[3:7, 2:9] = True
+    prediction = np.where(counted, 2 / DEPTH - 1, 50)
+    assert relative_errors(prediction, DEPTH, counted)["abs_rel"] == pytest.approx(0, abs=1e-9)
+    assert relative_errors(prediction, DEPTH)["abs_rel"] > 0.01
+
+
+def test_the_published_percentage_is_of_what_is_beyond():
+    assert percent_beyond(0.8657) == pytest.approx(13.43)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +95,17 @@ def test_the_command_measures_either_model_on_pairs(rooms, tmp_path, monkeypatch
     result = json.loads((weights / "eval_test_relative.json").read_text())
     assert result["images"] == 3
     assert 0 < result["metrics"]["abs_rel"] < 1
+    assert result["layout"] == "pairs"
+    monkeypatch.setattr(sys, "argv", [*command, "--alignment", "none"])
+    if kind == MIDAS_SMALL:
+        with pytest.raises(
+            InputError, match="--alignment none: the model midas_small is not metric"
+        ):
+            evaluate_depth.main()
+    else:
+        evaluate_depth.main()
+        metres = json.loads((weights / "eval_test_none.json").read_text())
+        assert metres["metrics"]["abs_rel"] > result["metrics"]["abs_rel"]
     if kind == MIDAS_SMALL:
         monkeypatch.setattr(sys, "argv", [command[0], *command[3:]])
         with pytest.raises(InputError):

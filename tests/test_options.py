@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from errors import InputError
+from evaluation.depth_layouts import LAYOUTS
+from evaluation.relative import ALIGNMENTS
 from options import (
     DemoOptions,
     EvaluateOptions,
@@ -18,6 +20,7 @@ from options import (
     parse,
     to_json,
 )
+from options.evaluation import LAYOUTS as LAYOUT_NAMES
 
 PUBLISHED_DEFAULTS = {
     "data_path": Path("kitti_data"),
@@ -206,6 +209,10 @@ def test_sound_combinations_are_accepted(line):
             "--load_weights_folder w",
             "drop one",
         ),
+        ("--load_weights_folder w --layout nyu", "--layout nyu: is for --task relative", "leave"),
+        ("--load_weights_folder w --alignment none", "--alignment none", "leave it out"),
+        ("--load_weights_folder w --task relative --eval_mono", "--eval_mono: is for", "leave it"),
+        ("--load_weights_folder w --task relative --layout sun", "--layout sun: must be", "leave"),
     ],
 )
 def test_contradictions_in_evaluation_are_refused(line, given, remedy):
@@ -220,6 +227,12 @@ def test_published_evaluation_command_is_accepted():
     assert options.post_process
     assert (options.eval_split, options.batch_size) == ("eigen", 16)
     assert options.pred_depth_scale_factor == 1.0
+
+
+def test_layouts_and_alignments_offered_are_those_there_are():
+    assert set(LAYOUT_NAMES) == LAYOUTS.keys()
+    for name in ALIGNMENTS:
+        read(EvaluateOptions, f"--load_weights_folder w --task relative --alignment {name}")
 
 
 @pytest.mark.parametrize("cls", COMMANDS)
