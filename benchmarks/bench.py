@@ -18,7 +18,7 @@ from benchmarks.measure import HEADER, Row
 from errors import InputError, run_command
 from stages import QUIET, ROOT
 
-PROGRAMS = ("loader", "step", "engines", "devices", "growth")
+PROGRAMS = ("loader", "step", "engines", "relative", "devices", "growth")
 
 
 def run_program(name: str, result: Path, extra: list[str]) -> list[Row]:

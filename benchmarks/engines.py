@@ -31,6 +31,23 @@ EAGER = "paddle fp32"
 IMAGES = 10
 
 
+def open_predictors(folder: Path, pictures: Path) -> dict[str, Predictor]:
+    """A weights folder by every engine and precision that can run it; ``pictures`` calibrate int8.
+
+    Those that cannot are said.
+    """
+    predictors = {}
+    others = [("openvino", "bf16"), ("openvino", "int8")]
+    for name, precision in [*((name, "fp32") for name in ENGINES), *others]:
+        try:
+            predictors[f"{name} {precision}"] = Predictor.from_folder(
+                folder, "cpu", name, precision, pictures if precision == "int8" else None
+            )
+        except InputError as error:
+            print(f"{name} {precision}: {error}")
+    return predictors
+
+
 def main() -> None:
     """Measure and report."""
     logging.disable(logging.INFO)
@@ -40,16 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         save_weights(Path(folder), Monodepth(info.architecture), info)
         write_drive(Path(folder) / "pictures", frames=8)
-        predictors = {}
-        others = [("openvino", "bf16"), ("openvino", "int8")]
-        for name, precision in [*((name, "fp32") for name in ENGINES), *others]:
-            pictures = Path(folder) / "pictures" if precision == "int8" else None
-            try:
-                predictors[f"{name} {precision}"] = Predictor.from_folder(
-                    Path(folder), "cpu", name, precision, pictures
-                )
-            except InputError as error:
-                print(f"{name} {precision}: {error}")
+        predictors = open_predictors(Path(folder), Path(folder) / "pictures")
         # Several images at a time: threads of another engine go on spinning for a moment.
         ways = {
             name: lambda predictor=predictor: [predictor.disparity(image) for _ in range(IMAGES)]

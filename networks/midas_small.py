@@ -187,7 +187,9 @@ class FeatureFusion(nn.Layer):
         """[B, in, h, w], and the level of that shape if there is one, to [B, out, 2 h, 2 w]."""
         x = below if level is None else below + self.resConfUnit1(level)
         x = self.resConfUnit2(x)
-        return self.out_conv(double(x, align_corners=True))
+        # Published the other way round, which is the same with four times the pixels to convolve:
+        # a pointwise convolution and an enlargement whose weights sum to 1 commute.
+        return double(self.out_conv(x), align_corners=True)
 
 
 class Double(nn.Layer):

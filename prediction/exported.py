@@ -17,7 +17,7 @@ from networks.weights import read_info
 logger = logging.getLogger(__name__)
 
 FOLDER = "exported"
-EXPORT_VERSION = 2  # raised when the graph changes, so that older exports are made anew
+EXPORT_VERSION = 3  # raised when the graph changes, so that older exports are made anew
 
 
 def exported(weights: Path, kind: str, build: Callable[[Path], None], anew: bool = False) -> Path:

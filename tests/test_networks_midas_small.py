@@ -18,8 +18,10 @@ from networks.midas_small import MULTIPLE, MidasSmall, SameConv, input_size
 from networks.model_info import MIDAS_SMALL, ModelInfo
 from networks.monodepth import Architecture
 from networks.weights import load_depth_model, load_model, save_weights
+from prediction import quantise
 from prediction.engines.choice import open_engine
 from prediction.predictor import DepthPredictor
+from prediction.quantise import calibration_images, change_of
 from tests.parity import main as parity
 from tests.parity_midas import check_midas, derived_model
 from weight_files.published import MIDAS, MIDAS_FILE
@@ -205,6 +207,43 @@ def test_engines_agree_for_every_shape(weights, model, name):
             expected = model(x).numpy()
         got = engine.disparity(image)
         np.testing.assert_allclose(got, expected, atol=2e-4 * expected.max())
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of pictures of two shapes to calibrate with."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for index in range(8):
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 12, 3), np.uint8))
+        coarse.resize((96, 64) if index % 2 else (64, 96)).save(folder / f"{index}.png")
+    return folder
+
+
+def test_8_bits_keep_the_trunk_in_float_and_its_depth(model, pictures, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="needs requirements-engines.txt")
+    pytest.importorskip("paddle2onnx", reason="needs requirements-engines.txt")
+    info = ModelInfo(Architecture(), 96, 96, name="midas", kind=MIDAS_SMALL)
+    save_weights(tmp_path, model, info)
+    assert {each.shape for each in calibration_images(pictures, info)} == {(64, 96, 3), (96, 64, 3)}
+    monkeypatch.setattr(quantise, "LARGEST_CHANGE", 0.1)  # random weights
+    engine = open_engine(tmp_path, "onnxruntime", "int8", "cpu", pictures)
+    exact = open_engine(tmp_path, "onnxruntime", "fp32", "cpu")
+    image = calibration_images(pictures, info)[0][None]
+    change = change_of(exact.disparity(image), engine.disparity(image), info)
+    assert 1e-4 < change < 0.1
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load(quantise.int8_file(tmp_path, info, None)).graph
+    whole = [each for each in graph.initializer if each.data_type == onnx.TensorProto.INT8]
+    assert sum(len(each.dims) == 4 for each in whole) == 20  # 4 reduce, 14 fuse, 2 end
+
+
+def test_a_change_that_scale_and_shift_explain_is_none():
+    info = ModelInfo(Architecture(), 96, 96, kind=MIDAS_SMALL)
+    exact = np.random.default_rng(0).random((1, 8, 8), np.float32)
+    assert change_of(exact, 3 * exact + 2, info) < 1e-6
+    assert change_of(exact, exact[:, ::-1], info) > 0.1
 
 
 def test_it_is_exported(weights, photo, tmp_path):
