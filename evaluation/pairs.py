@@ -50,7 +50,7 @@ def evaluate_set(
     if readers:
         depths = (read() for read in some_of(readers))
         for words in judge(depths, depth_set.unit_remedy, depth_set.order_remedy):
-            logger.warning("%s", words)
+            logger.warning("%s: %s", depth_set.layout, words)
     table = out.with_suffix(".csv")
     with written_whole(table) as temporary, temporary.open("w", newline="") as file:
         measured = measure_set(predictor, depth_set, alignment, file)
