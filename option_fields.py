@@ -282,9 +282,9 @@ def _nearest_multiple(value: int, factor: int) -> int:
 
 def _refuse(field: dataclasses.Field, value: Any, problem: str, proposal: Any = None) -> None:
     """Raise `InputError` with flag, value, problem and remedy."""
-    proposal = field.default if proposal is None else proposal
-    remedy = field.metadata["advice"]
+    remedy = field.metadata["advice"] if proposal is None else ""
     if not remedy:
+        proposal = field.default if proposal is None else proposal
         remedy = "leave it out" if proposal in (None, False) else f"try {_text(proposal)}"
         remedy = "give one" if field.metadata["required"] else remedy
     raise InputError(f"{flag(field.name, value)}: {problem}; {remedy}")

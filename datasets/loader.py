@@ -11,18 +11,38 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 
-from datasets.items import TrainingItems
 from errors import InputError
 
 PREFETCHED_PER_WORKER = 2
 Batch = dict[str, np.ndarray]
 
 
-def make_batch(items: TrainingItems, epoch: int, indices: Sequence[int]) -> Batch:
+class Items(Protocol):
+    """What batches are made of.
+
+    Attributes:
+        seed: of every draw.
+        cached: whether making an item is no more than copying from memory.
+    """
+
+    seed: int
+    cached: bool
+
+    def __len__(self) -> int: ...
+
+    def item(self, epoch: int, index: int) -> dict[str, np.ndarray]:
+        """One item, which follows from (seed, epoch, index) alone; ``index`` is among its keys."""
+
+    def name(self, index: int) -> str:
+        """What the item with this ``index`` among its keys was made of, for messages."""
+
+
+def make_batch(items: Items, epoch: int, indices: Sequence[int]) -> Batch:
     """Stack items along a new first axis."""
     made = [items.item(epoch, index) for index in indices]
     return {key: np.stack([item[key] for item in made]) for key in made[0]}
@@ -63,7 +83,7 @@ class Loader:
 
     def __init__(
         self,
-        items: TrainingItems,
+        items: Items,
         batch_size: int,
         num_workers: int,
         shuffle: bool,
@@ -160,10 +180,10 @@ class Loader:
 
 
 # What a worker process loads from; set once when it starts.
-_worker: dict[str, TrainingItems] = {}
+_worker: dict[str, Items] = {}
 
 
-def _start_worker(items: TrainingItems) -> None:
+def _start_worker(items: Items) -> None:
     _worker["items"] = items
     cv2.setNumThreads(1)  # the workers share the cores between them
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle

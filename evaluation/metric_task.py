@@ -20,7 +20,6 @@ from evaluation.images import image_batches
 from evaluation.protocols import eigen_protocol, measure, predict
 from evaluation.submission import BENCHMARK, benchmark_images, write_submission
 from files import make_writable_folder
-from networks.model_info import MONODEPTH
 from networks.model_zoo import named_model
 from options import EvaluateOptions
 from prediction.predictor import Predictor
@@ -34,7 +33,7 @@ def load_predictor(options: EvaluateOptions) -> Predictor:
     predictor = Predictor.from_folder(
         folder, options.device, options.engine, options.precision, options.calibration
     )
-    if predictor.info.kind != MONODEPTH:
+    if not predictor.info.shift_known:
         raise InputError(
             f"{folder}: is a {predictor.info.kind}, whose output is inverse depth up to scale and "
             "shift; add --task relative"

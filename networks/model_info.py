@@ -17,6 +17,8 @@ from networks.resnet_encoder import DEPTHS
 FORMAT_VERSION = 1
 INFO_FILE = "model.json"
 MONODEPTH, MIDAS_SMALL = "monodepth", "midas_small"
+# What a model was trained on, which decides what is known of the scale of its output.
+FRAMES, RELATIVE_DEPTH, METRIC_DEPTH = "frames", "relative_depth", "metric_depth"
 # The files of a weights folder that predicting needs, by kind of model.
 DEPTH_MODULES = {MONODEPTH: ("encoder", "depth"), MIDAS_SMALL: ("pretrained", "scratch")}
 
@@ -36,6 +38,8 @@ class ModelInfo:
         step: optimiser steps that it was trained for.
         baseline_metres: between the cameras of the stereo pairs that it was trained on.
         kind: ``monodepth``, or ``midas_small``, which has no use for most of the above.
+        supervision: ``frames`` without known depth; ``relative_depth``, known up to scale and
+            shift of its inverse; ``metric_depth``, which makes a model unit a metre.
     """
 
     architecture: Architecture
@@ -47,15 +51,25 @@ class ModelInfo:
     step: int = 0
     baseline_metres: float = KITTI_BASELINE_METRES
     kind: str = MONODEPTH
+    supervision: str = FRAMES
 
     @property
     def metric(self) -> bool:
-        """Whether depth has a unit: true once a stereo pair took part in training."""
+        """Whether depth has a unit: true once a stereo pair or metres took part in training."""
+        if self.supervision != FRAMES:
+            return self.supervision == METRIC_DEPTH
         return self.kind == MONODEPTH and STEREO in self.architecture.source_ids
+
+    @property
+    def shift_known(self) -> bool:
+        """Whether inverse depth is known up to a factor at most, not up to a shift, too."""
+        return self.kind == MONODEPTH and self.supervision != RELATIVE_DEPTH
 
     @property
     def metres_per_unit(self) -> float | None:
         """What turns depth into metres, None for a model without a unit."""
+        if self.supervision == METRIC_DEPTH:
+            return 1.0
         return self.baseline_metres / NOMINAL_BASELINE if self.metric else None
 
     def to_json(self) -> str:
@@ -99,6 +113,8 @@ def check_info(info: ModelInfo, path: Path) -> None:
     architecture = info.architecture
     valid = {
         "kind": info.kind in DEPTH_MODULES,
+        "supervision": info.supervision in (FRAMES, RELATIVE_DEPTH)
+        or (info.supervision == METRIC_DEPTH and info.kind == MONODEPTH),
         "num_layers": architecture.num_layers in DEPTHS,
         "scales": 0 in architecture.scales and all(s in (0, 1, 2, 3) for s in architecture.scales),
         "height": isinstance(info.height, int) and info.height > 0 and info.height % 32 == 0,
@@ -106,7 +122,7 @@ def check_info(info: ModelInfo, path: Path) -> None:
         "min_depth": _is_length(info.min_depth),
         "max_depth": _is_length(info.max_depth),
         "baseline_metres": _is_length(info.baseline_metres),
-        "source_ids": len(architecture.source_ids) > 0
+        "source_ids": (len(architecture.source_ids) > 0 or info.supervision != FRAMES)
         and all(i == STEREO or (isinstance(i, int) and i != 0) for i in architecture.source_ids),
         "pose_model_type": architecture.pose_model_type in ("separate_resnet", "shared", "posecnn"),
         "pose_model_input": architecture.pose_model_input in ("pairs", "all"),

@@ -1,9 +1,10 @@
 """Weights folders: self-describing, safe to load, never half-written.
 
 A folder holds one file per module (``encoder``, ``depth``, ``pose_encoder``, ``pose``,
-``predictive_mask``; only those that the model has) and ``model.json``, which says how to build the
-networks and how to read their output. Files written here are safetensors. Folders in the published
-format (``encoder.pth``, …) and those of its Paddle port (``encoder.pdparams``, …) are read too.
+``predictive_mask``, only those that the model has, or MiDaS's ``pretrained`` and ``scratch``) and
+``model.json``, which says how to build the networks and how to read their output. Files written
+here are safetensors. Folders in the published format (``encoder.pth``, …) and those of its Paddle
+port (``encoder.pdparams``, …) are read too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from safetensors.numpy import save_file
 from errors import InputError
 from files import check_sum, recover_folder, write_sums
 from networks.midas_small import MidasSmall
-from networks.model_info import INFO_FILE, MIDAS_SMALL, MONODEPTH, ModelInfo, read_info_file
+from networks.model_info import (
+    DEPTH_MODULES,
+    INFO_FILE,
+    MIDAS_SMALL,
+    MONODEPTH,
+    ModelInfo,
+    read_info_file,
+)
 from networks.monodepth import STEREO, Architecture, Monodepth
 from networks.parameter_names import MODULES, own_parameter_name
 from networks.published_folder import infer_info, module_file
@@ -134,18 +142,19 @@ def load_depth_model(folder: Path) -> tuple[Monodepth | MidasSmall, ModelInfo]:
 def load_midas(folder: Path) -> MidasSmall:
     """The network of a weights folder of MiDaS v2.1 small, in evaluation mode."""
     model = MidasSmall()
-    for module, layer in model.named_children():
-        load_module(layer, module_file(folder, module))
+    load_into(model, folder, DEPTH_MODULES[MIDAS_SMALL])
     model.eval()
     return model
 
 
-def load_into(model: Monodepth, folder: Path, modules: Iterable[str]) -> list[str]:
+def load_into(model: Monodepth | MidasSmall, folder: Path, modules: Iterable[str]) -> list[str]:
     """Load those of ``modules`` that the model has; returns their names."""
     recover_folder(folder)
     layers = dict(model.named_children())
     wanted = [module for module in modules if module in layers]
     for module in wanted:
-        own_name = partial(own_parameter_name, module=module, architecture=model.architecture)
+        own_name = paddle_name
+        if not isinstance(model, MidasSmall):
+            own_name = partial(own_parameter_name, module=module, architecture=model.architecture)
         load_module(layers[module], module_file(folder, module), own_name)
     return wanted

@@ -7,13 +7,16 @@ from a file (`from_json`) or from Python. A field's name is its flag: ``height``
 from option_fields import from_json, parse, to_json
 from options.evaluation import EvaluateOptions, EvaluatePoseOptions, ExportOptions
 from options.prediction import AlignOptions, AppOptions, DemoOptions, ModelExportOptions
+from options.supervised import SELF_SUPERVISED, SUPERVISED
 from options.tools import ConvertOptions, ReproduceOptions
 from options.training import PRETRAINED, SCRATCH, STEREO, TrainOptions
 
 __all__ = [
     "PRETRAINED",
     "SCRATCH",
+    "SELF_SUPERVISED",
     "STEREO",
+    "SUPERVISED",
     "AlignOptions",
     "AppOptions",
     "ConvertOptions",

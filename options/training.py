@@ -9,9 +9,24 @@ from typing import Optional, Union
 from errors import InputError
 from option_fields import Form, Options, flag, option
 from options.common import SIZE_MULTIPLE, DatasetOptions, DeviceOptions, FrameFileOptions
+from options.supervised import (
+    RGBD,
+    SELF_SUPERVISED,
+    SUPERVISED,
+    SUPERVISED_ONLY,
+    SupervisedOptions,
+    check_supervised,
+    fill_defaults,
+    refuse,
+)
+from weight_files.published import DEPTH_MODELS
 
 STEREO = "s"
 SCRATCH, PRETRAINED = "scratch", "pretrained"
+MODULES = (
+    *("encoder", "depth", "pose_encoder", "pose", "predictive_mask"),
+    *("pretrained", "scratch"),  # MiDaS's
+)
 FOLDER_NAME = Form("a plain folder name", r"\w([\w .+=@-]*\w)?")
 
 
@@ -19,14 +34,17 @@ FOLDER_NAME = Form("a plain folder name", r"\w([\w .+=@-]*\w)?")
 class RunOptions(Options):
     """Run."""
 
+    task: str = option(
+        SELF_SUPERVISED,
+        "learn from frames without known depth, or from pictures with depth",
+        choices=(SELF_SUPERVISED, SUPERVISED),
+    )
     log_dir: Path = option(Path("logs"), "folder of all runs")
     model_name: str = option("mdp", "folder of this run in --log_dir", form=FOLDER_NAME)
     resume: bool = option(False, "continue the run of that name in --log_dir")
     load_weights_folder: Optional[Path] = option(None, "weights folder to start from")
     models_to_load: tuple[str, ...] = option(
-        ("encoder", "depth", "pose_encoder", "pose", "predictive_mask"),
-        "networks to take from --load_weights_folder, where it has them",
-        choices=("encoder", "depth", "pose_encoder", "pose", "predictive_mask"),
+        MODULES, "networks to take from --load_weights_folder, where it has them", choices=MODULES
     )
     seed: int = option(0, "decides every random draw", minimum=0, maximum=2**32 - 1)
     log_frequency: int = option(250, "steps between logged scalars and pictures", minimum=1)
@@ -45,8 +63,9 @@ class TrainingDataOptions(Options):
 
     dataset: str = option(
         "kitti",
-        "kind of data set; frames of one's own are made with python -m datasets.prepare",
-        choices=("kitti", "kitti_odom", "frames"),
+        "kind of data set; frames of one's own are made with python -m datasets.prepare; rgbd: "
+        "pictures with depth, for --task supervised",
+        choices=("kitti", "kitti_odom", "frames", RGBD),
     )
     split: str = option(
         "eigen_zhou",
@@ -57,10 +76,20 @@ class TrainingDataOptions(Options):
         "each drive's own calibration, or the one normalised camera of the published training",
         choices=("calibration", "published"),
     )
-    height: int = option(
-        192, "height of the network's input", minimum=64, multiple_of=SIZE_MULTIPLE
+    height: Optional[int] = option(
+        None,
+        "height of the network's input; without it, 192, or 256 for --task supervised",
+        minimum=64,
+        multiple_of=SIZE_MULTIPLE,
+        advice="try 192",
     )
-    width: int = option(640, "width of the network's input", minimum=64, multiple_of=SIZE_MULTIPLE)
+    width: Optional[int] = option(
+        None,
+        "width of the network's input; without it, 640, or 256 for --task supervised",
+        minimum=64,
+        multiple_of=SIZE_MULTIPLE,
+        advice="try 640",
+    )
     resize: str = option(
         "area",
         "how frames are resized: area is fast, lanczos as published",
@@ -85,7 +114,8 @@ class NetworkOptions(Options):
     weights_init: str = option(
         SCRATCH,
         "how the encoders start: scratch, pretrained (on ImageNet, as published), or the path of "
-        "a ResNet's weights",
+        "a ResNet's weights; with --task supervised also the name of a published model, such as "
+        "midas_v21_small",
     )
     scales: tuple[int, ...] = option(
         (0, 1, 2, 3), "scales with a disparity output, 0 the finest", choices=(0, 1, 2, 3)
@@ -125,8 +155,18 @@ class OptimisationOptions(Options):
 
     batch_size: int = option(12, "items that a device takes at once", minimum=1)
     accumulate: int = option(1, "batches of each device that make up a step", minimum=1)
-    learning_rate: float = option(
-        1e-4, "learning rate of Adam, whatever the number of devices", above=0
+    learning_rate: Optional[float] = option(
+        None,
+        "learning rate of Adam, whatever the number of devices; without it, 1e-4; for --task "
+        "supervised by whether it starts from weights, and logged",
+        above=0,
+        advice="try 1e-4",
+    )
+    clip_norm: Optional[float] = option(
+        None,
+        "largest norm of the gradient of all weights together, 0 for any; without it, 1 for "
+        "--task supervised, else 0",
+        minimum=0,
     )
     sync_batch_norm: bool = option(
         False, "normalise over the batches of all devices together (on GPUs)"
@@ -155,10 +195,15 @@ class TrainOptions(
     TrainingDataOptions,
     NetworkOptions,
     LossOptions,
+    SupervisedOptions,
     OptimisationOptions,
     DeviceOptions,
 ):
-    """Train depth and motion on frames without ground truth."""
+    """Train depth and motion on frames without ground truth, or depth on pictures with depth."""
+
+    def __post_init__(self) -> None:
+        fill_defaults(self)
+        super().__post_init__()
 
     @property
     def source_ids(self) -> tuple[Union[int, str], ...]:
@@ -177,13 +222,19 @@ class TrainOptions(
 
     def check(self) -> None:
         """Refuse options that contradict each other."""
-        self._check_frames()
+        if self.task == SUPERVISED:
+            check_supervised(self)
+        else:
+            self._check_frames()
+            refuse(self, SUPERVISED_ONLY, "is for --task supervised")
         self._check_networks()
         self._check_start()
         if self.recompute and not self.eager:
             raise InputError("--recompute: does not go into a compiled step; add --eager")
 
     def _check_frames(self) -> None:
+        if self.dataset == RGBD:
+            raise InputError(f"--dataset {RGBD}: has no neighbouring frames; add --task supervised")
         if self.split == "odom" and self.dataset == "kitti":
             raise InputError("--split odom: is of sequences; add --dataset kitti_odom")
         given = flag("frame_ids", self.frame_ids)
@@ -235,6 +286,11 @@ class TrainOptions(
             raise InputError(
                 f"{flag('models_to_load', self.models_to_load)}: there is nothing to load from; "
                 "add --load_weights_folder FOLDER"
+            )
+        if self.weights_init in DEPTH_MODELS and self.task != SUPERVISED:
+            raise InputError(
+                f"{flag('weights_init', self.weights_init)}: is a whole model; give a folder of "
+                "its weights as --load_weights_folder"
             )
         if self.initial_disparity is not None and loads and "depth" in self.models_to_load:
             raise InputError(

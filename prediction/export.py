@@ -107,7 +107,10 @@ def metadata(info: ModelInfo, export: Export) -> dict[str, str]:
         "unit": "model units, relative",
         "network_size": f"{info.width}x{info.height}",
     }
-    if info.metric:
+    if not info.shift_known:
+        fields["depth"] = "1 / (scale * disparity + shift), both unknown"
+        fields["unit"] = "relative inverse depth"
+    elif info.metric:
         fields["depth"] = f"{info.metres_per_unit:.9g} / ({far:.9g} + {near - far:.9g} * {OUTPUT})"
         fields["unit"] = "metres"
     if export.format == "onnx":

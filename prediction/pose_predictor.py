@@ -37,7 +37,8 @@ class PosePredictor:
         """
         architecture = read_info(folder).architecture
         if not architecture.temporal_ids:
-            raise InputError(f"{folder}: was trained on stereo pairs alone, it has no pose network")
+            trained_on = "stereo pairs" if architecture.source_ids else "known depth"
+            raise InputError(f"{folder}: was trained on {trained_on} alone, it has no pose network")
         if architecture.pose_model_type == "posecnn" or architecture.pose_model_input != "pairs":
             raise InputError(
                 f"{folder}: has a pose network of type {architecture.pose_model_type} that sees "

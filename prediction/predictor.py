@@ -148,7 +148,9 @@ class DepthPredictor:
     @property
     def unit(self) -> str:
         """``m``, ``relative`` or ``relative inverse depth``, see :class:`DepthMap`."""
-        return METRES if self.alignment is not None or self.info.metric else self.family.unit
+        if self.alignment is not None or self.info.metric:
+            return METRES
+        return self.family.unit if self.info.shift_known else RELATIVE_INVERSE
 
     def __call__(self, picture: Picture) -> DepthMap:
         """Predict one picture: RGB uint8 [H, W, 3], a Pillow image, or the path of a file.

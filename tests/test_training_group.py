@@ -22,7 +22,7 @@ from datasets.loader import Loader, Share
 from errors import InputError
 from training.checkpoint import Progress
 from training.group import Group, synchronised
-from training.trainer import in_turns, with_steps_of
+from training.schedule import in_turns, with_steps_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = """

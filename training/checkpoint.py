@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import paddle
+from paddle import nn
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from errors import InputError
 from files import check_sum, recover_folder, replace_folder
 from networks.model_info import ModelInfo
-from networks.monodepth import Monodepth
-from networks.parameter_names import MODULES
 from networks.weights import differences, load_into, save_weights
 
 logger = logging.getLogger(__name__)
@@ -44,6 +43,7 @@ class Progress:
         best_loss: lowest validation loss so far, None before the first validation.
         items_per_step: of all devices together; 0 in checkpoints that do not say.
         loss_scaling: state of the loss scaler; empty without one.
+        learning_rate: that the run began with, where it was not given; else None.
     """
 
     epoch: int = 0
@@ -52,10 +52,11 @@ class Progress:
     best_loss: float | None = None
     items_per_step: int = 0
     loss_scaling: dict[str, float] = field(default_factory=dict)
+    learning_rate: float | None = None
 
 
 def optimiser_arrays(
-    model: Monodepth, optimiser: paddle.optimizer.Optimizer
+    model: nn.Layer, optimiser: paddle.optimizer.Optimizer
 ) -> dict[str, np.ndarray]:
     """The optimiser's state under the model's parameter names, which do not change with the run."""
     names = {value.name: name for name, value in model.named_parameters()}
@@ -69,7 +70,7 @@ def optimiser_arrays(
 
 
 def restore_optimiser(
-    model: Monodepth, optimiser: paddle.optimizer.Optimizer, arrays: dict[str, np.ndarray]
+    model: nn.Layer, optimiser: paddle.optimizer.Optimizer, arrays: dict[str, np.ndarray]
 ) -> None:
     """Give an optimiser the state that :func:`optimiser_arrays` returned."""
     parameters = dict(model.named_parameters())
@@ -80,7 +81,7 @@ def restore_optimiser(
     optimiser.set_state_dict(state)
 
 
-def check_optimiser(model: Monodepth, arrays: dict[str, np.ndarray], step: int) -> None:
+def check_optimiser(model: nn.Layer, arrays: dict[str, np.ndarray], step: int) -> None:
     """Raise ValueError unless ``arrays`` is Adam's state of the model after ``step`` steps."""
     shapes = {}
     for name, value in model.named_parameters():
@@ -97,7 +98,8 @@ def check_progress(progress: Progress) -> None:
     """Raise ValueError unless every value is one that a run can have."""
     counts = (progress.epoch, progress.step_in_epoch, progress.step, progress.items_per_step)
     whole = all(isinstance(count, int) and count >= 0 for count in counts)
-    numbers = [progress.best_loss or 0, *dict(progress.loss_scaling).values()]
+    numbers = [progress.best_loss or 0, progress.learning_rate or 0]
+    numbers += dict(progress.loss_scaling).values()
     if not whole or not all(isinstance(number, (int, float)) for number in numbers):
         raise ValueError(f"impossible value in {PROGRESS_FILE}: {progress}")
 
@@ -117,7 +119,7 @@ def checkpoints(run: Path) -> list[Path]:
 
 def save_checkpoint(
     folder: Path,
-    model: Monodepth,
+    model: nn.Layer,
     info: ModelInfo,
     optimiser: paddle.optimizer.Optimizer | None = None,
     progress: Progress | None = None,
@@ -163,7 +165,7 @@ def _move_on(folder: Path, keep: int) -> None:
             newer.rename(older)
 
 
-def resume(run: Path, model: Monodepth, optimiser: paddle.optimizer.Optimizer) -> Progress:
+def resume(run: Path, model: nn.Layer, optimiser: paddle.optimizer.Optimizer) -> Progress:
     """Restore model and optimiser from the newest checkpoint of a run that is whole.
 
     Raises:
@@ -183,7 +185,7 @@ def resume(run: Path, model: Monodepth, optimiser: paddle.optimizer.Optimizer) -
 
 
 def load_checkpoint(
-    folder: Path, model: Monodepth, optimiser: paddle.optimizer.Optimizer
+    folder: Path, model: nn.Layer, optimiser: paddle.optimizer.Optimizer
 ) -> Progress:
     """Restore model and optimiser from a checkpoint.
 
@@ -193,7 +195,7 @@ def load_checkpoint(
     recover_folder(folder)
     for path in (folder / OPTIMISER_FILE, folder / PROGRESS_FILE):
         check_sum(path)
-    load_into(model, folder, MODULES)
+    load_into(model, folder, [module for module, _ in model.named_children()])
     try:
         arrays = load_file(folder / OPTIMISER_FILE)
         progress = Progress(**json.loads((folder / PROGRESS_FILE).read_text()))

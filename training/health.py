@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,11 +61,28 @@ WORDS = {
 
 
 @dataclass
-class Health:
+class Lasting:
     """Remembers how often in a row each sign was bad, and says each of them once."""
 
     _bad: dict[str, int] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
+
+    def look(self, signs: Mapping[str, str | None]) -> list[str]:
+        """What is to be said after another look: the words of each sign, None where it is good."""
+        messages = []
+        for name, words in signs.items():
+            self._bad[name] = self._bad.get(name, 0) + 1 if words is not None else 0
+            if self._bad[name] >= LOOKS and name not in self._said:
+                self._said.add(name)
+                messages.append(words)
+        return messages
+
+
+@dataclass
+class Health:
+    """The signs of self-supervised training, each said once when it lasts."""
+
+    _lasting: Lasting = field(default_factory=Lasting)
 
     def look(self, signs: Signs) -> list[str]:
         """What is to be said after another look."""
@@ -73,12 +91,8 @@ class Health:
             "masked": signs.moving is not None and signs.moving < FEWEST_MOVING,
             "unwarped": signs.gain < 1,
         }
-        messages = []
-        for name, is_bad in bad.items():
-            self._bad[name] = self._bad.get(name, 0) + 1 if is_bad else 0
-            if self._bad[name] >= LOOKS and name not in self._said:
-                self._said.add(name)
-                values = {"spread": signs.disparity_spread, "gain": signs.gain}
-                masked = 1 - (signs.moving or 0)
-                messages.append(WORDS[name].format(masked=masked, **values))
-        return messages
+        values = {"spread": signs.disparity_spread, "gain": signs.gain}
+        values["masked"] = 1 - (signs.moving or 0)
+        return self._lasting.look(
+            {name: WORDS[name].format(**values) if is_bad else None for name, is_bad in bad.items()}
+        )

@@ -8,10 +8,7 @@ from pathlib import Path
 import numpy as np
 from visualdl import LogWriter
 
-from datasets.loader import Batch
-from networks.monodepth import Architecture
 from prediction.visualise import colorize_disparity
-from training.step import StepOutput
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -37,40 +34,10 @@ class Logger:
         self._metrics.write(json.dumps({"step": step, "phase": phase, **values}) + "\n")
         self._metrics.flush()
 
-    def picture(self, phase: str, step: int, tag: str, image: np.ndarray) -> None:
-        """Log a picture [H, W, 3] uint8."""
-        self._writers[phase].add_image(tag, image, step)
-
-    def step(
-        self,
-        phase: str,
-        step: int,
-        output: StepOutput,
-        batch: Batch,
-        architecture: Architecture,
-        values: dict[str, float],
-    ) -> None:
-        """Log the losses of a step, further values, and what its first item looks like."""
-        scalars = {f"loss_{s}": float(v) for s, v in zip(architecture.scales, output.per_scale)}
-        if output.automask is not None:
-            scalars["automask_share"] = float(output.automask.mean())
-        self.scalars(phase, step, {**values, **scalars})
-        self.pictures(phase, step, output, batch, architecture)
-
-    def pictures(
-        self, phase: str, step: int, output: StepOutput, batch: Batch, architecture: Architecture
-    ) -> None:
-        """Log what the first item of a batch looks like."""
-        pictures = {
-            "input": batch["target"][0].transpose(1, 2, 0),
-            "disparity": disparity_picture(output.disp[0].numpy()),
-        }
-        for source, warped in zip(architecture.source_ids, output.warped):
-            pictures[f"warped_{source}"] = image_picture(warped[0].numpy())
-        if output.automask is not None:
-            pictures["automask"] = mask_picture(output.automask[0].numpy())
+    def pictures(self, phase: str, step: int, pictures: dict[str, np.ndarray]) -> None:
+        """Log pictures [H, W, 3] uint8 by their tags."""
         for tag, picture in pictures.items():
-            self.picture(phase, step, tag, picture)
+            self._writers[phase].add_image(tag, picture, step)
 
     def close(self) -> None:
         """Write what is still held back."""

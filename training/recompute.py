@@ -15,8 +15,12 @@ from paddle.distributed.fleet.utils import recompute
 from paddle.vision.models.resnet import BasicBlock, BottleneckBlock
 
 from networks.convolution import ConvBlock
+from networks.midas_small import InvertedResidual, ResidualConvUnit, SeparableBlock
 
-BLOCKS = (BasicBlock, BottleneckBlock, ConvBlock)
+BLOCKS = (
+    *(BasicBlock, BottleneckBlock, ConvBlock),
+    *(SeparableBlock, InvertedResidual, ResidualConvUnit),
+)
 Result = TypeVar("Result")
 
 

@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 
 from errors import InputError
-from files import written_whole
-from options import TrainOptions, from_json
+from files import make_writable_folder, written_whole
+from options import TrainOptions, from_json, to_json
 from training.checkpoint import LAST, Progress, checkpoints
 from training.logger import METRICS_FILE
 
@@ -21,7 +21,17 @@ BYTES_OF_A_NUMBER = 4
 
 # Options that leave the weights of a run as they are.
 FREE_TO_CHANGE = (
-    *("resume", "log_dir", "model_name", "data_path", "cache_dir", "num_workers", "device"),
+    *(
+        "resume",
+        "load_weights_folder",
+        "models_to_load",
+        "log_dir",
+        "model_name",
+        "data_path",
+        "cache_dir",
+        "num_workers",
+        "device",
+    ),
     *("log_frequency", "save_frequency", "save_every_steps", "keep_checkpoints"),
     *("num_epochs", "max_steps"),
 )
@@ -49,6 +59,17 @@ def check_run_folder(folder: Path, options: TrainOptions) -> None:
             logger.warning(
                 "--resume: the run goes on with other options than it had: %s", "; ".join(changes)
             )
+
+
+def open_run_folder(
+    folder: Path, options: TrainOptions, num_parameters: int, progress: Progress
+) -> None:
+    """Make the run's folder what it has to be before the first step from ``progress``."""
+    make_writable_folder(folder, "choose another --log_dir")
+    warn_of_a_full_disk(folder, num_parameters, options.keep_checkpoints)
+    with written_whole(folder / OPTIONS_FILE) as path:
+        path.write_text(to_json(options))
+    forget_metrics_after(folder, progress)
 
 
 def warn_of_a_full_disk(folder: Path, num_parameters: int, keep_checkpoints: int) -> None:

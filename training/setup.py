@@ -7,9 +7,9 @@ from pathlib import Path
 
 import paddle
 
-from datasets.items import make_items, with_cache
+from datasets.items import TrainingItems, make_items, with_cache
 from datasets.layouts import LAYOUTS
-from datasets.loader import Loader, Share
+from datasets.loader import Items, Loader, Share
 from datasets.own_frames import SPLITS
 from datasets.prepare import prepared
 from datasets.splits import load_split
@@ -84,13 +84,12 @@ def place_of_data(options: TrainOptions) -> tuple[Path, str]:
     return folder, str(folder / SPLITS) if own else options.split
 
 
-def loader_of(options: TrainOptions, part: str, group: Group) -> Loader:
-    """Batches of the ``train`` or ``val`` part of the split, this process's share of them.
+def items_of(options: TrainOptions, part: str) -> TrainingItems:
+    """The items of the ``train`` or ``val`` part of the split.
 
     Raises:
-        InputError: frames are missing, or too few for a step.
+        InputError: frames are missing.
     """
-    training = part == "train"
     data_path, split = place_of_data(options)
     items = make_items(
         data_path,
@@ -101,19 +100,28 @@ def loader_of(options: TrainOptions, part: str, group: Group) -> Loader:
         options.png,
         options.intrinsics,
         options.seed,
-        augment=training,
+        augment=part == "train",
         layout=LAYOUTS[options.dataset],
         resize=options.resize,
     )
-    logger.info("%s: %d items", part, len(items))
-    if options.cache_dir is not None:
-        items = with_cache(items, options.cache_dir, options.num_workers)
+    if options.cache_dir is None:
+        return items
+    return with_cache(items, options.cache_dir, options.num_workers)
+
+
+def loader_of(options: TrainOptions, items: Items, training: bool, group: Group) -> Loader:
+    """Batches of items, this process's share of them.
+
+    Raises:
+        InputError: they are too few for a step.
+    """
+    logger.info("%s: %d items", "train" if training else "val", len(items))
     share = Share(group.rank, group.size, options.accumulate)
     loader = Loader(items, options.batch_size, options.num_workers, training, items.cached, share)
     if training and len(loader) == 0:
         raise InputError(
             f"{flag('batch_size', options.batch_size)}: a step takes {loader.items_per_step} items "
-            f"and the split has only {len(items)} to train on; "
+            f"and there are only {len(items)} to train on; "
             f"try --batch_size {max(1, len(items) // (group.size * options.accumulate))}"
         )
     return loader
@@ -124,6 +132,16 @@ def encoder_file(options: TrainOptions) -> Path:
     if options.weights_init == PRETRAINED:
         return imagenet_file(options.num_layers)
     return find_weights_file(Path(options.weights_init))
+
+
+def check_depth_range(start: ModelInfo, folder: Path, options: TrainOptions) -> None:
+    """Raise InputError where the weights to start from have another depth range."""
+    for name in ("min_depth", "max_depth"):
+        if getattr(start, name) != getattr(options, name):
+            raise InputError(
+                f"--{name} {getattr(options, name)}: the weights in {folder} were trained with "
+                f"{getattr(start, name)}; give --{name} {getattr(start, name)}"
+            )
 
 
 def initial_model(options: TrainOptions) -> Monodepth:
@@ -144,13 +162,7 @@ def initial_model(options: TrainOptions) -> Monodepth:
     if folder is None and options.weights_init == SCRATCH and not options.resume:
         logger.info("encoders start from random weights; --weights_init pretrained: from ImageNet")
     if folder is not None:
-        start = read_info(folder)
-        for name in ("min_depth", "max_depth"):
-            if getattr(start, name) != getattr(options, name):
-                raise InputError(
-                    f"--{name} {getattr(options, name)}: the weights in {folder} were trained with "
-                    f"{getattr(start, name)}; give --{name} {getattr(start, name)}"
-                )
+        check_depth_range(read_info(folder), folder, options)
         loaded = load_into(model, folder, options.models_to_load)
         logger.info("loaded %s from %s", ", ".join(loaded), folder)
     return model

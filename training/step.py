@@ -34,7 +34,7 @@ class StepOutput:
 class TrainingStep(nn.Layer):
     """Forward pass of the networks and the loss.
 
-    Takes and returns flat tensors, as compiling needs; :meth:`unpack` names what comes out.
+    Takes and returns flat tensors, as compiling needs.
     """
 
     def __init__(self, model: Monodepth, objective: Objective, precision: str = "fp32") -> None:
@@ -82,16 +82,6 @@ class TrainingStep(nn.Layer):
             *losses.warped[0],
             *losses.automasks[:1],
         ]
-
-    def unpack(self, outputs: list[Tensor]) -> StepOutput:
-        """Name the tensors that :meth:`forward` returned."""
-        architecture = self.model.architecture
-        rest = list(outputs)
-        total = rest.pop(0)
-        per_scale = [rest.pop(0) for _ in architecture.scales]
-        disp = rest.pop(0)
-        warped = [rest.pop(0) for _ in architecture.source_ids]
-        return StepOutput(total, per_scale, disp, warped, rest[0] if rest else None)
 
 
 def draw_tie_break(seed: int, step: int, shape: list[int]) -> Tensor:

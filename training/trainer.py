@@ -1,8 +1,10 @@
-"""The training loop: batches in, optimiser steps, validation, checkpoints and logs out."""
+"""The training loop: batches in, optimiser steps, validation, checkpoints and logs out.
+
+What is trained, on what, and by which loss, is a :class:`training.task.Task`.
+"""
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,64 +12,36 @@ from dataclasses import replace
 
 import numpy as np
 import paddle
-from paddle import Tensor
+from paddle import nn
 from tqdm import tqdm
 
 from datasets.loader import Batch
 from errors import InputError
-from files import make_writable_folder, written_whole
 from networks.device import choose_device
-from options import TrainOptions, to_json
+from options import SUPERVISED, TrainOptions
 from training.checkpoint import LAST, Progress, checkpoints, resume, save_checkpoint
-from training.color_jitter import jitter_batch
 from training.data_wait import DataWait
 from training.freed_memory import keep_freed_memory
 from training.group import join_group, synchronised
-from training.health import Health, signs_of
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger
+from training.parts import set_part_rates
 from training.precision import check_precision, loss_scaler, restore_scaler, scaler_state
 from training.recompute import recompute_blocks
-from training.run_folder import (
-    OPTIONS_FILE,
-    check_run_folder,
-    forget_metrics_after,
-    warn_of_a_full_disk,
-)
-from training.setup import info_of, initial_model, loader_of, objective_of
-from training.step import StepOutput, TrainingStep, draw_tie_break
+from training.run_folder import check_run_folder, open_run_folder
+from training.schedule import in_turns, learning_rate, step_in_words, with_steps_of
+from training.self_supervised import SelfSupervised
+from training.setup import loader_of
+from training.supervised import Supervised
+from training.task import Output, Place, Task
+from training.validation import check_finite, validate
 
 logger = logging.getLogger(__name__)
 
-LEARNING_RATE_DECAY = 0.1
-VALIDATION_STEP = 0  # every validation draws the same tie-break noise
 
-
-def learning_rate(base: float, epoch: int, step_size: int) -> float:
-    """Step decay: a tenth after every ``step_size`` full epochs."""
-    return base * LEARNING_RATE_DECAY ** (epoch // step_size)
-
-
-def in_turns(batches: Iterable[Batch], count: int) -> Iterator[list[Batch]]:
-    """The batches of one step after the other."""
-    iterator = iter(batches)
-    while turns := list(itertools.islice(iterator, count)):
-        yield turns
-
-
-def with_steps_of(progress: Progress, items_per_step: int) -> Progress:
-    """Where a run stands in steps of another size: the items that it has seen stay seen."""
-    before = progress.items_per_step or items_per_step
-    if before == items_per_step:
-        return replace(progress, items_per_step=items_per_step)
-    logger.warning(
-        "--resume: a step takes %d items now, it took %d; the order of the items goes on, but the "
-        "weights will not be those of a run that was never stopped",
-        items_per_step,
-        before,
-    )
-    done = progress.step_in_epoch * before // items_per_step
-    return replace(progress, step_in_epoch=done, items_per_step=items_per_step)
+def task_of(options: TrainOptions) -> Task:
+    """The method that the options ask for."""
+    return (Supervised if options.task == SUPERVISED else SelfSupervised)(options)
 
 
 class Trainer:
@@ -85,28 +59,50 @@ class Trainer:
         choose_device(options.device)
         keep_freed_memory()
         self.group = join_group()
-        self.train_loader = loader_of(options, "train", self.group)
-        self.val_loader = loader_of(options, "val", self.group)
-        logger.info("%s", self.step_in_words())
-        self.model = initial_model(options)
+        self.task = task_of(options)
+        self.train_loader, self.val_loader = (
+            loader_of(options, self.task.items(part), part == "train", self.group)
+            for part in ("train", "val")
+        )
+        self.model = self.task.initial_model()
         if options.sync_batch_norm:
             self.model = synchronised(self.model, self.group)
         if options.recompute:
             recompute_blocks(self.model)
         check_precision(options.precision)
-        self.step = TrainingStep(self.model, objective_of(options), options.precision)
+        self.step = self.task.step(self.model)
         self.scaler = loss_scaler(options.precision)
         self.compiled_step = (
             self.step if options.eager else paddle.jit.to_static(self.step, full_graph=True)
         )
-        self.optimiser = paddle.optimizer.Adam(parameters=self.model.parameters())
-        self.health = Health()
-        self.progress = Progress(items_per_step=self.train_loader.items_per_step)
+        clip = nn.ClipGradByGlobalNorm(options.clip_norm) if options.clip_norm else None
+        self.optimiser = paddle.optimizer.Adam(parameters=self.model.parameters(), grad_clip=clip)
+        items_per_step = self.train_loader.items_per_step
+        self.progress = Progress(items_per_step=items_per_step)
         if options.resume and checkpoints(self.folder):
             progress = resume(self.folder, self.model, self.optimiser)
-            self.progress = with_steps_of(progress, self.train_loader.items_per_step)
+            self.progress = with_steps_of(progress, items_per_step)
             restore_scaler(self.scaler, self.progress.loss_scaling)
             logger.info("resuming at epoch %d, step %d", self.progress.epoch, self.progress.step)
+        self.rate = self.choose_rate()
+        set_part_rates(self.model, self.rate, self.task.part_rates())
+
+    def choose_rate(self) -> float:
+        """The learning rate to start with: given, that of the run that goes on, or the task's."""
+        options, reason = self.options, "as given"
+        rate = options.learning_rate or self.progress.learning_rate
+        if rate is None:
+            rate, reason = self.task.learning_rate()
+        if options.learning_rate is None:
+            self.progress = replace(self.progress, learning_rate=rate)
+        size = (self.train_loader.items_per_step, self.group.size)
+        logger.info(
+            "%s; learning rate %g (%s), not scaled by any of these",
+            step_in_words(*size, options.batch_size, options.accumulate),
+            rate,
+            reason,
+        )
+        return rate
 
     def run(self) -> None:
         """Train to the last epoch or step.
@@ -117,7 +113,9 @@ class Trainer:
             KeyboardInterrupt: on Ctrl-C or termination, after a checkpoint of the last full step.
         """
         if self.group.is_first:
-            self.open_folder()
+            count = sum(parameter.size for parameter in self.model.parameters())
+            open_run_folder(self.folder, self.options, int(count), self.progress)
+            self.logger = Logger(self.folder)
         try:
             with StopRequest() as self.stop:
                 while self.progress.epoch < self.options.num_epochs and not self.steps_done():
@@ -132,25 +130,6 @@ class Trainer:
             self.train_loader.close()
             self.val_loader.close()
 
-    def step_in_words(self) -> str:
-        """What an optimiser step takes."""
-        options, size = self.options, self.group.size
-        return (
-            f"{self.train_loader.items_per_step} items a step: {size} device{'s' * (size > 1)}, "
-            f"--batch_size {options.batch_size}, --accumulate {options.accumulate}; "
-            f"learning rate {options.learning_rate:g}, not scaled by any of these"
-        )
-
-    def open_folder(self) -> None:
-        """Make the run's folder what it has to be before the first step."""
-        make_writable_folder(self.folder, "choose another --log_dir")
-        count = sum(parameter.size for parameter in self.model.parameters())
-        warn_of_a_full_disk(self.folder, int(count), self.options.keep_checkpoints)
-        with written_whole(self.folder / OPTIONS_FILE) as path:
-            path.write_text(to_json(self.options))
-        forget_metrics_after(self.folder, self.progress)
-        self.logger = Logger(self.folder)
-
     def steps_done(self) -> bool:
         """Whether ``--max_steps`` is reached."""
         return self.options.max_steps is not None and self.progress.step >= self.options.max_steps
@@ -158,9 +137,8 @@ class Trainer:
     def run_epoch(self) -> None:
         """Train for the rest of the current epoch, validate, save."""
         options, start = self.options, self.progress
-        self.optimiser.set_lr(
-            learning_rate(options.learning_rate, start.epoch, options.scheduler_step_size)
-        )
+        rate = learning_rate(self.rate, start.epoch, options.scheduler_step_size)
+        self.optimiser.set_lr(rate)
         self.step.train()
         wait = DataWait()
         per_step = self.train_loader.items_per_step
@@ -216,22 +194,21 @@ class Trainer:
         """
         losses = []
         for turn, batch in enumerate(turns):
-            output = self.evaluate_step(batch, self.tie_break(turn))
+            output = self.evaluate(batch, self.place(turn))
             self.scaler.scale(output.total / len(turns)).backward()
             losses.append(float(output.total))
         mean = float(np.mean(losses))
         loss, stop = self.group.share(self.model, [mean, float(self.stop.requested)])
         loss = mean if self.group.size == 1 else loss
         names = (self.train_loader.items.name(i) for batch in turns for i in batch["index"])
-        self.check_finite(loss, names)
+        check_finite(loss, self.progress.step, names, self.folder)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.clear_grad()
         if self.logger is not None and self.progress.step % self.options.log_frequency == 0:
             values = {"loss": loss, "learning_rate": self.optimiser.get_lr()}
-            log = (output, batch, self.model.architecture, values)
-            self.logger.step("train", self.progress.step, *log)
-            for message in self.health.look(signs_of(output, batch)):
+            self.log("train", output, batch, {**values, **self.task.scalars(output, batch)})
+            for message in self.task.warnings(output, batch):
                 logger.warning("step %d: %s", self.progress.step, message)
         self.progress = replace(
             self.progress,
@@ -241,77 +218,45 @@ class Trainer:
         )
         return loss, stop > 0
 
-    def check_finite(self, loss: float, names: Iterable[str]) -> None:
-        """End a run that has come to nonsense before it is saved."""
-        if not math.isfinite(loss):
-            raise InputError(
-                f"the loss is {loss} at step {self.progress.step}, on the items "
-                f"{', '.join(names)}; training stops and the checkpoints in {self.folder} stay as "
-                "they are; look at these items, or lower --learning_rate"
-            )
+    def place(self, turn: int) -> Place:
+        """Where this process's batch of a turn stands in the step."""
+        share, items_per_step = self.train_loader.share, self.train_loader.items_per_step
+        first = (turn * share.processes + share.rank) * self.options.batch_size
+        return Place(self.progress.step, first, items_per_step)
+
+    def evaluate(self, batch: Batch, place: Place) -> Output:
+        """Forward pass and loss of a batch, on the device."""
+        return self.task.output(self.compiled_step(*self.task.inputs(batch, place)))
+
+    def log(self, phase: str, output: Output, batch: Batch, scalars: dict[str, float]) -> None:
+        """Log scalars of a batch, and what its first item looks like."""
+        self.logger.scalars(phase, self.progress.step, scalars)
+        self.logger.pictures(phase, self.progress.step, self.task.pictures(output, batch))
 
     def validate(self) -> float:
         """Mean loss over the validation items, without augmentation."""
+
+        def look(loss: float, batch: Batch) -> None:
+            names = (self.val_loader.items.name(i) for i in batch["index"])
+            check_finite(loss, self.progress.step, names, self.folder)
+            if self.stop.requested and self.group.size == 1:
+                raise Interrupted
+
         self.step.eval()
-        total, count = 0.0, 0
         batches = self.or_save(self.val_loader.batches(epoch=0))
         share = math.ceil(len(self.val_loader) / self.group.size)
-        quiet = not self.group.is_first
-        with paddle.no_grad():
-            for batch in tqdm(batches, "validation", share, leave=False, disable=quiet):
-                items = len(batch["index"])
-                noise = draw_tie_break(self.options.seed, VALIDATION_STEP, self.noise_shape(items))
-                output = self.evaluate_step(batch, noise)
-                loss = float(output.total)
-                self.check_finite(loss, (self.val_loader.items.name(i) for i in batch["index"]))
-                total, count = total + items * loss, count + items
-                if self.stop.requested and self.group.size == 1:
-                    raise Interrupted
+        done = validate(self.evaluate, batches, share, self.group, look)
         self.step.train()
-        total, count = self.group.mean([total, count])
-        loss = total / count
         if self.logger is not None:
-            self.logger.scalars("val", self.progress.step, {"loss": loss})
-            step, architecture = self.progress.step, self.model.architecture
-            self.logger.pictures("val", step, output, batch, architecture)
-        logger.info("step %d: validation loss %.5f", self.progress.step, loss)
-        return loss
-
-    def noise_shape(self, items: int) -> list[int]:
-        """Of the tie-break noise of some items."""
-        options = self.options
-        return [items, len(options.source_ids), options.height, options.width]
-
-    def tie_break(self, turn: int) -> Tensor:
-        """This process's part of the noise that is drawn for the whole step."""
-        items, share = self.options.batch_size, self.train_loader.share
-        shape = self.noise_shape(self.train_loader.items_per_step)
-        noise = draw_tie_break(self.options.seed, self.progress.step, shape)
-        start = (turn * share.processes + share.rank) * items
-        return noise[start : start + items]
-
-    def evaluate_step(self, batch: Batch, tie_break: Tensor) -> StepOutput:
-        """Forward pass and loss of a batch, on the device."""
-        target, sources = (paddle.to_tensor(batch[key]) for key in ("target", "sources"))
-        frames = paddle.concat([target.unsqueeze(1), sources], axis=1).astype("float32") / 255
-        seen = jitter_batch(frames, batch["color_jitter"])
-        outputs = self.compiled_step(
-            frames[:, 0],
-            frames[:, 1:],
-            seen[:, 0],
-            seen[:, 1:],
-            paddle.to_tensor(batch["K"]),
-            paddle.to_tensor(batch["T_stereo"]),
-            tie_break,
-        )
-        return self.step.unpack(outputs)
+            self.log("val", done.output, done.batch, {"loss": done.loss})
+        logger.info("step %d: validation loss %.5f", self.progress.step, done.loss)
+        return done.loss
 
     def save(self, name: str) -> None:
         """Save a weights folder: ``best``, or ``last`` with all that resuming needs."""
         if not self.group.is_first:
             return
-        baseline_metres = self.train_loader.items.baseline_metres
-        info = info_of(self.options, self.progress.step, baseline_metres)
+        info = self.task.info(self.train_loader.items, self.progress.step)
         resumable = (
             (self.optimiser, self.progress, self.options.keep_checkpoints) if name == LAST else ()
         )

@@ -1,0 +1,177 @@
+"""Training items of pictures with depth: one data set, or several with a share each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from datasets.augmentation import NO_JITTER, Draw, draw_augmentation
+from datasets.rgbd import DepthNote, Pair, read_depth
+from errors import InputError
+from prediction.reading import read_picture
+
+CROP, SOURCE = 1, 2  # what is drawn besides flip and jitter, each from a generator of its own
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a picture that becomes an item, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def draw_window(
+    size: tuple[int, int], wanted: tuple[int, int], zoom: float, rng: np.random.Generator | None
+) -> Window:
+    """The part of a picture that is resized to an item; it has the item's aspect ratio.
+
+    Args:
+        size: (width, height) of the picture.
+        wanted: likewise of the item.
+        zoom: the part may be smaller than what fits by up to this factor.
+        rng: draws zoom and place; None takes the largest part, in the middle.
+    """
+    fits = min(size[0] / wanted[0], size[1] / wanted[1])
+    if rng is not None:
+        fits /= rng.uniform(1, zoom)
+    width, height = (max(1, min(s, round(fits * w))) for s, w in zip(size, wanted))
+    free = (size[0] - width, size[1] - height)
+    left, top = (f // 2 if rng is None else int(rng.integers(f + 1)) for f in free)
+    return Window(left, top, width, height)
+
+
+def cut(values: np.ndarray, window: Window, size: tuple[int, int], how: int) -> np.ndarray:
+    """The window of a picture [h, w, ...], resized to ``size`` (width, height)."""
+    rows = slice(window.top, window.top + window.height)
+    columns = slice(window.left, window.left + window.width)
+    return cv2.resize(values[rows, columns], size, interpolation=how)
+
+
+@dataclass(frozen=True)
+class RgbdItems:
+    """The items of one data set, each made from (epoch, index) alone.
+
+    Attributes:
+        pairs: pictures and depth.
+        note: what the depth files hold.
+        height: of an item.
+        width: likewise.
+        seed: of the augmentation.
+        augment: whether to crop at random, flip and jitter; without it, the middle is taken.
+        zoom: largest random enlargement; 1 where depth is metric, whose size in the picture counts.
+    """
+
+    pairs: Sequence[Pair]
+    note: DepthNote
+    height: int
+    width: int
+    seed: int = 0
+    augment: bool = True
+    zoom: float = 1.0
+    cached = False
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def name(self, index: int) -> str:
+        """The picture of an item, for messages."""
+        return str(self.pairs[index].picture)
+
+    def item(self, epoch: int, index: int) -> dict[str, np.ndarray]:
+        """One item.
+
+        Returns:
+            ``image`` [3, H, W] uint8; ``depth`` [H, W] float32, metres, 0 where it is not known;
+            ``color_jitter`` [8] float32; ``index`` int64, for :meth:`name`.
+
+        Raises:
+            InputError: a file is damaged, or picture and depth differ in size.
+        """
+        return self.drawn(index, (self.seed, epoch, index))
+
+    def drawn(self, index: int, key: tuple[int, int, int]) -> dict[str, np.ndarray]:
+        """The item ``index``, its augmentation drawn from ``key``."""
+        pair = self.pairs[index]
+        picture, depth = read_picture(pair.picture), read_depth(pair.depth, self.note)
+        if picture.shape[:2] != depth.shape:
+            raise InputError(size_message(pair, picture.shape[1::-1], depth.shape[::-1]))
+        draw, rng = Draw(False, NO_JITTER), None
+        if self.augment:
+            draw, rng = draw_augmentation(*key), np.random.default_rng((*key, CROP))
+        size = (self.width, self.height)
+        window = draw_window(depth.shape[::-1], size, self.zoom, rng)
+        shrinks = window.width > self.width
+        image = cut(picture, window, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        depth = cut(depth, window, size, cv2.INTER_NEAREST)  # no mixing with unknown pixels
+        if draw.flip:
+            image, depth = image[:, ::-1], depth[:, ::-1]
+        return {
+            "image": np.ascontiguousarray(image.transpose(2, 0, 1)),
+            "depth": np.ascontiguousarray(depth),
+            "color_jitter": draw.color_jitter,
+            "index": np.int64(index),
+        }
+
+
+def size_message(pair: Pair, picture: tuple[int, int], depth: tuple[int, int]) -> str:
+    """What is wrong with a pair whose sizes (width, height) differ."""
+    return (
+        f"{pair.depth}: has {depth[0]}x{depth[1]} pixels, {pair.picture} has "
+        f"{picture[0]}x{picture[1]}; a pair must be of one size; resize one, or take both out"
+    )
+
+
+@dataclass(frozen=True)
+class MixedItems:
+    """Items of several data sets.
+
+    Attributes:
+        sets: the items of each.
+        shares: how often each is drawn from, any positive numbers; None: every item once.
+    """
+
+    sets: Sequence[RgbdItems]
+    shares: Sequence[float] | None = None
+    cached = False
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sets))
+
+    @property
+    def seed(self) -> int:
+        """Of all draws."""
+        return self.sets[0].seed
+
+    def name(self, index: int) -> str:
+        """The picture with that ``index`` of an item, for messages."""
+        which, within = self._place(index)
+        return self.sets[which].name(within)
+
+    def item(self, epoch: int, index: int) -> dict[str, np.ndarray]:
+        """An item of an epoch; with shares, which one follows from (seed, epoch, index).
+
+        Returns:
+            As :meth:`RgbdItems.item`; ``index`` counts through all data sets.
+        """
+        key = (self.seed, epoch, index)
+        which, within = self._place(index)
+        if self.shares is not None:
+            rng = np.random.default_rng((*key, SOURCE))
+            which = int(rng.choice(len(self.sets), p=np.array(self.shares) / sum(self.shares)))
+            within = int(rng.integers(len(self.sets[which])))
+        before = sum(map(len, self.sets[:which]))
+        return {**self.sets[which].drawn(within, key), "index": np.int64(before + within)}
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The data set, and the place in it, of a number that counts through all."""
+        for which, items in enumerate(self.sets):
+            if index < len(items):
+                return which, index
+            index -= len(items)
+        raise IndexError(index)
