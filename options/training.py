@@ -160,7 +160,7 @@ class OptimisationOptions(Options):
         "learning rate of Adam, whatever the number of devices; without it, 1e-4; for --task "
         "supervised by whether it starts from weights, and logged",
         above=0,
-        advice="try 1e-4",
+        advice="try 0.0001",
     )
     clip_norm: Optional[float] = option(
         None,

@@ -21,17 +21,8 @@ BYTES_OF_A_NUMBER = 4
 
 # Options that leave the weights of a run as they are.
 FREE_TO_CHANGE = (
-    *(
-        "resume",
-        "load_weights_folder",
-        "models_to_load",
-        "log_dir",
-        "model_name",
-        "data_path",
-        "cache_dir",
-        "num_workers",
-        "device",
-    ),
+    *("resume", "load_weights_folder", "models_to_load", "log_dir", "model_name"),
+    *("data_path", "cache_dir", "num_workers", "device"),
     *("log_frequency", "save_frequency", "save_every_steps", "keep_checkpoints"),
     *("num_epochs", "max_steps"),
 )

@@ -1,0 +1,264 @@
+"""Training on known depth through the command line, on small generated rooms."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import demo
+import evaluate_depth
+import train
+from datasets.rooms import generate_rooms
+from errors import EXIT_BAD_INPUT, run_command
+from options import TrainOptions, parse
+from training.trainer import Trainer
+
+ROOT = Path(__file__).resolve().parents[1]
+# ResNet-18 and a decoder of one scale: a third of the time of MiDaS.
+MONODEPTH = ["--network", "monodepth", "--scales", "0"]
+WEIGHTS = ["SHA256SUMS", "model.json", "pretrained.safetensors", "scratch.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "rooms"
+    generate_rooms(folder, (8, 2, 2), width=80, height=64, seed=0)
+    return folder
+
+
+def arguments(rooms, place, *more, name="run"):
+    words = ["--task", "supervised", "--dataset", "rgbd", "--data_path", rooms]
+    words += ["--height", 64, "--width", 64, "--batch_size", 2, "--num_workers", 0, "--eager"]
+    words += ["--log_dir", place / "logs", "--model_name", name, "--log_frequency", 1]
+    words += ["--keep_checkpoints", 1, "--learning_rate", 1e-3, *more]
+    return [str(word) for word in words]
+
+
+def run(rooms, place, *more, name="run"):
+    train.main(arguments(rooms, place, *more, name=name))
+    return place / "logs" / name
+
+
+def refusal(capsys, argv):
+    with pytest.raises(SystemExit) as end:
+        run_command(lambda: train.main(argv))
+    assert end.value.code == EXIT_BAD_INPUT
+    return capsys.readouterr().err
+
+
+def logged(folder, phase="train"):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [row for row in map(json.loads, lines) if row["phase"] == phase]
+
+
+def losses(folder, phase="train"):
+    return [row["loss"] for row in logged(folder, phase)]
+
+
+def same_bytes(a, b, names):
+    return all((a / name).read_bytes() == (b / name).read_bytes() for name in names)
+
+
+def call(program, monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", [program.__name__, *(str(word) for word in words)])
+    program.main()
+
+
+@pytest.fixture(scope="module")
+def trained(rooms, tmp_path_factory):
+    """A run of MiDaS small, one epoch of four steps."""
+    return run(rooms, tmp_path_factory.mktemp("trained"), "--num_epochs", 1)
+
+
+def test_it_leaves_weights_that_say_what_they_are_and_logs(trained):
+    assert sorted(path.name for path in (trained / "best").iterdir()) == WEIGHTS
+    more = ["optimiser.safetensors", "progress.json"]
+    assert sorted(path.name for path in (trained / "last").iterdir()) == sorted(WEIGHTS + more)
+    info = json.loads((trained / "last" / "model.json").read_text())
+    said = {key: info[key] for key in ("kind", "supervision", "metric", "step", "width")}
+    assert said == {
+        **{"kind": "midas_small", "supervision": "relative_depth", "metric": False},
+        **{"step": 4, "width": 64},
+    }
+    rows = logged(trained)
+    assert len(rows) == 4
+    assert all(np.isfinite(row["abs_rel"]) and row["known_share"] == 1 for row in rows)
+    assert len(losses(trained, "val")) == 1
+    assert list((trained / "train").glob("vdlrecords*"))
+
+
+def test_its_weights_are_evaluated_and_predict(trained, rooms, tmp_path, monkeypatch):
+    weights = ("--load_weights_folder", trained / "best", "--engine", "paddle")
+    data = ("--task", "relative", "--data_path", rooms / "test", "--eval_out_dir", tmp_path)
+    call(evaluate_depth, monkeypatch, *weights, *data)
+    result = json.loads((tmp_path / "eval_test_relative.json").read_text())
+    assert result["images"] == 2
+    assert np.isfinite(result["metrics"]["abs_rel"])
+    picture = rooms / "test" / "rgb" / "000000.jpg"
+    call(demo, monkeypatch, *weights, "--image_path", picture, "--output", tmp_path)
+    assert np.load(tmp_path / "000000_disp.npy").squeeze().shape == (64, 80)
+
+
+def test_a_resumed_run_equals_one_without_a_stop(rooms, tmp_path):
+    more = ("--num_epochs", 2, "--trunk_learning_rate", 1e-4, "--mix_data_path", rooms / "test")
+    straight = run(rooms, tmp_path, *more, name="straight")
+    run(rooms, tmp_path, *more, "--max_steps", 3, name="stopped")
+    stopped = run(rooms, tmp_path, *more, "--resume", name="stopped")
+    assert losses(straight) == losses(stopped)
+    assert losses(straight, "val") == losses(stopped, "val")
+    names = ("pretrained.safetensors", "scratch.safetensors", "optimiser.safetensors")
+    assert same_bytes(straight / "last", stopped / "last", names)
+
+
+def test_a_killed_run_ends_with_the_same_bytes(rooms, tmp_path):
+    more = (*MONODEPTH, "--max_steps", 6, "--num_epochs", 3, "--save_every_steps", 1)
+    straight = run(rooms, tmp_path, *more, name="straight")
+    killed = tmp_path / "logs" / "killed"
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *arguments(rooms, tmp_path, *more, name="killed")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (killed / "last" / "progress.json").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    run(rooms, tmp_path, *more, "--resume", name="killed")
+    assert losses(killed) == losses(straight)
+    names = ("encoder.safetensors", "depth.safetensors", "optimiser.safetensors")
+    assert same_bytes(straight / "last", killed / "last", names)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_ctrl_c_saves_the_steps_done(rooms, tmp_path):
+    argv = arguments(rooms, tmp_path, *MONODEPTH, "--num_epochs", 500)
+    folder = tmp_path / "logs" / "run"
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *argv],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "metrics.jsonl").exists() or not losses(folder):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert "--resume goes on from there" in error
+    assert "Traceback" not in error
+    step = json.loads((folder / "last" / "progress.json").read_text())["step"]
+    assert step == len(losses(folder))
+
+
+def test_the_number_of_workers_changes_nothing(rooms, tmp_path):
+    more = (*MONODEPTH, "--num_epochs", 1)
+    runs = [
+        run(rooms, tmp_path, *more, "--num_workers", workers, name=f"w{workers}")
+        for workers in (0, 2)
+    ]
+    assert losses(runs[0]) == losses(runs[1])
+    assert same_bytes(runs[0] / "last", runs[1] / "last", ["depth.safetensors"])
+
+
+def test_the_compiled_step_equals_the_eager_one(rooms, tmp_path):
+    argv = arguments(rooms, tmp_path, *MONODEPTH, "--freeze", "trunk")
+    eager = Trainer(parse(TrainOptions, argv))
+    compiled = Trainer(parse(TrainOptions, [word for word in argv if word != "--eager"]))
+    batch = next(iter(eager.train_loader.batches(epoch=0)))
+    for phase in ("train", "eval"):
+        values = []
+        for trainer in (eager, compiled):
+            getattr(trainer.step, phase)()
+            values.append(float(trainer.evaluate(batch, trainer.place(0)).total))
+        assert values[0] == pytest.approx(values[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("how", ["--eager", "--log_frequency"])
+def test_a_frozen_trunk_keeps_its_bytes(trained, rooms, tmp_path, how):
+    more = ("--load_weights_folder", trained / "last", "--freeze", "trunk", "--max_steps", 2)
+    argv = arguments(rooms, tmp_path, *more)
+    if how != "--eager":
+        argv.remove("--eager")
+    train.main(argv)
+    folder = tmp_path / "logs" / "run"
+    assert same_bytes(trained / "last", folder / "last", ["pretrained.safetensors"])
+    assert not same_bytes(trained / "last", folder / "last", ["scratch.safetensors"])
+    arrays = load_file(folder / "last" / "optimiser.safetensors")
+    assert arrays
+    assert not [name for name in arrays if name.startswith("pretrained")]
+
+
+def test_clipping_bounds_what_adam_is_given(rooms, tmp_path):
+    """Adam's first moment after one step is a tenth of the gradient."""
+    norms = {}
+    for clip in (0, 1e-3):
+        more = (*MONODEPTH, "--max_steps", 1, "--clip_norm", clip)
+        folder = run(rooms, tmp_path, *more, name=f"clip{clip}")
+        arrays = load_file(folder / "last" / "optimiser.safetensors")
+        moments = [value for name, value in arrays.items() if name.endswith("moment1_0")]
+        norms[clip] = 10 * np.sqrt(sum(float((m.astype(float) ** 2).sum()) for m in moments))
+    assert norms[0] > 0.1
+    assert norms[1e-3] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_metric_losses_make_a_model_that_says_metres(rooms, tmp_path, monkeypatch, capsys):
+    more = (*MONODEPTH, "--loss", "berhu", "--max_depth", 10, "--num_epochs", 1)
+    folder = run(rooms, tmp_path, *more)
+    info = json.loads((folder / "best" / "model.json").read_text())
+    assert (info["metric"], info["supervision"]) == (True, "metric_depth")
+    picture = rooms / "test" / "rgb" / "000001.jpg"
+    words = ("--image_path", picture, "--load_weights_folder", folder / "best")
+    more = ("--output", tmp_path, "--pred_metric_depth", "--engine", "paddle")
+    call(demo, monkeypatch, *words, *more)
+    depth = np.load(tmp_path / "000001_depth.npy")
+    assert 0.1 <= depth.min() <= depth.max() <= 10.001
+
+
+def test_metres_are_learnt(rooms, tmp_path):
+    more = (*MONODEPTH, "--loss", "l1", "--max_depth", 10, "--num_epochs", 6)
+    values = losses(run(rooms, tmp_path, *more))
+    assert np.mean(values[-4:]) < 0.7 * np.mean(values[:4])
+
+
+def test_a_run_remembers_the_rate_that_it_was_given_by_its_start(rooms, tmp_path, caplog):
+    caplog.set_level("INFO")
+    first = run(rooms, tmp_path, *MONODEPTH, "--max_steps", 1, name="first")
+    argv = arguments(rooms, tmp_path, *MONODEPTH, "--max_steps", 1, name="second")
+    rate = argv.index("--learning_rate")
+    del argv[rate : rate + 2]
+    train.main([*argv, "--load_weights_folder", str(first / "last")])
+    assert "learning rate 3e-05 (fine-tuning: the network starts from trained" in caplog.text
+    argv[argv.index("--max_steps") + 1] = "2"
+    train.main([*argv, "--resume"])
+    rates = [row["learning_rate"] for row in logged(tmp_path / "logs" / "second")]
+    assert rates == [3e-5, 3e-5]
+    assert "with other options" not in caplog.text.rpartition("resuming")[2]
+
+
+def test_weights_of_another_network_are_refused(trained, rooms, tmp_path, capsys):
+    argv = arguments(rooms, tmp_path, *MONODEPTH, "--load_weights_folder", trained / "last")
+    message = refusal(capsys, argv)
+    assert "holds a midas_small" in message
+    assert "--network midas_small" in message
+
+
+def test_data_that_does_not_fit_is_refused_before_training(rooms, tmp_path, capsys):
+    message = refusal(capsys, arguments(tmp_path / "gone", tmp_path))
+    assert "no such folder" in message
+    message = refusal(capsys, arguments(rooms, tmp_path, "--batch_size", 9))
+    assert "--batch_size 8" in message
+    assert not (tmp_path / "logs").exists()
