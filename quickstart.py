@@ -9,10 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import shlex
 import shutil
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import paddle
 from PIL import Image
 
 from datasets.kitti import image_paths, read_image
@@ -32,14 +28,9 @@ from networks.device import choose_device
 from options import TrainOptions, parse
 from prediction.sheet import quickstart_sheet
 from recipes import load_recipe
-from stages import ROOT, run_stage
+from stages import ROOT, peak_memory_mib, run_stage, settings_of
 from training.checkpoint import save_checkpoint
 from training.setup import info_of, initial_model
-
-try:
-    import resource
-except ImportError:  # Windows has none
-    resource = None
 
 RUN = Path("runs/quickstart")  # relative to ROOT, as are the commands
 UNTRAINED, START, MODEL = RUN / "untrained", RUN / "start", RUN / "model"
@@ -68,29 +59,6 @@ def read_metrics(weights: Path) -> dict[str, float]:
     """The metrics that ``evaluate_depth.py`` wrote into a weights folder."""
     text = (weights / "eval_splits_stereo.json").read_text(encoding="utf-8")
     return json.loads(text)["metrics"]
-
-
-def peak_memory_mib() -> float | None:
-    """Memory of the largest process so far that was waited for, or None where it is not known."""
-    if resource is None:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
-    return round(peak * unit / 2**20, 1)
-
-
-def settings_of(options: TrainOptions) -> dict[str, Any]:
-    """What the figures depend on."""
-    return {
-        "seed": options.seed,
-        "training": shlex.join(TRAINING),
-        "device": paddle.device.get_device(),
-        "cpu_cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "paddle": paddle.__version__,
-        "numpy": np.__version__,
-        "system": platform.platform(),
-    }
 
 
 def summary(result: Mapping[str, Any]) -> str:
@@ -162,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
         "total_seconds": round(time.monotonic() - start, 1),
         "peak_memory_mib": peak_memory_mib(),
-        "settings": settings_of(options),
+        "settings": settings_of(options.seed, TRAINING),
     }
     with written_whole(RUN / "result.json") as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None
 
 ROOT = Path(__file__).resolve().parent
 
@@ -40,3 +48,28 @@ def run_stage(arguments: Sequence[object]) -> float:
     if code:
         sys.exit(code)
     return time.monotonic() - start
+
+
+def peak_memory_mib() -> float | None:
+    """Memory of the largest process so far that was waited for, or None where it is not known."""
+    if resource is None:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
+    return round(peak * unit / 2**20, 1)
+
+
+def settings_of(seed: int, training: Sequence[str]) -> dict[str, Any]:
+    """What the figures of a training depend on."""
+    import paddle  # noqa: PLC0415 - stages are run without it
+
+    return {
+        "seed": seed,
+        "training": shlex.join(training),
+        "device": paddle.device.get_device(),
+        "cpu_cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "paddle": paddle.__version__,
+        "numpy": version("numpy"),
+        "system": platform.platform(),
+    }

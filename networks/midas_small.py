@@ -243,6 +243,14 @@ class MidasSmall(nn.Layer):
         for parameter in self.scratch.refinenet4.resConfUnit1.parameters():
             parameter.stop_gradient = True
 
+    def start_alive(self) -> None:
+        """Make the output of random weights positive: what is 0 behind the last ReLU cannot learn.
+
+        The last convolution sees activations that are not negative, so its weights must not be.
+        """
+        weight = self.scratch.output_conv[-2].weight
+        weight.set_value(paddle.abs(weight))
+
     def forward(self, images: Tensor) -> Tensor:
         """Relative inverse depth [B, h, w], near is large, of images [B, 3, h, w] in [0, 1].
 

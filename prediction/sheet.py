@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 
 from prediction.visualise import (
+    add_label,
     colorize,
+    colorize_disparity,
     colorize_sparse_depth,
     legend,
     stack_labelled,
@@ -61,6 +63,36 @@ def quickstart_sheet(
     )
 
 
+def relative_sheet(
+    picture: np.ndarray,
+    inverse_depths: Mapping[str, np.ndarray],
+    true_depth: np.ndarray,
+    metrics: Mapping[str, Mapping[str, float]],
+) -> np.ndarray:
+    """Draw the input, relative inverse depths of it, its true depth, and metrics.
+
+    Every inverse depth is shown over its own range, as its scale and shift are not known.
+
+    Args:
+        picture: uint8 RGB [H, W, 3].
+        inverse_depths: [H, W], near is large, by what to call them.
+        true_depth: [H, W] metres, 0 where it is not known.
+        metrics: rows of the table.
+
+    Returns:
+        uint8 RGB, ``SHEET_WIDTH`` pixels wide.
+    """
+    known = true_depth > 0
+    truth = np.where(known, 1 / np.where(known, true_depth, 1), 0)
+    panels = {"Input": picture}
+    panels.update({name: colorize_disparity(each) for name, each in inverse_depths.items()})
+    panels["True inverse depth"] = colorize_disparity(truth)
+    width = SHEET_WIDTH // 2
+    cells = [add_label(_fit(panel, width), name) for name, panel in panels.items()]
+    rows = [np.concatenate(cells[i : i + 2], axis=1) for i in range(0, len(cells) - 1, 2)]
+    return np.concatenate([*rows, metric_table(metrics, SHEET_WIDTH)])
+
+
 def metric_table(rows: Mapping[str, Mapping[str, float]], width: int) -> np.ndarray:
     """Write metrics as a table with one labelled row each: uint8 RGB [h, ``width``, 3].
 
@@ -85,9 +117,8 @@ def metric_table(rows: Mapping[str, Mapping[str, float]], width: int) -> np.ndar
     return np.concatenate(lines)
 
 
-def _fit(panel: np.ndarray) -> np.ndarray:
-    """Resize a panel to the width of the sheet."""
-    height = round(panel.shape[0] * SHEET_WIDTH / panel.shape[1])
-    shrinks = panel.shape[1] > SHEET_WIDTH
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(panel, (SHEET_WIDTH, height), interpolation=how)
+def _fit(panel: np.ndarray, width: int = SHEET_WIDTH) -> np.ndarray:
+    """Resize a panel to a width, that of the sheet."""
+    height = round(panel.shape[0] * width / panel.shape[1])
+    how = cv2.INTER_AREA if panel.shape[1] > width else cv2.INTER_LINEAR
+    return cv2.resize(panel, (width, height), interpolation=how)

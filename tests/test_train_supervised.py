@@ -109,9 +109,9 @@ def test_its_weights_are_evaluated_and_predict(trained, rooms, tmp_path, monkeyp
 
 
 def test_a_resumed_run_equals_one_without_a_stop(rooms, tmp_path):
-    more = ("--num_epochs", 2, "--trunk_learning_rate", 1e-4, "--mix_data_path", rooms / "test")
+    more = ("--num_epochs", 1, "--trunk_learning_rate", 1e-4, "--mix_data_path", rooms / "test")
     straight = run(rooms, tmp_path, *more, name="straight")
-    run(rooms, tmp_path, *more, "--max_steps", 3, name="stopped")
+    run(rooms, tmp_path, *more, "--max_steps", 2, name="stopped")
     stopped = run(rooms, tmp_path, *more, "--resume", name="stopped")
     assert losses(straight) == losses(stopped)
     assert losses(straight, "val") == losses(stopped, "val")
@@ -120,7 +120,7 @@ def test_a_resumed_run_equals_one_without_a_stop(rooms, tmp_path):
 
 
 def test_a_killed_run_ends_with_the_same_bytes(rooms, tmp_path):
-    more = (*MONODEPTH, "--max_steps", 6, "--num_epochs", 3, "--save_every_steps", 1)
+    more = (*MONODEPTH, "--max_steps", 4, "--num_epochs", 3, "--save_every_steps", 1)
     straight = run(rooms, tmp_path, *more, name="straight")
     killed = tmp_path / "logs" / "killed"
     process = subprocess.Popen(
@@ -229,7 +229,7 @@ def test_metric_losses_make_a_model_that_says_metres(rooms, tmp_path, monkeypatc
 
 
 def test_metres_are_learnt(rooms, tmp_path):
-    more = (*MONODEPTH, "--loss", "l1", "--max_depth", 10, "--num_epochs", 6)
+    more = (*MONODEPTH, "--loss", "l1", "--max_depth", 10, "--num_epochs", 4)
     values = losses(run(rooms, tmp_path, *more))
     assert np.mean(values[-4:]) < 0.7 * np.mean(values[:4])
 

@@ -13,16 +13,16 @@ from datasets.loader import Batch, Items
 from datasets.rgbd_folders import find_part
 from datasets.rgbd_items import MixedItems, RgbdItems
 from evaluation.relative import mean_errors, relative_errors
-from networks.model_info import METRIC_DEPTH, RELATIVE_DEPTH, ModelInfo
+from networks.model_info import ModelInfo
 from options import TrainOptions
-from options.supervised import MIDAS_SMALL, SSI, TRUNK
+from options.supervised import SSI, TRUNK
 from training.color_jitter import jitter_batch
 from training.depth_health import DepthHealth
 from training.logger import disparity_picture
 from training.parts import freeze
 from training.supervised_setup import (
     DepthNetwork,
-    depth_architecture,
+    depth_info,
     module_of,
     starting_model,
     suggested_rate,
@@ -133,17 +133,4 @@ class Supervised(Task):
 
     def info(self, items: Items, step: int) -> ModelInfo:
         """Network, size, depth range, and whether its depth is in metres."""
-        options = self.options
-        midas = options.network == MIDAS_SMALL
-        longest = max(options.height, options.width)
-        return ModelInfo(
-            architecture=depth_architecture(options),
-            height=longest if midas else options.height,
-            width=longest if midas else options.width,
-            min_depth=options.min_depth,
-            max_depth=options.max_depth,
-            name=options.model_name,
-            step=step,
-            kind=options.network,
-            supervision=RELATIVE_DEPTH if self.relative else METRIC_DEPTH,
-        )
+        return depth_info(self.options, step)

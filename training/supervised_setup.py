@@ -11,12 +11,12 @@ import paddle
 from errors import InputError
 from networks.imagenet import load_imagenet
 from networks.midas_small import MidasSmall
-from networks.model_info import DEPTH_MODULES
+from networks.model_info import DEPTH_MODULES, METRIC_DEPTH, RELATIVE_DEPTH, ModelInfo
 from networks.model_zoo import named_model
 from networks.monodepth import Architecture, Monodepth
 from networks.weights import load_into, read_info
 from options import SCRATCH, TrainOptions
-from options.supervised import MIDAS_SMALL, TRUNK
+from options.supervised import MIDAS_SMALL, SSI, TRUNK
 from training.setup import check_depth_range, encoder_file
 from weight_files.published import DEPTH_MODELS
 
@@ -38,6 +38,23 @@ def module_of(network: str, part: str) -> str:
 def depth_architecture(options: TrainOptions) -> Architecture:
     """The depth network, without any that predicts motion."""
     return Architecture(num_layers=options.num_layers, scales=options.scales, source_ids=())
+
+
+def depth_info(options: TrainOptions, step: int = 0) -> ModelInfo:
+    """What is saved beside the weights: size, depth range, and whether depth is in metres."""
+    midas = options.network == MIDAS_SMALL
+    longest = max(options.height, options.width)
+    return ModelInfo(
+        architecture=depth_architecture(options),
+        height=longest if midas else options.height,
+        width=longest if midas else options.width,
+        min_depth=options.min_depth,
+        max_depth=options.max_depth,
+        name=options.model_name,
+        step=step,
+        kind=options.network,
+        supervision=RELATIVE_DEPTH if options.loss == SSI else METRIC_DEPTH,
+    )
 
 
 def folder_to_load(options: TrainOptions) -> Path | None:
@@ -67,6 +84,7 @@ def starting_model(options: TrainOptions) -> DepthNetwork:
     paddle.seed(options.seed)
     if options.network == MIDAS_SMALL:
         model = MidasSmall()
+        model.start_alive()
     else:
         model = Monodepth(depth_architecture(options))
         if options.initial_disparity is not None:

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 import paddle
-from paddle import nn
 from tqdm import tqdm
 
 from datasets.loader import Batch
@@ -25,8 +24,7 @@ from training.freed_memory import keep_freed_memory
 from training.group import join_group, synchronised
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger
-from training.parts import set_part_rates
-from training.precision import check_precision, loss_scaler, restore_scaler, scaler_state
+from training.precision import check_precision
 from training.recompute import recompute_blocks
 from training.run_folder import check_run_folder, open_run_folder
 from training.schedule import in_turns, learning_rate, step_in_words, with_steps_of
@@ -34,6 +32,7 @@ from training.self_supervised import SelfSupervised
 from training.setup import loader_of
 from training.supervised import Supervised
 from training.task import Output, Place, Task
+from training.update import Update
 from training.validation import check_finite, validate
 
 logger = logging.getLogger(__name__)
@@ -71,37 +70,31 @@ class Trainer:
             recompute_blocks(self.model)
         check_precision(options.precision)
         self.step = self.task.step(self.model)
-        self.scaler = loss_scaler(options.precision)
         self.compiled_step = (
             self.step if options.eager else paddle.jit.to_static(self.step, full_graph=True)
         )
-        clip = nn.ClipGradByGlobalNorm(options.clip_norm) if options.clip_norm else None
-        self.optimiser = paddle.optimizer.Adam(parameters=self.model.parameters(), grad_clip=clip)
+        self.update = Update(self.model, options.precision, options.clip_norm)
         items_per_step = self.train_loader.items_per_step
         self.progress = Progress(items_per_step=items_per_step)
         if options.resume and checkpoints(self.folder):
-            progress = resume(self.folder, self.model, self.optimiser)
+            progress = resume(self.folder, self.model, self.update.optimiser)
             self.progress = with_steps_of(progress, items_per_step)
-            restore_scaler(self.scaler, self.progress.loss_scaling)
+            self.update.restore_scaling(progress.loss_scaling)
             logger.info("resuming at epoch %d, step %d", self.progress.epoch, self.progress.step)
         self.rate = self.choose_rate()
-        set_part_rates(self.model, self.rate, self.task.part_rates())
 
     def choose_rate(self) -> float:
         """The learning rate to start with: given, that of the run that goes on, or the task's."""
-        options, reason = self.options, "as given"
+        options, reason = self.options, "as before"
         rate = options.learning_rate or self.progress.learning_rate
         if rate is None:
             rate, reason = self.task.learning_rate()
+        words = f"learning rate {rate:g}, not scaled by any of these"
         if options.learning_rate is None:
+            words = f"learning rate {rate:g} ({reason}), not scaled by any of these"
             self.progress = replace(self.progress, learning_rate=rate)
         size = (self.train_loader.items_per_step, self.group.size)
-        logger.info(
-            "%s; learning rate %g (%s), not scaled by any of these",
-            step_in_words(*size, options.batch_size, options.accumulate),
-            rate,
-            reason,
-        )
+        logger.info("%s; %s", step_in_words(*size, options.batch_size, options.accumulate), words)
         return rate
 
     def run(self) -> None:
@@ -138,7 +131,7 @@ class Trainer:
         """Train for the rest of the current epoch, validate, save."""
         options, start = self.options, self.progress
         rate = learning_rate(self.rate, start.epoch, options.scheduler_step_size)
-        self.optimiser.set_lr(rate)
+        self.update.set_rates(self.rate, rate, self.task.part_rates())
         self.step.train()
         wait = DataWait()
         per_step = self.train_loader.items_per_step
@@ -195,18 +188,16 @@ class Trainer:
         losses = []
         for turn, batch in enumerate(turns):
             output = self.evaluate(batch, self.place(turn))
-            self.scaler.scale(output.total / len(turns)).backward()
+            self.update.add(output.total / len(turns))
             losses.append(float(output.total))
         mean = float(np.mean(losses))
         loss, stop = self.group.share(self.model, [mean, float(self.stop.requested)])
         loss = mean if self.group.size == 1 else loss
         names = (self.train_loader.items.name(i) for batch in turns for i in batch["index"])
         check_finite(loss, self.progress.step, names, self.folder)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        self.optimiser.clear_grad()
+        self.update.apply()
         if self.logger is not None and self.progress.step % self.options.log_frequency == 0:
-            values = {"loss": loss, "learning_rate": self.optimiser.get_lr()}
+            values = {"loss": loss, "learning_rate": self.update.rate}
             self.log("train", output, batch, {**values, **self.task.scalars(output, batch)})
             for message in self.task.warnings(output, batch):
                 logger.warning("step %d: %s", self.progress.step, message)
@@ -214,7 +205,7 @@ class Trainer:
             self.progress,
             step=self.progress.step + 1,
             step_in_epoch=self.progress.step_in_epoch + 1,
-            loss_scaling=scaler_state(self.scaler),
+            loss_scaling=self.update.scaling,
         )
         return loss, stop > 0
 
@@ -257,7 +248,5 @@ class Trainer:
         if not self.group.is_first:
             return
         info = self.task.info(self.train_loader.items, self.progress.step)
-        resumable = (
-            (self.optimiser, self.progress, self.options.keep_checkpoints) if name == LAST else ()
-        )
-        save_checkpoint(self.folder / name, self.model, info, *resumable)
+        more = (self.update.optimiser, self.progress, self.options.keep_checkpoints)
+        save_checkpoint(self.folder / name, self.model, info, *(more if name == LAST else ()))
