@@ -1,5 +1,6 @@
 # make venv        install everything into .venv
 # make quickstart  generate streets, train, measure and predict; see runs/quickstart
+# make quickstart-midas  the same of relative depth, on rooms; see runs/quickstart_midas
 # make reproduce   a row of the published table: DATA=/path/to/kitti ROW=ms_640x192 [PUBLISHED=1]
 # make bench       measure speed: a table, and runs/bench/result.json
 # make test        check the style and run all tests
@@ -21,7 +22,7 @@ CHECK_PYTHON := import sys; sys.version_info >= (3, 9) or sys.exit( \
 	"error: Python 3.9 or newer is needed, this is " + sys.version.split()[0] + \
 	"; name another, as in: make venv PYTHON=python3.11")
 
-.PHONY: venv quickstart reproduce bench test lint FORCE
+.PHONY: venv quickstart quickstart-midas reproduce bench test lint FORCE
 
 venv: $(STAMP)
 
@@ -40,6 +41,9 @@ $(STAMP): requirements.txt requirements-test.txt requirements-engines.txt requir
 
 quickstart: venv
 	$(BIN)/python quickstart.py
+
+quickstart-midas: venv
+	$(BIN)/python quickstart_midas.py
 
 reproduce: venv
 	$(BIN)/python reproduce.py $(if $(ROW),--row $(ROW),--list) $(if $(DATA),--data_path "$(DATA)") \
