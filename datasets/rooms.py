@@ -30,7 +30,9 @@ PARTS = ("train", "val", "test")
 MILLIMETRES = 1000
 DEPTH_NOTE = {"kind": "depth", "metres_per_step": 1 / MILLIMETRES}
 CLEAR = 0.5  # metres between the camera and the furniture
-LIGHT = np.array([0.85, 0.7, 1.0])  # of faces that look along x, y, z
+AMBIENT, LAMP = 0.45, 0.9  # light from everywhere, and of the lamp below the ceiling's middle
+LAMP_REACH = 2.5  # metres to where the lamp is half as bright
+PLAIN = 0.3  # contrast of walls and ceiling, share of that of other faces
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ def draw_room(rng: np.random.Generator) -> tuple[Room, View]:
         high.append(end)
     count = len(low)
     waves = rng.uniform((2, 2, 0.05, 0), (25, 25, 0.5, 6.3), (count, 3, 4))
-    room = Room(np.array(low), np.array(high), rng.uniform(0.15, 0.95, (count, 3, 3)), waves)
+    room = Room(
+        np.array(low), np.array(high), paint(rng.uniform(0.15, 0.95, (count, 3, 3))), waves
+    )
     across = size / 2 - place
     yaw = np.arctan2(across[1], across[0]) + rng.normal(0, 0.5)  # mostly towards the middle
     pitch = rng.uniform(-0.4, 0.15)
@@ -89,6 +93,14 @@ def draw_room(rng: np.random.Generator) -> tuple[Room, View]:
     right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
     rotation = np.stack([right, np.cross(forward, right), forward], axis=1)
     return room, View(place, rotation, float(rng.uniform(0.7, 1.1)))
+
+
+def paint(drawn: np.ndarray) -> np.ndarray:
+    """Colours [N, 3, 3] of random ones: pale walls, a dull floor, furniture of one colour each."""
+    colors = np.repeat(drawn[:, :1], 3, axis=1)
+    colors[0, :2] = 0.6 + 0.35 * drawn[0, 0]
+    colors[0, 2] = 0.2 + 0.4 * drawn[0, 2] * (1, 0.8, 0.6)
+    return colors
 
 
 def render(room: Room, view: View, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,15 +129,28 @@ def render(room: Room, view: View, width: int, height: int) -> tuple[np.ndarray,
 
 
 def _shade(room: Room, points: np.ndarray, surface: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Colours of points on their faces: a texture of waves, lit by the face's direction."""
+    """Colours of points on their faces: a texture of waves, lit by a lamp; a pale ceiling."""
     across = np.take_along_axis(points, ((axis + 1) % 3)[..., None], axis=-1)[..., 0]
     along = np.take_along_axis(points, ((axis + 2) % 3)[..., None], axis=-1)[..., 0]
     one, two, contrast, phase = np.moveaxis(room.waves[surface, axis], -1, 0)
     wave = np.sin(one * across + phase) * np.sin(two * along) + 0.3 * np.sin(7 * one * along + two)
-    color = (
-        room.colors[surface, axis] * (LIGHT[axis] * (1 - contrast * (0.5 + 0.4 * wave)))[..., None]
-    )
-    return (255 * np.clip(color, 0, 1)).round().astype(np.uint8)
+    shell = surface == 0
+    ceiling = shell & (axis == 2) & (points[..., 2] > room.high[0, 2] / 2)
+    contrast = np.where(ceiling | (shell & (axis < 2)), PLAIN * contrast, contrast)
+    color = room.colors[surface, axis]
+    color = np.where(ceiling[..., None], 0.75 + 0.2 * color, color)
+    shade = lamp_light(room, points, axis) * (1 - contrast * (0.5 + 0.4 * wave))
+    return (255 * np.clip(color * shade[..., None], 0, 1)).round().astype(np.uint8)
+
+
+def lamp_light(room: Room, points: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Light [H, W] on points of faces that look along ``axis``; nothing throws a shadow."""
+    lamp = (room.low[0] + room.high[0]) / 2
+    lamp[2] = room.high[0, 2] - 0.3
+    towards = lamp - points
+    distance = np.linalg.norm(towards, axis=-1)
+    slant = np.abs(np.take_along_axis(towards, axis[..., None], axis=-1)[..., 0]) / distance
+    return AMBIENT + LAMP * slant / (1 + (distance / LAMP_REACH) ** 2)
 
 
 def generate_rooms(out: Path, counts: Sequence[int], width: int, height: int, seed: int) -> None:

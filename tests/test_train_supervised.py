@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import train
 from datasets.rooms import generate_rooms
 from errors import EXIT_BAD_INPUT, run_command
 from options import TrainOptions, parse
+from training.supervised_setup import starting_model
 from training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -247,6 +249,17 @@ def test_a_run_remembers_the_rate_that_it_was_given_by_its_start(rooms, tmp_path
     rates = [row["learning_rate"] for row in logged(tmp_path / "logs" / "second")]
     assert rates == [3e-5, 3e-5]
     assert "with other options" not in caplog.text.rpartition("resuming")[2]
+
+
+def test_published_weights_are_a_start_by_their_name(trained, tmp_path, monkeypatch):
+    shutil.copytree(trained / "best", tmp_path / "models" / "midas_v21_small")
+    monkeypatch.setenv("MONODEPTH_HOME", str(tmp_path))
+    words = "--task supervised --dataset rgbd --weights_init midas_v21_small --seed 5"
+    model = starting_model(parse(TrainOptions, words.split()))
+    for module in ("pretrained", "scratch"):
+        saved = load_file(trained / "best" / f"{module}.safetensors")
+        state = getattr(model, module).state_dict()
+        assert all((state[name].numpy() == value).all() for name, value in saved.items())
 
 
 def test_weights_of_another_network_are_refused(trained, rooms, tmp_path, capsys):

@@ -11,91 +11,34 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import paddle
 from tqdm import tqdm
 
 from datasets.loader import Batch
 from errors import InputError
-from networks.device import choose_device
-from options import SUPERVISED, TrainOptions
-from training.checkpoint import LAST, Progress, checkpoints, resume, save_checkpoint
+from options import TrainOptions
+from training.checkpoint import LAST
 from training.data_wait import DataWait
-from training.freed_memory import keep_freed_memory
-from training.group import join_group, synchronised
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger
-from training.precision import check_precision
-from training.recompute import recompute_blocks
-from training.run_folder import check_run_folder, open_run_folder
-from training.schedule import in_turns, learning_rate, step_in_words, with_steps_of
-from training.self_supervised import SelfSupervised
-from training.setup import loader_of
-from training.supervised import Supervised
-from training.task import Output, Place, Task
-from training.update import Update
+from training.run import Run
+from training.run_folder import open_run_folder
+from training.schedule import in_turns, learning_rate
+from training.task import Output, Place
 from training.validation import check_finite, validate
 
 logger = logging.getLogger(__name__)
 
 
-def task_of(options: TrainOptions) -> Task:
-    """The method that the options ask for."""
-    return (Supervised if options.task == SUPERVISED else SelfSupervised)(options)
-
-
-class Trainer:
-    """One training run, from its options to ``<log_dir>/<model_name>/best`` and ``last``.
+class Trainer(Run):
+    """The loop of one training run, which leaves ``best`` and ``last`` in its folder.
 
     Raises:
-        InputError: data, weights, device or an earlier run of that name keep it from starting.
+        InputError: see :class:`training.run.Run`.
     """
 
     def __init__(self, options: TrainOptions) -> None:
-        self.options = options
+        super().__init__(options)
         self.logger: Logger | None = None  # of the first process
-        self.folder = options.log_dir / options.model_name
-        check_run_folder(self.folder, options)
-        choose_device(options.device)
-        keep_freed_memory()
-        self.group = join_group()
-        self.task = task_of(options)
-        self.train_loader, self.val_loader = (
-            loader_of(options, self.task.items(part), part == "train", self.group)
-            for part in ("train", "val")
-        )
-        self.model = self.task.initial_model()
-        if options.sync_batch_norm:
-            self.model = synchronised(self.model, self.group)
-        if options.recompute:
-            recompute_blocks(self.model)
-        check_precision(options.precision)
-        self.step = self.task.step(self.model)
-        self.compiled_step = (
-            self.step if options.eager else paddle.jit.to_static(self.step, full_graph=True)
-        )
-        self.update = Update(self.model, options.precision, options.clip_norm)
-        items_per_step = self.train_loader.items_per_step
-        self.progress = Progress(items_per_step=items_per_step)
-        if options.resume and checkpoints(self.folder):
-            progress = resume(self.folder, self.model, self.update.optimiser)
-            self.progress = with_steps_of(progress, items_per_step)
-            self.update.restore_scaling(progress.loss_scaling)
-            logger.info("resuming at epoch %d, step %d", self.progress.epoch, self.progress.step)
-        self.rate = self.choose_rate()
-
-    def choose_rate(self) -> float:
-        """The learning rate to start with: given, that of the run that goes on, or the task's."""
-        options, reason = self.options, "as before"
-        rate = options.learning_rate or self.progress.learning_rate
-        if rate is None:
-            rate, reason = self.task.learning_rate()
-        words = f"learning rate {rate:g}, not scaled by any of these"
-        if options.learning_rate is None:
-            words = f"learning rate {rate:g} ({reason}), not scaled by any of these"
-            self.progress = replace(self.progress, learning_rate=rate)
-        size = (self.train_loader.items_per_step, self.group.size)
-        logger.info("%s; %s", step_in_words(*size, options.batch_size, options.accumulate), words)
-        return rate
 
     def run(self) -> None:
         """Train to the last epoch or step.
@@ -242,11 +185,3 @@ class Trainer:
             self.log("val", done.output, done.batch, {"loss": done.loss})
         logger.info("step %d: validation loss %.5f", self.progress.step, done.loss)
         return done.loss
-
-    def save(self, name: str) -> None:
-        """Save a weights folder: ``best``, or ``last`` with all that resuming needs."""
-        if not self.group.is_first:
-            return
-        info = self.task.info(self.train_loader.items, self.progress.step)
-        more = (self.update.optimiser, self.progress, self.options.keep_checkpoints)
-        save_checkpoint(self.folder / name, self.model, info, *(more if name == LAST else ()))

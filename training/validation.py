@@ -23,13 +23,13 @@ class Validation:
 
     Attributes:
         loss: mean over the items of all processes.
-        output: of this process's last batch.
+        output: of this process's last batch, None where it had none.
         batch: that batch.
     """
 
     loss: float
-    output: Output
-    batch: Batch
+    output: Output | None
+    batch: Batch | None
 
 
 def validate(
@@ -49,6 +49,7 @@ def validate(
         after_batch: is told the loss of each batch, and may end the validation by raising.
     """
     total, items = 0.0, 0
+    output, batch = None, None  # a process may have no share of few batches
     with paddle.no_grad():
         for batch in tqdm(batches, "validation", count, leave=False, disable=not group.is_first):
             size = len(batch["index"])
