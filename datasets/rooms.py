@@ -83,9 +83,7 @@ def draw_room(rng: np.random.Generator) -> tuple[Room, View]:
         high.append(end)
     count = len(low)
     waves = rng.uniform((2, 2, 0.05, 0), (25, 25, 0.5, 6.3), (count, 3, 4))
-    room = Room(
-        np.array(low), np.array(high), paint(rng.uniform(0.15, 0.95, (count, 3, 3))), waves
-    )
+    room = Room(np.array(low), np.array(high), paint(rng.uniform(0.15, 0.95, (count, 3, 3))), waves)
     across = size / 2 - place
     yaw = np.arctan2(across[1], across[0]) + rng.normal(0, 0.5)  # mostly towards the middle
     pitch = rng.uniform(-0.4, 0.15)

@@ -243,13 +243,20 @@ class MidasSmall(nn.Layer):
         for parameter in self.scratch.refinenet4.resConfUnit1.parameters():
             parameter.stop_gradient = True
 
-    def start_alive(self) -> None:
-        """Make the output of random weights positive: what is 0 behind the last ReLU cannot learn.
+    def start_from_random(self) -> None:
+        """Change random weights so that all of the network learns from the first step.
 
-        The last convolution sees activations that are not negative, so its weights must not be.
+        Residual branches start at 0 (Goyal et al., 2017, section 5.1), as the decoder has no
+        normalisation to keep their sum in bounds. The last convolution sees what is not negative:
+        its weights must not be either, as nothing is learnt behind a ReLU that gives 0.
         """
-        weight = self.scratch.output_conv[-2].weight
-        weight.set_value(paddle.abs(weight))
+        for layer in self.sublayers():
+            if isinstance(layer, ResidualConvUnit):
+                layer.conv2.weight.set_value(paddle.zeros_like(layer.conv2.weight))
+            elif isinstance(layer, InvertedResidual) and layer.residual:
+                layer.bn3.weight.set_value(paddle.zeros_like(layer.bn3.weight))
+        last = self.scratch.output_conv[-2].weight
+        last.set_value(paddle.abs(last))
 
     def forward(self, images: Tensor) -> Tensor:
         """Relative inverse depth [B, h, w], near is large, of images [B, 3, h, w] in [0, 1].

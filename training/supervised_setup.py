@@ -84,7 +84,7 @@ def starting_model(options: TrainOptions) -> DepthNetwork:
     paddle.seed(options.seed)
     if options.network == MIDAS_SMALL:
         model = MidasSmall()
-        model.start_alive()
+        model.start_from_random()
     else:
         model = Monodepth(depth_architecture(options))
         if options.initial_disparity is not None:
