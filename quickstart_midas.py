@@ -32,7 +32,7 @@ from training.supervised_setup import depth_info, starting_model
 
 RUN = Path("runs/quickstart_midas")  # relative to ROOT, as are the commands
 UNTRAINED, MODEL = RUN / "untrained", RUN / "model"
-ROOMS = ["--width", "64", "--height", "64", "--train", "760", "--val", "40", "--test", "60"]
+ROOMS = ["--width", "64", "--height", "64", "--train", "1200", "--val", "40", "--test", "60"]
 # Depth of rooms is exact, so nothing is trimmed; differences between neighbours would keep a
 # network that knows nothing yet from predicting any.
 TRAINING = [

@@ -13,6 +13,8 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from networks.depthwise import depthwise_product, is_faster
+
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
 SIDE = 256  # longest side that it was trained on
 MULTIPLE = 32
@@ -80,6 +82,13 @@ class SameConv(nn.Conv2D):
             bias_attr=False,
             weight_attr=nn.initializer.KaimingNormal(),
         )
+        self.strided = (stride, before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in, h, w] to [B, out, h / stride, w / stride]."""
+        if self.training and self._groups > 1 and is_faster(x):
+            return depthwise_product(x, self.weight, *self.strided)
+        return super().forward(x)
 
 
 def norm(channels: int) -> nn.BatchNorm2D:
