@@ -32,12 +32,12 @@ from training.supervised_setup import depth_info, starting_model
 
 RUN = Path("runs/quickstart_midas")  # relative to ROOT, as are the commands
 UNTRAINED, MODEL = RUN / "untrained", RUN / "model"
-ROOMS = ["--width", "64", "--height", "64", "--train", "1200", "--val", "40", "--test", "60"]
+ROOMS = ["--width", "64", "--height", "64", "--train", "1500", "--val", "40", "--test", "60"]
 # Depth of rooms is exact, so nothing is trimmed; differences between neighbours would keep a
 # network that knows nothing yet from predicting any.
 TRAINING = [
     *("--task", "supervised", "--dataset", "rgbd", "--height", "64", "--width", "64"),
-    *("--trim", "0", "--gradient_weight", "0", "--batch_size", "8", "--learning_rate", "5e-4"),
+    *("--trim", "0", "--gradient_weight", "0", "--batch_size", "16", "--learning_rate", "1e-3"),
     *("--num_epochs", "4", "--scheduler_step_size", "3", "--log_frequency", "20"),
 ]
 PICTURE = 4  # the test picture that is shown, by its place in the list

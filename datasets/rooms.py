@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 PARTS = ("train", "val", "test")
 MILLIMETRES = 1000
 DEPTH_NOTE = {"kind": "depth", "metres_per_step": 1 / MILLIMETRES}
-CLEAR = 0.5  # metres between the camera and the furniture
+CLEAR = 1.0  # metres between the camera and the furniture
 AMBIENT, LAMP = 0.45, 0.9  # light from everywhere, and of the lamp below the ceiling's middle
 LAMP_REACH = 2.5  # metres to where the lamp is half as bright
 PLAIN = 0.3  # contrast of walls and ceiling, share of that of other faces
@@ -75,7 +75,7 @@ def draw_room(rng: np.random.Generator) -> tuple[Room, View]:
     for _ in range(int(rng.integers(5, 14))):
         extent = rng.uniform((0.3, 0.3, 0.3), (1.6, 1.6, 2.0))
         corner = rng.uniform((0, 0, 0), np.maximum(size - extent, 0.01))
-        corner[2] = 0 if rng.random() < 0.75 else corner[2]  # the rest hangs on nothing: shelves
+        corner[2] = 0  # all furniture stands on the floor
         end = np.minimum(corner + extent, size)
         if np.all((place > corner - CLEAR) & (place < end + CLEAR)):
             continue
