@@ -73,7 +73,7 @@ def draw_room(rng: np.random.Generator) -> tuple[Room, View]:
     place = rng.uniform((0.6, 0.6, 0.9), (size[0] - 0.6, size[1] - 0.6, 1.8))
     low, high = [np.zeros(3)], [size]
     for _ in range(int(rng.integers(5, 14))):
-        extent = rng.uniform((0.3, 0.3, 0.3), (1.6, 1.6, 2.0))
+        extent = rng.uniform((0.3, 0.3, 0.3), (1.3, 1.3, 1.3))
         corner = rng.uniform((0, 0, 0), np.maximum(size - extent, 0.01))
         corner[2] = 0  # all furniture stands on the floor
         end = np.minimum(corner + extent, size)
@@ -82,11 +82,11 @@ def draw_room(rng: np.random.Generator) -> tuple[Room, View]:
         low.append(corner)
         high.append(end)
     count = len(low)
-    waves = rng.uniform((2, 2, 0.05, 0), (25, 25, 0.5, 6.3), (count, 3, 4))
+    waves = rng.uniform((8, 8, 0.2, 0), (12, 12, 0.5, 6.3), (count, 3, 4))
     room = Room(np.array(low), np.array(high), paint(rng.uniform(0.15, 0.95, (count, 3, 3))), waves)
     across = size / 2 - place
     yaw = np.arctan2(across[1], across[0]) + rng.normal(0, 0.5)  # mostly towards the middle
-    pitch = rng.uniform(-0.4, 0.15)
+    pitch = rng.uniform(-0.4, 0.0)
     forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
     right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
     rotation = np.stack([right, np.cross(forward, right), forward], axis=1)
