@@ -28,7 +28,7 @@ from networks.device import choose_device
 from options import TrainOptions, parse
 from prediction.sheet import quickstart_sheet
 from recipes import load_recipe
-from stages import ROOT, peak_memory_mib, run_stage, settings_of
+from stages import ROOT, run_stage, settings_of, write_result
 from training.checkpoint import save_checkpoint
 from training.setup import info_of, initial_model
 
@@ -123,17 +123,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     before, at_start, after = map(read_metrics, (UNTRAINED, START, weights))
     rows = {"untrained": before, "started at 10 m": at_start, "trained": after}
     write_sheet(streets, rows)
-    result = {
+    figures = {
         "before": before,  # as published: outputs start near 0.5
         "start": at_start,  # as trained here: near --initial_disparity
         "after": after,
-        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
-        "total_seconds": round(time.monotonic() - start, 1),
-        "peak_memory_mib": peak_memory_mib(),
-        "settings": settings_of(options.seed, TRAINING),
     }
-    with written_whole(RUN / "result.json") as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    settings = settings_of(options.seed, TRAINING)
+    result = write_result(RUN, figures, seconds, start, settings)
     print(f"\n{summary(result)}\nsee {RUN / 'result.png'} and {RUN / 'result.json'}")
 
 

@@ -26,7 +26,7 @@ from files import written_whole
 from networks.device import choose_device
 from options import TrainOptions, parse
 from prediction.sheet import relative_sheet
-from stages import ROOT, peak_memory_mib, run_stage, settings_of
+from stages import ROOT, run_stage, settings_of, write_result
 from training.checkpoint import save_checkpoint
 from training.supervised_setup import depth_info, starting_model
 
@@ -113,16 +113,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     weights = MODEL / "last"
     after, seconds["evaluation_after"] = measure(rooms, weights)
     write_sheet(rooms, weights, {"before": before, "after": after})
-    result = {
-        "before": before,
-        "after": after,
-        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
-        "total_seconds": round(time.monotonic() - start, 1),
-        "peak_memory_mib": peak_memory_mib(),
-        "settings": settings_of(options.seed, TRAINING),
-    }
-    with written_whole(RUN / "result.json") as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    settings = settings_of(options.seed, TRAINING)
+    result = write_result(RUN, {"before": before, "after": after}, seconds, start, settings)
     print(f"\n{summary(result)}\nsee {RUN / 'result.png'} and {RUN / 'result.json'}")
 
 

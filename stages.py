@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from files import written_whole
 
 try:
     import resource
@@ -73,3 +76,34 @@ def settings_of(seed: int, training: Sequence[str]) -> dict[str, Any]:
         "numpy": version("numpy"),
         "system": platform.platform(),
     }
+
+
+def write_result(
+    run: Path,
+    figures: Mapping[str, Any],
+    seconds: Mapping[str, float],
+    start: float,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write ``result.json`` of a run: its figures, times, memory and what they depend on.
+
+    Args:
+        run: folder of the run.
+        figures: what was measured.
+        seconds: of the stages.
+        start: of the run, by ``time.monotonic``.
+        settings: see :func:`settings_of`.
+
+    Returns:
+        What is written.
+    """
+    result = {
+        **figures,
+        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+        "total_seconds": round(time.monotonic() - start, 1),
+        "peak_memory_mib": peak_memory_mib(),
+        "settings": dict(settings),
+    }
+    with written_whole(run / "result.json") as temporary:
+        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result

@@ -262,6 +262,27 @@ def test_published_weights_are_a_start_by_their_name(trained, tmp_path, monkeypa
         assert all((state[name].numpy() == value).all() for name, value in saved.items())
 
 
+def test_a_run_stopped_before_its_first_checkpoint_starts_from_its_own_weights(
+    trained, rooms, tmp_path
+):
+    start = ["--load_weights_folder", trained / "last", "--max_steps", 1]
+    whole = run(rooms, tmp_path, *start, name="whole")
+    stopped = tmp_path / "logs" / "stopped"
+    stopped.mkdir()
+    shutil.copy(whole / "options.json", stopped)
+    run(rooms, tmp_path, "--resume", "--max_steps", 1, name="stopped")
+    assert losses(stopped) == losses(whole)
+    assert same_bytes(whole / "last", stopped / "last", WEIGHTS[2:])
+
+
+def test_a_run_that_does_not_say_how_it_began_is_not_resumed(rooms, tmp_path, capsys):
+    stopped = tmp_path / "logs" / "stopped"
+    stopped.mkdir(parents=True)
+    (stopped / "options.json").write_text("{")
+    message = refusal(capsys, arguments(rooms, tmp_path, "--resume", name="stopped"))
+    assert "start it without --resume" in message
+
+
 def test_weights_of_another_network_are_refused(trained, rooms, tmp_path, capsys):
     argv = arguments(rooms, tmp_path, *MONODEPTH, "--load_weights_folder", trained / "last")
     message = refusal(capsys, argv)

@@ -9,12 +9,12 @@ import paddle
 
 from networks.device import choose_device
 from options import SUPERVISED, TrainOptions
-from training.checkpoint import LAST, Progress, checkpoints, resume, save_checkpoint
+from training.checkpoint import LAST, Progress, resume, save_checkpoint
 from training.freed_memory import keep_freed_memory
 from training.group import join_group, synchronised
 from training.precision import check_precision
 from training.recompute import recompute_blocks
-from training.run_folder import check_run_folder
+from training.run_folder import check_run_folder, starting_options
 from training.schedule import step_in_words, with_steps_of
 from training.self_supervised import SelfSupervised
 from training.setup import loader_of
@@ -51,9 +51,9 @@ class Run:
     """
 
     def __init__(self, options: TrainOptions) -> None:
-        self.options = options
         self.folder = options.log_dir / options.model_name
         check_run_folder(self.folder, options)
+        options = self.options = starting_options(self.folder, options)
         choose_device(options.device)
         keep_freed_memory()
         self.group = join_group()
@@ -75,7 +75,7 @@ class Run:
         self.update = Update(self.model, options.precision, options.clip_norm)
         items_per_step = self.train_loader.items_per_step
         self.progress = Progress(items_per_step=items_per_step)
-        if options.resume and checkpoints(self.folder):
+        if options.resume:
             progress = resume(self.folder, self.model, self.update.optimiser)
             self.progress = with_steps_of(progress, items_per_step)
             self.update.restore_scaling(progress.loss_scaling)

@@ -52,6 +52,32 @@ def check_run_folder(folder: Path, options: TrainOptions) -> None:
             )
 
 
+def starting_options(folder: Path, options: TrainOptions) -> TrainOptions:
+    """The options that a run begins with.
+
+    Those given; with ``--resume`` of a run that was stopped before its first checkpoint, they
+    start it anew, from the weights that it was given.
+
+    Raises:
+        InputError: what it was given cannot be read.
+    """
+    if not options.resume or checkpoints(folder):
+        return options
+    try:
+        saved = from_json(TrainOptions, (folder / OPTIONS_FILE).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, InputError) as error:
+        raise InputError(
+            f"--resume: {folder / OPTIONS_FILE} does not say how the run began ({error}); start it "
+            "without --resume"
+        ) from error
+    return dataclasses.replace(
+        options,
+        resume=False,
+        load_weights_folder=saved.load_weights_folder,
+        models_to_load=saved.models_to_load,
+    )
+
+
 def open_run_folder(
     folder: Path, options: TrainOptions, num_parameters: int, progress: Progress
 ) -> None:
