@@ -15,32 +15,38 @@ from paddle import Tensor, nn  # noqa: E402
 
 from benchmarks.measure import compared, in_turns, report  # noqa: E402
 from networks.monodepth import STEREO, Architecture, Monodepth  # noqa: E402
+from training.compile_step import compile_step  # noqa: E402
 from training.freed_memory import keep_freed_memory  # noqa: E402
 from training.objective import Objective  # noqa: E402
-from training.step import TrainingStep, draw_tie_break  # noqa: E402
+from training.step import Networks, TrainingStep, draw_tie_break  # noqa: E402
 
 BATCH, HEIGHT, WIDTH = 4, 192, 640
 ARCHITECTURE = Architecture(source_ids=(-1, 1, STEREO))
 
 
+class Mean(nn.Layer):
+    """The mean of all that is predicted, in the place of geometry and loss."""
+
+    def forward(self, predicted: list[Tensor]) -> list[Tensor]:
+        """Of flat tensors."""
+        return self._trace(predicted)
+
+    @paddle.jit.not_to_static
+    def _trace(self, predicted: list[Tensor]) -> list[Tensor]:
+        return [sum(part.mean() for part in predicted)]
+
+
 class NetworksAlone(nn.Layer):
-    """The forward pass without geometry and loss: the mean of all outputs."""
+    """The forward pass without geometry and loss."""
 
     def __init__(self, model: Monodepth) -> None:
         super().__init__()
-        self.model = model
+        self.networks = Networks(model)
+        self.loss = Mean()
 
     def forward(self, target: Tensor, sources: Tensor) -> list[Tensor]:
         """The mean of everything predicted."""
-        return self._trace(target, sources)
-
-    @paddle.jit.not_to_static
-    def _trace(self, target: Tensor, sources: Tensor) -> list[Tensor]:
-        prediction = self.model(target, sources)
-        parts = [disp.mean() for disp in prediction.disps]
-        for motion in prediction.motions:
-            parts += [motion.axisangle.mean(), motion.translation.mean()]
-        return [sum(parts)]
+        return self.loss(self.networks(target, sources))
 
 
 def main() -> None:
@@ -69,11 +75,11 @@ def main() -> None:
     }
 
     def way(name: str):  # noqa: ANN202
-        compiled = paddle.jit.to_static(wholes[name], full_graph=True)
+        compile_step(wholes[name], processes=1)
         adam = paddle.optimizer.Adam(1e-4, parameters=models[name].parameters())
 
         def run() -> None:
-            loss = compiled(*inputs[name])[0]
+            loss = wholes[name](*inputs[name])[0]
             loss.backward()
             adam.step()
             adam.clear_grad()

@@ -45,6 +45,10 @@ class Architecture:
         """The sources that differ in time, whose motion is predicted."""
         return tuple(i for i in self.source_ids if i != STEREO)
 
+    def inverts(self, source_id: int) -> bool:
+        """Whether the pose network sees that temporal source first, and the target after it."""
+        return self.pose_model_input == "pairs" and source_id < 0
+
     @property
     def num_pose_images(self) -> int:
         """Images that the pose network sees at once."""
@@ -87,15 +91,21 @@ class Prediction:
     motions: list[Motion]
     masks: list[Tensor] | None
 
-    def as_float32(self) -> Prediction:
-        """The same after networks in half precision."""
+    def flat(self) -> list[Tensor]:
+        """Its tensors in a row, as compiled layers hand them on."""
+        motions = [part for m in self.motions for part in (m.axisangle, m.translation)]
+        return [*self.disps, *motions, *(self.masks or [])]
 
-        def cast(values: list[Tensor]) -> list[Tensor]:
-            return [value.astype("float32") for value in values]
-
-        motions = [Motion(*cast([m.axisangle, m.translation]), m.invert) for m in self.motions]
-        masks = None if self.masks is None else cast(self.masks)
-        return Prediction(cast(self.disps), motions, masks)
+    @classmethod
+    def from_flat(cls, architecture: Architecture, tensors: Sequence[Tensor]) -> Prediction:
+        """What :meth:`flat` was made of, by networks of that architecture."""
+        rest = iter(tensors)
+        disps = [next(rest) for _ in architecture.scales]
+        motions = [
+            Motion(next(rest), next(rest), architecture.inverts(source_id))
+            for source_id in architecture.temporal_ids
+        ]
+        return cls(disps, motions, list(rest) if architecture.predictive_mask else None)
 
 
 class Monodepth(nn.Layer):
@@ -182,10 +192,10 @@ class Monodepth(nn.Layer):
         """Run the pose network once per source, the earlier frame always first."""
         motions = []
         for source_id, source_frame in zip(self.architecture.temporal_ids, sources):
-            earlier_source = source_id < 0
-            pair = [source_frame, target_frame] if earlier_source else [target_frame, source_frame]
+            invert = self.architecture.inverts(source_id)
+            pair = [source_frame, target_frame] if invert else [target_frame, source_frame]
             axisangle, translation = self._pose(pair)
-            motions.append(Motion(axisangle[:, 0], translation[:, 0], invert=earlier_source))
+            motions.append(Motion(axisangle[:, 0], translation[:, 0], invert))
         return motions
 
     def _motions_at_once(self, target_frame: Frame, sources: Sequence[Frame]) -> list[Motion]:

@@ -7,8 +7,9 @@ import paddle
 import pytest
 
 from errors import InputError
-from networks.monodepth import Motion, Prediction
+from networks.monodepth import Architecture, Motion, Prediction
 from training.precision import check_precision, loss_scaler, networks_in, scaler_state
+from training.step import Networks
 
 on_gpu = paddle.device.get_device().startswith("gpu")
 
@@ -21,13 +22,23 @@ def test_half_precision_is_refused_on_a_cpu(precision):
         check_precision(precision)
 
 
-def test_predictions_come_back_in_float32():
-    half = paddle.ones([1, 3]).astype("bfloat16")
-    got = Prediction([half], [Motion(half, half, invert=True)], [half]).as_float32()
-    tensors = [*got.disps, got.motions[0].axisangle, got.motions[0].translation, *got.masks]
-    assert {tensor.dtype for tensor in tensors} == {paddle.float32}
-    assert got.motions[0].invert
-    assert Prediction([half], [], None).as_float32().masks is None
+@pytest.mark.parametrize("mask", [False, True])
+def test_predictions_come_back_in_float32_and_in_order(mask):
+    architecture = Architecture(scales=(0, 1), source_ids=(-1, 1), predictive_mask=mask)
+    half = [paddle.full([1, 3], value).astype("bfloat16") for value in range(8)]
+    motions = [Motion(half[2], half[3], invert=True), Motion(half[4], half[5], invert=False)]
+
+    class Model(paddle.nn.Layer):
+        def forward(self, target, sources):
+            return Prediction(half[:2], motions, half[6:] if mask else None)
+
+    flat = Networks(Model(), "bf16")(None, None)
+    assert {tensor.dtype for tensor in flat} == {paddle.float32}
+    got = Prediction.from_flat(architecture, flat)
+    assert [float(disp[0, 0]) for disp in got.disps] == [0, 1]
+    parts = [(float(m.axisangle[0, 0]), float(m.translation[0, 0]), m.invert) for m in got.motions]
+    assert parts == [(2, 3, True), (4, 5, False)]
+    assert [float(m[0, 0]) for m in got.masks] == [6, 7] if mask else got.masks is None
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

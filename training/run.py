@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-import paddle
-
 from networks.device import choose_device
 from options import SUPERVISED, TrainOptions
 from training.checkpoint import LAST, Progress, resume, save_checkpoint
+from training.compile_step import compile_step
 from training.freed_memory import keep_freed_memory
 from training.group import join_group, synchronised
 from training.precision import check_precision
@@ -40,8 +39,7 @@ class Run:
         train_loader: batches to train on.
         val_loader: batches to validate on.
         model: the networks.
-        step: networks and loss.
-        compiled_step: the same, compiled unless ``--eager``.
+        step: networks and loss, compiled unless ``--eager``.
         update: the optimiser.
         progress: where the run stands.
         rate: learning rate that it began with.
@@ -69,9 +67,8 @@ class Run:
             recompute_blocks(self.model)
         check_precision(options.precision)
         self.step = self.task.step(self.model)
-        self.compiled_step = (
-            self.step if options.eager else paddle.jit.to_static(self.step, full_graph=True)
-        )
+        if not options.eager:
+            compile_step(self.step, self.group.size)
         self.update = Update(self.model, options.precision, options.clip_norm)
         items_per_step = self.train_loader.items_per_step
         self.progress = Progress(items_per_step=items_per_step)

@@ -64,14 +64,68 @@ def metric_loss(name: str) -> DepthLoss:
     return loss
 
 
-class SupervisedStep(nn.Layer):
-    """Forward pass of a depth network and the mean of its loss over the scales that it has.
+class InverseDepths(nn.Layer):
+    """A network's inverse depth [B, H, W] at every scale, the finest one first, in float32.
 
     Args:
         model: MiDaS, or Monodepth2's network, of which the depth part is used.
-        loss: from inverse depth; see :data:`DepthLoss`.
         min_depth: nearest depth of Monodepth2's network.
         max_depth: its farthest.
+        precision: of the network.
+    """
+
+    def __init__(
+        self, model: MidasSmall | Monodepth, min_depth: float, max_depth: float, precision: str
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.inverse_of = partial(_scaled, min_depth=min_depth, max_depth=max_depth)
+        self.precision = precision
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Of pictures [B, 3, H, W]."""
+        return self._trace(images)
+
+    # No control flow depends on a tensor's value, so that compiling need not rewrite the code.
+    @paddle.jit.not_to_static
+    def _trace(self, images: Tensor) -> list[Tensor]:
+        height, width = images.shape[2:]
+        with networks_in(self.precision):
+            if isinstance(self.model, MidasSmall):
+                return [self.model(images).astype("float32")]
+            disps = self.model.predict_disparity(images)
+        scales = self.model.architecture.scales
+        ordered = sorted(zip(scales, disps), key=lambda pair: pair[0])
+        full = [resize_bilinear(disp.astype("float32"), height, width) for _, disp in ordered]
+        return [self.inverse_of(disp)[:, 0] for disp in full]
+
+
+class MeanLoss(nn.Layer):
+    """The mean of a loss over the scales that there are."""
+
+    def __init__(self, loss: DepthLoss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, inverse_depths: list[Tensor], depth: Tensor) -> list[Tensor]:
+        """The loss, and the first of the inverse depths; depth that is not known is 0."""
+        return self._trace(inverse_depths, depth)
+
+    @paddle.jit.not_to_static
+    def _trace(self, inverse_depths: list[Tensor], depth: Tensor) -> list[Tensor]:
+        mask = depth > 0
+        losses = [self.loss(inverse_depth, depth, mask) for inverse_depth in inverse_depths]
+        return [sum(losses) / len(losses), inverse_depths[0]]
+
+
+class SupervisedStep(nn.Layer):
+    """Forward pass of a depth network and its loss.
+
+    Args:
+        model: see :class:`InverseDepths`.
+        loss: from inverse depth; see :data:`DepthLoss`.
+        min_depth: see :class:`InverseDepths`.
+        max_depth: likewise.
         precision: of the network.
     """
 
@@ -84,37 +138,15 @@ class SupervisedStep(nn.Layer):
         precision: str = "fp32",
     ) -> None:
         super().__init__()
-        self.model = model
-        self.loss = loss
-        self.inverse_of = partial(_scaled, min_depth=min_depth, max_depth=max_depth)
-        self.precision = precision
+        self.networks = InverseDepths(model, min_depth, max_depth, precision)
+        self.loss = MeanLoss(loss)
 
     def forward(self, images: Tensor, depth: Tensor) -> list[Tensor]:
         """Loss and inverse depth [B, H, W] of pictures [B, 3, H, W], depth [B, H, W] in metres.
 
         Depth that is not known is 0.
         """
-        return self._trace(images, depth)
-
-    # No control flow depends on a tensor's value, so that compiling need not rewrite the code.
-    @paddle.jit.not_to_static
-    def _trace(self, images: Tensor, depth: Tensor) -> list[Tensor]:
-        mask = depth > 0
-        scales = self._inverse_depths(images)
-        losses = [self.loss(inverse_depth, depth, mask) for inverse_depth in scales]
-        return [sum(losses) / len(losses), scales[0]]
-
-    def _inverse_depths(self, images: Tensor) -> list[Tensor]:
-        """Inverse depth [B, H, W] of every scale, the finest one first."""
-        height, width = images.shape[2:]
-        with networks_in(self.precision):
-            if isinstance(self.model, MidasSmall):
-                return [self.model(images).astype("float32")]
-            disps = self.model.predict_disparity(images)
-        scales = self.model.architecture.scales
-        ordered = sorted(zip(scales, disps), key=lambda pair: pair[0])
-        full = [resize_bilinear(disp.astype("float32"), height, width) for _, disp in ordered]
-        return [self.inverse_of(disp)[:, 0] for disp in full]
+        return self.loss(self.networks(images), depth)
 
 
 def _scaled(disp: Tensor, min_depth: float, max_depth: float) -> Tensor:

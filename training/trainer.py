@@ -160,7 +160,7 @@ class Trainer(Run):
 
     def evaluate(self, batch: Batch, place: Place) -> Output:
         """Forward pass and loss of a batch, on the device."""
-        return self.task.output(self.compiled_step(*self.task.inputs(batch, place)))
+        return self.task.output(self.step(*self.task.inputs(batch, place)))
 
     def log(self, phase: str, output: Output, batch: Batch, scalars: dict[str, float]) -> None:
         """Log scalars of a batch, and what its first item looks like."""

@@ -1,0 +1,147 @@
+"""Convolutions of compiled networks through oneDNN, on CPUs.
+
+Paddle trains with its own convolutions on CPUs, which write out every window of the image
+(im2col); oneDNN's take a third of their time. Paddle has oneDNN's forward and backward kernels and
+lets no training reach them: the pass that places them also places operations whose gradients are
+wrong or missing. Here the convolutions alone are taken from that pass's result. This uses parts of
+Paddle that may change between versions, so it is tried on a small network before it is relied on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+PLACED = {
+    f"pd_op.{name}"
+    for name in ("conv2d", "conv2d_grad", "depthwise_conv2d", "depthwise_conv2d_grad")
+}
+FLAG = "FLAGS_use_mkldnn"
+TOLERANCE = 1e-4  # of the largest value, between two ways of adding up float32
+
+
+def place_convolutions(program: Any) -> int:
+    """Put oneDNN's convolutions in the place of Paddle's in a program; how many."""
+    pir = paddle.base.libpaddle.pir
+    placed, _ = pir.clone_program(program)
+    passes = paddle.pir.PassManager(3)
+    passes.add_pass("onednn_placement_pass", {})
+    passes.run(placed)
+    # Listed beforehand, because the program changes below.
+    pairs = list(zip(list(program.global_block().ops), list(placed.global_block().ops)))
+    count = 0
+    for ours, theirs in pairs:
+        if ours.name() not in PLACED or theirs.name() == ours.name():
+            continue
+        mapping = pir.IrMapping()
+        for source, target in zip(theirs.operands_source(), ours.operands_source()):
+            mapping.add(source, target)
+        pir.set_insertion_point(ours)
+        made = theirs.clone(mapping, pir.CloneOptions(False, True, True))
+        made.set_bool_attr("is_test", False)
+        for before, after in zip(ours.results(), made.results()):
+            before.replace_all_uses_with(after)
+        program.global_block().remove_op(ours)
+        count += 1
+    return count
+
+
+def compile_with_onednn(layer: nn.Layer) -> None:
+    """Compile a layer in place, with oneDNN's convolutions, forward and backward.
+
+    For layers that are called with arguments by position, where :func:`works` is true. Calls raise
+    RuntimeError when there is no convolution that oneDNN could take.
+    """
+    function, seen = paddle.jit.to_static(layer, full_graph=True).forward, set()
+
+    def forward(*inputs: Any) -> Any:
+        _, partial = function.get_concrete_program(*inputs, is_train=layer.training)
+        partial.training = layer.training
+        runnable = partial.program
+        if runnable not in seen:  # of these shapes, in training or in validation
+            seen.add(runnable)
+            if not place_convolutions(runnable.forward_program):
+                raise RuntimeError("oneDNN's pass placed no convolution")
+            if layer.training:
+                place_convolutions(runnable.backward_program)
+        return function(*inputs)
+
+    layer.forward = forward
+
+
+class _Sample(nn.Layer):
+    """A small network with what the real ones are made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2D(3, 16, 3, padding=1, stride=2, bias_attr=False)
+        self.norm = nn.BatchNorm2D(16)
+        self.second = nn.Conv2D(16, 8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self._trace(images)
+
+    @paddle.jit.not_to_static
+    def _trace(self, images: Tensor) -> Tensor:
+        return self.second(nn.functional.relu(self.norm(self.first(images)))).square().sum()
+
+
+def _gradients(layer: nn.Layer, images: Tensor) -> list[np.ndarray]:
+    loss = layer(images)
+    loss.backward()
+    learnt = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
+    found = [loss.numpy(), *(parameter.grad.numpy() for parameter in learnt)]
+    layer.clear_gradients()
+    return found
+
+
+def _register_dialect() -> None:
+    """Make oneDNN's operations known, which running anything with Paddle's flag does."""
+    before = paddle.get_flags(FLAG)
+    try:
+        paddle.set_flags({FLAG: True})
+        relu = paddle.jit.to_static(nn.ReLU(), full_graph=True)
+        with paddle.no_grad():
+            relu(paddle.ones([1]))
+    finally:
+        paddle.set_flags(before)
+
+
+@lru_cache(maxsize=1)
+def works() -> bool:
+    """Whether a small network's loss and gradients come out as without oneDNN."""
+    on_cpu = paddle.device.get_device().startswith("cpu")
+    if not on_cpu or not paddle.base.core.is_compiled_with_mkldnn():
+        return False
+    state = paddle.get_rng_state()
+    try:
+        sample = _Sample()
+        images = paddle.to_tensor(np.random.default_rng(0).random((2, 3, 16, 20), np.float32))
+        expected = _gradients(sample, images)
+        _register_dialect()
+        compile_with_onednn(sample)
+        for _ in range(2):
+            found = _gradients(sample, images)
+        return all(
+            np.allclose(a, b, rtol=0, atol=TOLERANCE * np.abs(b).max())
+            for a, b in zip(found, expected)
+        )
+    except Exception as error:  # whatever another version of Paddle raises
+        logger.debug("oneDNN is not used: %s", error)
+        return False
+    finally:
+        paddle.set_rng_state(state)
+
+
+def use_threads(processes: int) -> None:
+    """Let oneDNN use this process's share of the cores, of so many processes on the machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    paddle.base.core.set_num_threads(max(1, (cores or 1) // processes))
