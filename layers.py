@@ -15,6 +15,7 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 EPSILON = 1e-7
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # (Wang et al., TIP 2004), for images in [0, 1]
 
 
 def disp_to_depth(disp: Any, min_depth: float, max_depth: float) -> tuple[Any, Any]:
@@ -196,12 +197,12 @@ def ssim_distance(x: Tensor, y: Tensor, y_statistics: LocalStatistics | None = N
     Returns:
         [B, C, H, W].
     """
-    c1, c2 = 0.01**2, 0.03**2
     padded_x, mean_x, variance_x = local_statistics(x)
     padded_y, mean_y, variance_y = y_statistics or local_statistics(y)
     covariance = window_mean(padded_x * padded_y) - mean_x * mean_y
-    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    denominator = (mean_x * mean_x + mean_y * mean_y + c1) * (variance_x + variance_y + c2)
+    numerator = (2 * mean_x * mean_y + SSIM_C1) * (2 * covariance + SSIM_C2)
+    energy = mean_x * mean_x + mean_y * mean_y + SSIM_C1
+    denominator = energy * (variance_x + variance_y + SSIM_C2)
     return paddle.clip((1 - numerator / denominator) / 2, 0, 1)
 
 

@@ -18,6 +18,7 @@ from networks.monodepth import STEREO, Architecture, Monodepth  # noqa: E402
 from training.compile_step import compile_step  # noqa: E402
 from training.freed_memory import keep_freed_memory  # noqa: E402
 from training.objective import Objective  # noqa: E402
+from training.setup import fused_kernels  # noqa: E402
 from training.step import Networks, TrainingStep, draw_tie_break  # noqa: E402
 
 BATCH, HEIGHT, WIDTH = 4, 192, 640
@@ -26,6 +27,8 @@ ARCHITECTURE = Architecture(source_ids=(-1, 1, STEREO))
 
 class Mean(nn.Layer):
     """The mean of all that is predicted, in the place of geometry and loss."""
+
+    compilable = True
 
     def forward(self, predicted: list[Tensor]) -> list[Tensor]:
         """Of flat tensors."""
@@ -70,7 +73,7 @@ def main() -> None:
     }
     models = {name: Monodepth(ARCHITECTURE) for name in inputs}
     wholes = {
-        "step": TrainingStep(models["step"], Objective(ARCHITECTURE)),
+        "step": TrainingStep(models["step"], Objective(ARCHITECTURE, kernels=fused_kernels())),
         "networks": NetworksAlone(models["networks"]),
     }
 

@@ -136,7 +136,14 @@ def test_where_the_trial_fails_the_step_is_compiled_without(monkeypatch, failure
     try:
         assert not onednn.works()
 
+        class Loss(paddle.nn.Layer):
+            compilable = True
+
         class Step(paddle.nn.Layer):
+            def __init__(self):
+                super().__init__()
+                self.loss = Loss()
+
             def forward(self, x):
                 return (x * 2).sum()
 
@@ -157,3 +164,10 @@ def test_the_trial_leaves_random_numbers_and_flags_alone():
     assert onednn.works()
     assert paddle.get_flags(onednn.FLAG) == before
     np.testing.assert_array_equal(paddle.rand([3]).numpy(), expected)
+
+
+@needs_onednn
+@pytest.mark.parametrize(("processes", "share"), [(1, 6), (2, 3), (4, 1), (9, 1)])
+def test_processes_share_the_cores(monkeypatch, processes, share):
+    monkeypatch.setattr(onednn.os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
+    assert onednn.share_of_cores(processes) == share

@@ -11,16 +11,22 @@ from training import onednn
 def compile_step(step: nn.Layer, processes: int) -> None:
     """Compile a step that has ``networks`` and a ``loss``, in place.
 
-    As one, or, where oneDNN computes the convolutions, each for itself: Paddle runs what has
-    operations of oneDNN one after the other, and everything else on all cores.
+    As one, or each for itself: where oneDNN computes the convolutions, because Paddle runs what
+    has operations of oneDNN one after the other, and everything else on all cores; and where the
+    loss is not ``compilable``, which stays as it is.
 
     Args:
         step: of a :class:`training.task.Task`.
         processes: that share this machine's cores.
     """
-    if not onednn.works():
+    through_onednn = onednn.works()
+    if not through_onednn and step.loss.compilable:
         paddle.jit.to_static(step, full_graph=True)
         return
-    onednn.use_threads(processes)
-    onednn.compile_with_onednn(step.networks)
-    paddle.jit.to_static(step.loss, full_graph=True)
+    if through_onednn:
+        onednn.use_threads(onednn.share_of_cores(processes))
+        onednn.compile_with_onednn(step.networks)
+    else:
+        paddle.jit.to_static(step.networks, full_graph=True)
+    if step.loss.compilable:
+        paddle.jit.to_static(step.loss, full_graph=True)

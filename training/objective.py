@@ -89,6 +89,21 @@ def smoothness(disp: Tensor, image: Tensor) -> Tensor:
     return edge_aware_smoothness(disp / (mean + 1e-7), image)
 
 
+@dataclass(frozen=True)
+class Kernels:
+    """The two functions that take most of the loss's time, for which there may be faster ones.
+
+    Attributes:
+        warp_sources: see :func:`warp_sources`.
+        photometric_error: see :func:`photometric_error`.
+        compilable: whether they are made of Paddle's operations alone.
+    """
+
+    warp_sources: Callable[..., list[Tensor]]
+    photometric_error: Callable[..., Tensor]
+    compilable: bool = True
+
+
 class Objective:
     """The loss of Monodepth2 (paper, section 3).
 
@@ -103,6 +118,7 @@ class Objective:
             what moves with the camera (section 3.2).
         v1_multiscale: compare each scale at its own resolution instead of the full one.
         recompute: compute photometric errors again in the backward pass, to save memory.
+        kernels: those of :mod:`training.fused`, for example, in the place of this module's.
     """
 
     def __init__(
@@ -116,6 +132,7 @@ class Objective:
         automasking: bool = True,
         v1_multiscale: bool = False,
         recompute: bool = False,
+        kernels: Kernels | None = None,
     ) -> None:
         self.architecture = architecture
         self.min_depth = min_depth
@@ -127,7 +144,9 @@ class Objective:
         )
         self.automasking = automasking
         self.v1_multiscale = v1_multiscale
-        self.photometric_error = recomputed(photometric_error) if recompute else photometric_error
+        self.kernels = kernels or Kernels(warp_sources, photometric_error)
+        error = self.kernels.photometric_error
+        self.photometric_error = recomputed(error) if recompute else error
 
     def __call__(
         self,
@@ -158,8 +177,9 @@ class Objective:
         source_images = [sources[:, i] for i in range(len(self.architecture.source_ids))]
         compared = sorted({self._comparison_level(scale) for scale in scales})
         source_pyramids = [pyramid(image, max(compared) + 1) for image in source_images]
+        shared = self.ssim and self.kernels.photometric_error is photometric_error
         statistics = {
-            level: local_statistics(targets[level]) if self.ssim else None for level in compared
+            level: local_statistics(targets[level]) if shared else None for level in compared
         }
         identity_errors = {}
         if self.automasking:
@@ -178,7 +198,7 @@ class Objective:
                 resize_bilinear(disp, height, width), self.min_depth, self.max_depth
             )
             transforms = self._transforms(prediction.motions, depth, T_stereo)
-            warped = warp_sources(
+            warped = self.kernels.warp_sources(
                 [images[level] for images in source_pyramids],
                 depth,
                 scale_intrinsics(K, level),
@@ -215,7 +235,8 @@ class Objective:
         tie_break: Tensor | None,
     ) -> Tensor:
         """Error of the unwarped sources."""
-        errors = [photometric_error(image, target, self.ssim, statistics) for image in sources]
+        error = self.kernels.photometric_error
+        errors = [error(image, target, self.ssim, statistics) for image in sources]
         if tie_break is not None:
             height, width = target.shape[2:]
             noise = TIE_BREAK * tie_break[:, :, :height, :width]

@@ -141,7 +141,12 @@ def works() -> bool:
         paddle.set_rng_state(state)
 
 
-def use_threads(processes: int) -> None:
-    """Let oneDNN use this process's share of the cores, of so many processes on the machine."""
+def share_of_cores(processes: int) -> int:
+    """Threads for each of so many processes on this machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    paddle.base.core.set_num_threads(max(1, (cores or 1) // processes))
+    return max(1, (cores or 1) // processes)
+
+
+def use_threads(count: int) -> None:
+    """How many threads one operation may use, which decides how its sums are rounded."""
+    paddle.base.core.set_num_threads(count)

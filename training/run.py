@@ -11,6 +11,7 @@ from training.checkpoint import LAST, Progress, resume, save_checkpoint
 from training.compile_step import compile_step
 from training.freed_memory import keep_freed_memory
 from training.group import join_group, synchronised
+from training.onednn import use_threads
 from training.precision import check_precision
 from training.recompute import recompute_blocks
 from training.run_folder import check_run_folder, starting_options
@@ -67,7 +68,9 @@ class Run:
             recompute_blocks(self.model)
         check_precision(options.precision)
         self.step = self.task.step(self.model)
-        if not options.eager:
+        if options.eager:
+            use_threads(1)  # as Paddle does, whatever ran before in this process
+        else:
             compile_step(self.step, self.group.size)
         self.update = Update(self.model, options.precision, options.clip_norm)
         items_per_step = self.train_loader.items_per_step

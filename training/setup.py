@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import paddle
@@ -23,7 +25,7 @@ from networks.weights import load_into, read_info
 from option_fields import flag
 from options import PRETRAINED, SCRATCH, TrainOptions
 from training.group import Group
-from training.objective import Objective
+from training.objective import Kernels, Objective
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,16 @@ def objective_of(options: TrainOptions) -> Objective:
         automasking=not options.disable_automasking,
         v1_multiscale=options.v1_multiscale,
         recompute=options.recompute,
+        kernels=None if options.eager else fused_kernels(),
     )
+
+
+def fused_kernels() -> Kernels | None:
+    """Those of :mod:`training.fused`, on CPUs and where Numba is installed."""
+    if not paddle.device.get_device().startswith("cpu") or find_spec("numba") is None:
+        return None
+    fused = import_module("training.fused")
+    return Kernels(fused.warp_sources, fused.photometric_error, compilable=False)
 
 
 def info_of(

@@ -59,6 +59,7 @@ class Loss(nn.Layer):
     def __init__(self, objective: Objective) -> None:
         super().__init__()
         self.objective = objective
+        self.compilable = objective.kernels.compilable
 
     def forward(
         self,

@@ -103,6 +103,8 @@ class InverseDepths(nn.Layer):
 class MeanLoss(nn.Layer):
     """The mean of a loss over the scales that there are."""
 
+    compilable = True
+
     def __init__(self, loss: DepthLoss) -> None:
         super().__init__()
         self.loss = loss
