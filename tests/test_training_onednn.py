@@ -69,7 +69,7 @@ def test_gradients_and_statistics_are_those_of_paddles_convolutions(make):
         layer, inputs = make()
         if compiled:
             assert onednn.works()
-            onednn.compile_with_onednn(layer)
+            onednn.compile_with_onednn(layer, threads=2)
         results.append([all_of_a_step(layer, inputs) for _ in range(2)])
     for plain, through_onednn in zip(*results):
         assert len(plain) == len(through_onednn) > 60
@@ -85,7 +85,7 @@ def test_validation_is_computed_with_the_statistics_of_training():
     with paddle.no_grad():
         plain = layer(*inputs)
         assert onednn.works()
-        onednn.compile_with_onednn(layer)
+        onednn.compile_with_onednn(layer, threads=2)
         found = layer(*inputs)
         for a, b in zip(plain, found):
             np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=0, atol=1e-5)
@@ -108,7 +108,7 @@ def test_all_convolutions_are_placed(monkeypatch):
     layer, inputs = monodepth_and_inputs()
     assert onednn.works()
     counts.clear()
-    onednn.compile_with_onednn(layer)
+    onednn.compile_with_onednn(layer, threads=2)
     all_of_a_step(layer, inputs)
     all_of_a_step(layer, inputs)
     # 3 encoders of 20, the depth decoder's 14, the pose decoder's 4 for each of two sources.

@@ -24,8 +24,7 @@ def compile_step(step: nn.Layer, processes: int) -> None:
         paddle.jit.to_static(step, full_graph=True)
         return
     if through_onednn:
-        onednn.use_threads(onednn.share_of_cores(processes))
-        onednn.compile_with_onednn(step.networks)
+        onednn.compile_with_onednn(step.networks, onednn.share_of_cores(processes))
     else:
         paddle.jit.to_static(step.networks, full_graph=True)
     if step.loss.compilable:
