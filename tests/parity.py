@@ -1,6 +1,6 @@
 """Check the project against figures of the published implementation.
 
-    python -m tests.parity FILE.npz [--kitti_root DIR]
+    python -m tests.parity FILE.npz [--kitti_root DIR] [--fast]
 
 Prints one line per figure (name, got, expected, deviation, verdict) and exits with 1 if one is off
 or missing.
@@ -24,12 +24,19 @@ from errors import InputError, run_command
 from tests.parity_kitti_eval import check_kitti_eval
 from tests.parity_midas import check_midas, seed_of
 from tests.parity_monodepth2 import check_monodepth2
+from training import onednn
+from training.setup import fused_kernels
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, help="golden arrays, laid out like the committed ones")
     parser.add_argument("--kitti_root", type=Path, help="KITTI raw folder of the file's drive")
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="training steps as on CPUs: oneDNN's convolutions, fused kernels (needs Numba)",
+    )
     args = parser.parse_args()
     if not args.file.is_file():
         raise InputError(f"{args.file}: no such file")
@@ -37,7 +44,9 @@ def main() -> int:
         arrays = dict(file)
 
     if "seed" in arrays and "image/0" in arrays:
-        figures = check_monodepth2(arrays)
+        if args.fast and not (onednn.works() and fused_kernels()):
+            raise InputError("--fast: neither oneDNN nor Numba may be missing, nor Paddle on a GPU")
+        figures = check_monodepth2(arrays, args.fast)
     elif "drive" in arrays:
         if args.kitti_root is None:
             raise InputError("--kitti_root: needed to check this file against its LiDAR sweeps")

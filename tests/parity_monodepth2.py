@@ -10,10 +10,13 @@ import numpy as np
 import paddle
 
 import layers
-from networks.monodepth import STEREO, Architecture, Monodepth
+from networks.monodepth import STEREO, Architecture, Monodepth, Prediction
 from networks.parameter_names import published_names
 from tests.figures import Figure, compare
+from training import onednn
 from training.objective import Losses, Objective
+from training.setup import fused_kernels
+from training.step import Networks
 
 NETWORKS = 1e-4  # absolute: disparities and transforms
 LOSS = 1e-5  # relative
@@ -66,8 +69,10 @@ def derived_parameter(name: str, shape: tuple[int, ...], seed: int) -> np.ndarra
     return value.astype(np.float32)
 
 
-def derived_model(architecture: Architecture, seed: int) -> Monodepth:
+def derived_model(architecture: Architecture, seed: int, fast: bool = False) -> Monodepth:
     model = Monodepth(architecture)
+    if fast:
+        compile_networks(model)
     state = model.state_dict()
     for name, (module, key) in published_names(state, architecture).items():
         value = derived_parameter(f"{module}/{key}", tuple(state[name].shape), seed)
@@ -112,8 +117,26 @@ def missing(name: str) -> Figure:
     return Figure(f"{name} (missing)", np.nan, np.nan, np.inf, 0.0)
 
 
-def check_monodepth2(arrays: Mapping[str, np.ndarray]) -> Iterator[Figure]:
-    """All figures of a file laid out like ``monodepth2_seed0_96x64.npz``."""
+def compile_networks(model: Monodepth) -> None:
+    """Run the model as training does on CPUs; it predicts the same."""
+    networks, plain = Networks(model), model.forward
+    onednn.compile_with_onednn(networks, threads=1)
+
+    def forward(target: paddle.Tensor, sources: paddle.Tensor) -> Prediction:
+        model.forward = plain  # which the networks call while they are compiled
+        try:
+            return Prediction.from_flat(model.architecture, networks(target, sources))
+        finally:
+            model.forward = forward
+
+    model.forward = forward
+
+
+def check_monodepth2(arrays: Mapping[str, np.ndarray], fast: bool = False) -> Iterator[Figure]:
+    """All figures of a file laid out like ``monodepth2_seed0_96x64.npz``.
+
+    With ``fast``, as training runs on CPUs: oneDNN's convolutions and the fused kernels.
+    """
     seed = int(arrays["seed"])
     batch = GoldenBatch(arrays)
     yield from check_pieces(arrays, batch)
@@ -124,10 +147,10 @@ def check_monodepth2(arrays: Mapping[str, np.ndarray]) -> Iterator[Figure]:
             yield missing(f"objective/{name}/loss")
             continue
         known.add(name)
-        yield from check_configuration(arrays, batch, seed, name, architecture, arguments)
+        yield from check_configuration(arrays, batch, seed, name, architecture, arguments, fast)
     for name in sorted({k.split("/")[1] for k in arrays if k.startswith("objective/")} - known):
         yield missing(f"objective/{name}: a configuration that this check does not know")
-    yield from check_trajectory(arrays, batch, seed)
+    yield from check_trajectory(arrays, batch, seed, fast)
 
 
 def check_pieces(arrays: Mapping[str, np.ndarray], batch: GoldenBatch) -> Iterator[Figure]:
@@ -171,10 +194,11 @@ def check_configuration(
     name: str,
     architecture: Architecture,
     arguments: Mapping,
+    fast: bool,
 ) -> Iterator[Figure]:
-    model = derived_model(architecture, seed)
+    model = derived_model(architecture, seed, fast)
     model.train()
-    objective = Objective(architecture, **arguments)
+    objective = Objective(architecture, kernels=fused_kernels() if fast else None, **arguments)
     losses = batch.losses(model, objective)
     losses.total.backward()
     prefix = f"objective/{name}"
@@ -300,12 +324,12 @@ def check_step_details(
 
 
 def check_trajectory(
-    arrays: Mapping[str, np.ndarray], batch: GoldenBatch, seed: int
+    arrays: Mapping[str, np.ndarray], batch: GoldenBatch, seed: int, fast: bool
 ) -> Iterator[Figure]:
     """Losses before each of a few Adam steps; only the first three are held to a tolerance."""
-    model = derived_model(MONO_STEREO, seed)
+    model = derived_model(MONO_STEREO, seed, fast)
     model.train()
-    objective = Objective(MONO_STEREO)
+    objective = Objective(MONO_STEREO, kernels=fused_kernels() if fast else None)
     adam = paddle.optimizer.Adam(learning_rate=1e-4, parameters=model.parameters())
     for step, expected in enumerate(arrays["trajectory/loss"]):
         loss = batch.losses(model, objective).total

@@ -10,7 +10,15 @@ import pytest
 
 from errors import EXIT_BAD_INPUT, run_command
 from tests import parity
-from tests.parity_monodepth2 import check_monodepth2
+from tests.parity_monodepth2 import (
+    CONFIGURATIONS,
+    GoldenBatch,
+    check_configuration,
+    check_monodepth2,
+    check_trajectory,
+)
+from training import onednn
+from training.setup import fused_kernels
 
 GOLDEN = Path(__file__).parent / "data" / "monodepth2_seed0_96x64.npz"
 
@@ -28,6 +36,22 @@ def test_every_published_figure_is_reproduced(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 150
     assert lines[-1] == f"{len(lines) - 1} figures, 0 off"
+
+
+def test_training_as_on_cpus_reproduces_them_too():
+    """One configuration of fourteen; ``python -m tests.parity FILE --fast`` checks them all."""
+    if not onednn.works() or fused_kernels() is None:
+        pytest.skip("needs oneDNN in Paddle, and Numba, an extra; and is for CPUs")
+    with np.load(GOLDEN, allow_pickle=False) as archive:
+        arrays = dict(archive)
+    batch, seed = GoldenBatch(arrays), int(arrays["seed"])
+    name = "mono_stereo"
+    figures = [
+        *check_configuration(arrays, batch, seed, name, *CONFIGURATIONS[name], fast=True),
+        *check_trajectory(arrays, batch, seed, fast=True),
+    ]
+    assert len(figures) > 40
+    assert [str(figure) for figure in figures if not figure.ok] == []
 
 
 def test_a_loss_that_is_off_by_a_thousandth_is_noticed():
