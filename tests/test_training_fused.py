@@ -14,7 +14,7 @@ from training.objective import Objective
 
 BATCH, HEIGHT, WIDTH = 2, 32, 64
 KERNELS = setup.Kernels(fused.warp_sources, fused.photometric_error, compilable=False)
-on_gpu = pytest.mark.skipif(
+pytestmark = pytest.mark.skipif(
     not paddle.device.get_device().startswith("cpu"), reason="the kernels are for CPUs"
 )
 
@@ -202,7 +202,6 @@ def test_the_loss_and_its_gradients_are_those_of_paddles_operations(variant):
         assert np.abs(b - a).mean() < 5e-3 * np.abs(a).mean()
 
 
-@on_gpu
 def test_they_are_used_where_numba_is(monkeypatch):
     assert setup.fused_kernels() == KERNELS
     monkeypatch.setattr(setup, "find_spec", lambda name: None)
@@ -210,3 +209,12 @@ def test_they_are_used_where_numba_is(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(paddle.device, "get_device", lambda: "gpu:0")
     assert setup.fused_kernels() is None
+
+
+def test_training_goes_on_without_them_where_numba_does_not_work(monkeypatch, caplog):
+    def fail(name):
+        raise ImportError("Numba needs NumPy 2.4 or less")
+
+    monkeypatch.setattr(setup, "import_module", fail)
+    assert setup.fused_kernels() is None
+    assert "NumPy 2.4" in caplog.text

@@ -59,10 +59,17 @@ def objective_of(options: TrainOptions) -> Objective:
 
 
 def fused_kernels() -> Kernels | None:
-    """Those of :mod:`training.fused`, on CPUs and where Numba is installed."""
-    if not paddle.device.get_device().startswith("cpu") or find_spec("numba") is None:
+    """Those of :mod:`training.fused`, on CPUs and where Numba is installed and works."""
+    if not paddle.device.get_device().startswith("cpu"):
         return None
-    fused = import_module("training.fused")
+    if find_spec("numba") is None:
+        logger.info("pip install -r requirements-cpu.txt: steps on CPUs take a fifth less time")
+        return None
+    try:
+        fused = import_module("training.fused")
+    except (ImportError, RuntimeError) as error:  # a NumPy it does not know, no place for its files
+        logger.warning("the loss is computed without Numba: %s", error)
+        return None
     return Kernels(fused.warp_sources, fused.photometric_error, compilable=False)
 
 
