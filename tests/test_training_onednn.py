@@ -10,6 +10,7 @@ from networks.midas_small import MidasSmall
 from networks.monodepth import Architecture, Monodepth
 from training import onednn
 from training.compile_step import compile_step
+from training.parts import freeze
 from training.step import Networks
 
 ARCHITECTURE = Architecture(source_ids=(-1, 1))
@@ -75,6 +76,24 @@ def test_gradients_and_statistics_are_those_of_paddles_convolutions(make):
         assert len(plain) == len(through_onednn) > 60
         for a, b in zip(plain, through_onednn):
             np.testing.assert_allclose(b, a, rtol=0, atol=2e-3 * np.abs(a).max() + 1e-7)
+
+
+@needs_onednn
+def test_frozen_parts_stay_frozen():
+    results = []
+    for compiled in (False, True):
+        paddle.seed(1)
+        layer, inputs = monodepth_and_inputs()
+        freeze(layer.model.encoder)
+        if compiled:
+            assert onednn.works()
+            onednn.compile_with_onednn(layer, threads=2)
+        results.append(all_of_a_step(layer, inputs))
+        assert all(p.grad is None for p in layer.model.encoder.parameters())
+    for plain, through_onednn in zip(*results):
+        np.testing.assert_allclose(
+            through_onednn, plain, rtol=0, atol=2e-3 * np.abs(plain).max() + 1e-7
+        )
 
 
 @needs_onednn

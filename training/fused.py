@@ -23,7 +23,8 @@ from paddle.autograd import PyLayer
 from layers import EPSILON, SSIM_C1, SSIM_C2, LocalStatistics
 from training.objective import SSIM_WEIGHT
 
-compiled = njit(nogil=True, cache=True)
+# By NumPy's rules a division by zero is infinite; Python would raise, and loops stay scalar.
+compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 
 @compiled

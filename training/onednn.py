@@ -1,9 +1,9 @@
 """Convolutions of compiled networks through oneDNN, on CPUs.
 
 Paddle trains with its own convolutions on CPUs, which write out every window of the image
-(im2col); oneDNN's take a third of their time. Paddle has oneDNN's forward and backward kernels and
-lets no training reach them: the pass that places them also places operations whose gradients are
-wrong or missing. Here the convolutions alone are taken from that pass's result. This uses parts of
+(im2col); oneDNN's take half their processor time. Paddle has oneDNN's forward and backward kernels
+and lets no training reach them: the pass that places them also places operations whose gradients
+come out wrong. Here the convolutions alone are taken from that pass's result. This uses parts of
 Paddle that may change between versions, so it is tried on a small network before it is relied on.
 """
 
