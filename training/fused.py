@@ -28,11 +28,6 @@ compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 
 @compiled
-def _camera_point(u, v, K):  # noqa: ANN001, ANN202
-    return (u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1]
-
-
-@compiled
 def _place(q, limit):  # noqa: ANN001, ANN202
     """Clip a coordinate to the image: its pixel, the next one, and how far between the two."""
     if not q > 0:  # also what is no number
@@ -40,15 +35,17 @@ def _place(q, limit):  # noqa: ANN001, ANN202
     elif q > limit:
         q = float(limit)
     first = int(q)
-    return first, min(first + 1, limit), q - first
+    return first, min(first + 1, limit), np.float32(q - first)
 
 
 @compiled
 def _reproject(image, depth, K, P, warped):  # noqa: ANN001, ANN202
     channels, height, width = image.shape
+    one = np.float32(1)
     for v in range(height):
+        b = (v - K[1, 2]) / K[1, 1]
         for u in range(width):
-            a, b = _camera_point(u, v, K)
+            a = (u - K[0, 2]) / K[0, 0]
             d = depth[v, u]
             z = (P[2, 0] * a + P[2, 1] * b + P[2, 2]) * d + P[2, 3] + EPSILON
             x = ((P[0, 0] * a + P[0, 1] * b + P[0, 2]) * d + P[0, 3]) / z
@@ -56,35 +53,37 @@ def _reproject(image, depth, K, P, warped):  # noqa: ANN001, ANN202
             x0, x1, fx = _place(x, width - 1)
             y0, y1, fy = _place(y, height - 1)
             for c in range(channels):
-                top = image[c, y0, x0] * (1 - fx) + image[c, y0, x1] * fx
-                bottom = image[c, y1, x0] * (1 - fx) + image[c, y1, x1] * fx
-                warped[c, v, u] = top * (1 - fy) + bottom * fy
+                top = image[c, y0, x0] * (one - fx) + image[c, y0, x1] * fx
+                bottom = image[c, y1, x0] * (one - fx) + image[c, y1, x1] * fx
+                warped[c, v, u] = top * (one - fy) + bottom * fy
 
 
 @compiled
 def _reproject_gradient(image, depth, K, P, grad, depth_grad, P_grad):  # noqa: ANN001, ANN202
     channels, height, width = image.shape
+    one = np.float32(1)
     for v in range(height):
+        b = (v - K[1, 2]) / K[1, 1]
         for u in range(width):
-            a, b = _camera_point(u, v, K)
+            a = (u - K[0, 2]) / K[0, 0]
             d = depth[v, u]
             ray_x = P[0, 0] * a + P[0, 1] * b + P[0, 2]
             ray_y = P[1, 0] * a + P[1, 1] * b + P[1, 2]
             ray_z = P[2, 0] * a + P[2, 1] * b + P[2, 2]
-            z = ray_z * d + P[2, 3] + EPSILON
-            x, y = (ray_x * d + P[0, 3]) / z, (ray_y * d + P[1, 3]) / z
+            nearness = 1 / (ray_z * d + P[2, 3] + EPSILON)
+            x, y = (ray_x * d + P[0, 3]) * nearness, (ray_y * d + P[1, 3]) * nearness
             x0, x1, fx = _place(x, width - 1)
             y0, y1, fy = _place(y, height - 1)
-            along_x, along_y = 0.0, 0.0
+            by_x, by_y = np.float32(0), np.float32(0)
             for c in range(channels):
                 p00, p01 = image[c, y0, x0], image[c, y0, x1]
                 p10, p11 = image[c, y1, x0], image[c, y1, x1]
                 g = grad[c, v, u]
-                along_x += g * ((p01 - p00) * (1 - fy) + (p11 - p10) * fy)
-                along_y += g * ((p10 - p00) * (1 - fx) + (p11 - p01) * fx)
+                by_x += g * ((p01 - p00) * (one - fy) + (p11 - p10) * fy)
+                by_y += g * ((p10 - p00) * (one - fx) + (p11 - p01) * fx)
             # Where a coordinate was clipped, moving it changes nothing.
-            along_x = along_x / z if 0 < x < width - 1 else 0.0
-            along_y = along_y / z if 0 < y < height - 1 else 0.0
+            along_x = by_x * nearness if 0 < x < width - 1 else 0.0
+            along_y = by_y * nearness if 0 < y < height - 1 else 0.0
             along_z = -(along_x * x + along_y * y) if along_x != 0 or along_y != 0 else 0.0
             depth_grad[v, u] = along_x * ray_x + along_y * ray_y + along_z * ray_z
             for row, along in enumerate((along_x, along_y, along_z)):
