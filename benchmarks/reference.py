@@ -93,10 +93,11 @@ def main() -> None:
     compile_step(whole, processes=1)
     parameters = [*model.encoder.parameters(), *model.depth.parameters()]
     adam = paddle.optimizer.Adam(1e-4, parameters=parameters)
-    batch, unused = (paddle.rand([BATCH, *more, 3, HEIGHT, WIDTH]) for more in ((), (1,)))
+    batch = paddle.rand([BATCH, 3, HEIGHT, WIDTH])
+    sources = batch.unsqueeze(1)  # not looked at without a pose network
 
     def train() -> None:
-        loss = whole(batch, unused)[0]
+        loss = whole(batch, sources)[0]
         loss.backward()
         adam.step()
         adam.clear_grad()

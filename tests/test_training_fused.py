@@ -193,13 +193,14 @@ def test_the_loss_and_its_gradients_are_those_of_paddles_operations(variant):
             prediction, target, sources, intrinsics(), transforms(x=0.3).detach(), noise
         )
         losses.total.backward()
-        grads = [part.grad for part in (*learnt, *moved[0], *moved[1])]
-        results.append([losses.total, *losses.per_scale, *losses.warped[0], *grads])
+        values = [losses.total, *losses.per_scale, *losses.warped[0]]
+        results.append(values + [part.grad for part in (*learnt, *moved[0], *moved[1])])
         assert len(losses.automasks) == (4 if options.get("automasking", True) else 0)
-    for plain, kernel in zip(*results):
+    for index, (plain, kernel) in enumerate(zip(*results)):
         a, b = plain.numpy(), kernel.numpy()
-        # In the mean: where two errors are equally small, rounding chooses whose gradient counts.
-        assert np.abs(b - a).mean() < 5e-3 * np.abs(a).mean()
+        # Gradients in the mean: where two errors are equally small, rounding chooses between them.
+        tolerance = 5e-5 if index < len(values) else 5e-3
+        assert np.abs(b - a).mean() < tolerance * np.abs(a).mean()
 
 
 def test_they_are_used_where_numba_is(monkeypatch):

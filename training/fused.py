@@ -8,7 +8,6 @@ trains with ``--eager``; ``tests/test_training_fused.py`` compares them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -22,7 +21,11 @@ from paddle.autograd import PyLayer
 
 from layers import EPSILON, SSIM_C1, SSIM_C2, LocalStatistics
 from training.objective import SSIM_WEIGHT
+from training.onednn import share_of_cores
 
+# Of float32, so that the kernels compute in it.
+ZERO, ONE, TWO, NINTH = (np.float32(value) for value in (0, 1, 2, 1 / 9))
+C1, C2 = np.float32(SSIM_C1), np.float32(SSIM_C2)
 # By NumPy's rules a division by zero is infinite; Python would raise, and loops stay scalar.
 compiled = njit(nogil=True, cache=True, error_model="numpy")
 
@@ -41,7 +44,6 @@ def _place(q, limit):  # noqa: ANN001, ANN202
 @compiled
 def _reproject(image, depth, K, P, warped):  # noqa: ANN001, ANN202
     channels, height, width = image.shape
-    one = np.float32(1)
     for v in range(height):
         b = (v - K[1, 2]) / K[1, 1]
         for u in range(width):
@@ -53,15 +55,14 @@ def _reproject(image, depth, K, P, warped):  # noqa: ANN001, ANN202
             x0, x1, fx = _place(x, width - 1)
             y0, y1, fy = _place(y, height - 1)
             for c in range(channels):
-                top = image[c, y0, x0] * (one - fx) + image[c, y0, x1] * fx
-                bottom = image[c, y1, x0] * (one - fx) + image[c, y1, x1] * fx
-                warped[c, v, u] = top * (one - fy) + bottom * fy
+                top = image[c, y0, x0] * (ONE - fx) + image[c, y0, x1] * fx
+                bottom = image[c, y1, x0] * (ONE - fx) + image[c, y1, x1] * fx
+                warped[c, v, u] = top * (ONE - fy) + bottom * fy
 
 
 @compiled
 def _reproject_gradient(image, depth, K, P, grad, depth_grad, P_grad):  # noqa: ANN001, ANN202
     channels, height, width = image.shape
-    one = np.float32(1)
     for v in range(height):
         b = (v - K[1, 2]) / K[1, 1]
         for u in range(width):
@@ -74,13 +75,13 @@ def _reproject_gradient(image, depth, K, P, grad, depth_grad, P_grad):  # noqa: 
             x, y = (ray_x * d + P[0, 3]) * nearness, (ray_y * d + P[1, 3]) * nearness
             x0, x1, fx = _place(x, width - 1)
             y0, y1, fy = _place(y, height - 1)
-            by_x, by_y = np.float32(0), np.float32(0)
+            by_x, by_y = ZERO, ZERO
             for c in range(channels):
                 p00, p01 = image[c, y0, x0], image[c, y0, x1]
                 p10, p11 = image[c, y1, x0], image[c, y1, x1]
                 g = grad[c, v, u]
-                by_x += g * ((p01 - p00) * (one - fy) + (p11 - p10) * fy)
-                by_y += g * ((p10 - p00) * (one - fx) + (p11 - p01) * fx)
+                by_x += g * ((p01 - p00) * (ONE - fy) + (p11 - p10) * fy)
+                by_y += g * ((p10 - p00) * (ONE - fx) + (p11 - p01) * fx)
             # Where a coordinate was clipped, moving it changes nothing.
             along_x = by_x * nearness if 0 < x < width - 1 else 0.0
             along_y = by_y * nearness if 0 < y < height - 1 else 0.0
@@ -118,13 +119,24 @@ def _column_sums(x, y, v, sums):  # noqa: ANN001, ANN202
 
 
 @compiled
+def _similarity(sums, u):  # noqa: ANN001, ANN202
+    """Both means over the window at column u, and SSIM's factors above and below its fraction."""
+    mx = (sums[0, u] + sums[0, u + 1] + sums[0, u + 2]) * NINTH
+    my = (sums[1, u] + sums[1, u + 1] + sums[1, u + 2]) * NINTH
+    vx = (sums[2, u] + sums[2, u + 1] + sums[2, u + 2]) * NINTH - mx * mx
+    vy = (sums[3, u] + sums[3, u + 1] + sums[3, u + 2]) * NINTH - my * my
+    covariance = (sums[4, u] + sums[4, u + 1] + sums[4, u + 2]) * NINTH - mx * my
+    n1, n2 = TWO * mx * my + C1, TWO * covariance + C2
+    d1, d2 = mx * mx + my * my + C1, vx + vy + C2
+    return mx, my, n1, n2, d1, d2
+
+
+@compiled
 def _error(x, y, ssim_weight, error):  # noqa: ANN001, ANN202
     channels, height, width = x.shape
     px = np.empty((height + 2, width + 2), np.float32)
     py = np.empty((height + 2, width + 2), np.float32)
     sums = np.empty((5, width + 2), np.float32)
-    c1, c2, ninth = np.float32(SSIM_C1), np.float32(SSIM_C2), np.float32(1 / 9)
-    one, two, half = np.float32(1), np.float32(2), np.float32(0.5)
     structure = np.float32(ssim_weight / channels)
     difference = np.float32((1 - ssim_weight) / channels)
     error[:] = 0
@@ -134,14 +146,8 @@ def _error(x, y, ssim_weight, error):  # noqa: ANN001, ANN202
         for v in range(height):
             _column_sums(px, py, v, sums)
             for u in range(width):
-                mx = (sums[0, u] + sums[0, u + 1] + sums[0, u + 2]) * ninth
-                my = (sums[1, u] + sums[1, u + 1] + sums[1, u + 2]) * ninth
-                vx = (sums[2, u] + sums[2, u + 1] + sums[2, u + 2]) * ninth - mx * mx
-                vy = (sums[3, u] + sums[3, u + 1] + sums[3, u + 2]) * ninth - my * my
-                cov = (sums[4, u] + sums[4, u + 1] + sums[4, u + 2]) * ninth - mx * my
-                above = (two * mx * my + c1) * (two * cov + c2)
-                below = (mx * mx + my * my + c1) * (vx + vy + c2)
-                distance = min(max((one - above / below) * half, np.float32(0)), one)
+                _, _, n1, n2, d1, d2 = _similarity(sums, u)
+                distance = min(max((ONE - n1 * n2 / (d1 * d2)) / TWO, ZERO), ONE)
                 error[v, u] += structure * distance + difference * abs(x[c, v, u] - y[c, v, u])
 
 
@@ -155,8 +161,6 @@ def _error_gradient(x, y, ssim_weight, grad, x_grad):  # noqa: ANN001, ANN202
     by = np.zeros((3, height + 4, width + 4), np.float32)
     box = np.empty((3, width + 4), np.float32)
     padded_grad = np.empty((height + 2, width + 2), np.float32)
-    c1, c2, ninth = np.float32(SSIM_C1), np.float32(SSIM_C2), np.float32(1 / 9)
-    one, two = np.float32(1), np.float32(2)
     structure = np.float32(-0.5 * ssim_weight / channels / 9)
     difference = np.float32((1 - ssim_weight) / channels)
     for c in range(channels):
@@ -165,21 +169,15 @@ def _error_gradient(x, y, ssim_weight, grad, x_grad):  # noqa: ANN001, ANN202
         for v in range(height):
             _column_sums(px, py, v, sums)
             for u in range(width):
-                mx = (sums[0, u] + sums[0, u + 1] + sums[0, u + 2]) * ninth
-                my = (sums[1, u] + sums[1, u + 1] + sums[1, u + 2]) * ninth
-                vx = (sums[2, u] + sums[2, u + 1] + sums[2, u + 2]) * ninth - mx * mx
-                vy = (sums[3, u] + sums[3, u + 1] + sums[3, u + 2]) * ninth - my * my
-                cov = (sums[4, u] + sums[4, u + 1] + sums[4, u + 2]) * ninth - mx * my
-                n1, n2 = two * mx * my + c1, two * cov + c2
-                d1, d2 = mx * mx + my * my + c1, vx + vy + c2
-                below = one / (d1 * d2)
+                mx, my, n1, n2, d1, d2 = _similarity(sums, u)
+                below = ONE / (d1 * d2)
                 similarity = n1 * n2 * below
-                inside = abs(similarity) < one  # the distance is clipped to 0 and 1
-                g = structure * grad[v, u] if inside else np.float32(0)
+                inside = abs(similarity) < ONE  # the distance is clipped to 0 and 1
+                g = structure * grad[v, u] if inside else ZERO
                 mean = my * (n2 - n1) * below - mx * similarity * (d2 - d1) * below
-                by[0, v + 2, u + 2] = g * two * mean
+                by[0, v + 2, u + 2] = g * TWO * mean
                 by[1, v + 2, u + 2] = -g * similarity * d1 * below
-                by[2, v + 2, u + 2] = g * two * n1 * below
+                by[2, v + 2, u + 2] = g * TWO * n1 * below
         for i in range(height + 2):
             for k in range(3):
                 for j in range(width + 4):
@@ -188,7 +186,7 @@ def _error_gradient(x, y, ssim_weight, grad, x_grad):  # noqa: ANN001, ANN202
                 mean = box[0, j] + box[0, j + 1] + box[0, j + 2]
                 square = box[1, j] + box[1, j + 1] + box[1, j + 2]
                 product = box[2, j] + box[2, j + 1] + box[2, j + 2]
-                padded_grad[i, j] = mean + two * px[i, j] * square + py[i, j] * product
+                padded_grad[i, j] = mean + TWO * px[i, j] * square + py[i, j] * product
         # What the mirrored border took belongs to the pixels that it mirrors.
         padded_grad[2] += padded_grad[0]
         padded_grad[height - 1] += padded_grad[height + 1]
@@ -202,7 +200,7 @@ def _error_gradient(x, y, ssim_weight, grad, x_grad):  # noqa: ANN001, ANN202
 
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), "fused")
+    return ThreadPoolExecutor(share_of_cores(processes=1), "fused")
 
 
 def _per_item(kernel: Callable[..., None], *arrays: Any) -> None:

@@ -182,12 +182,11 @@ def works() -> bool:
             compile_with_onednn(sample, threads=1)
             for _ in range(2):
                 found = _gradients(sample, images)
-        return all(
-            np.allclose(a, b, rtol=0, atol=TOLERANCE * np.abs(b).max())
-            for a, b in zip(found, expected)
-        )
+        for a, b in zip(found, expected):
+            np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE * np.abs(b).max())
+        return True
     except Exception as error:  # whatever another version of Paddle raises
-        logger.debug("oneDNN is not used: %s", error)
+        logger.info("convolutions are Paddle's own, which are slower: oneDNN's failed: %s", error)
         return False
     finally:
         paddle.set_rng_state(state)
