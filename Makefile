@@ -53,7 +53,7 @@ bench: venv
 	$(BIN)/python -m benchmarks.bench $(if $(REFERENCE),--reference "$(REFERENCE)")
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 lint: venv
 	$(BIN)/ruff check .

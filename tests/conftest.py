@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from datasets.synthetic import StreetSettings, generate_streets
 
 # Figures are compared in the arithmetic that they were computed in: see docs/performance.md.
 os.environ.setdefault(cpu_math.VARIABLE, cpu_math.DEFAULT)
+# Loaded before pytest starts to report crashes, which Paddle's own handlers would hide.
+importlib.import_module("paddle")
 
 
 @pytest.fixture(scope="session")

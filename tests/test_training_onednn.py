@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import paddle
 import pytest
@@ -13,6 +18,7 @@ from training.compile_step import compile_step
 from training.parts import freeze
 from training.step import Networks
 
+ROOT = Path(__file__).resolve().parents[1]
 ARCHITECTURE = Architecture(source_ids=(-1, 1))
 ON_CPU = paddle.device.get_device().startswith("cpu")
 needs_onednn = pytest.mark.skipif(
@@ -183,6 +189,35 @@ def test_the_trial_leaves_random_numbers_and_flags_alone():
     assert onednn.works()
     assert paddle.get_flags(onednn.FLAG) == before
     np.testing.assert_array_equal(paddle.rand([3]).numpy(), expected)
+
+
+STEPS_ON_OVERWRITTEN_MEMORY = """
+from tests.test_training_onednn import all_of_a_step, monodepth_and_inputs
+from training import onednn
+assert onednn.works()
+layer, inputs = monodepth_and_inputs()
+onednn.compile_with_onednn(layer, threads=2)
+for _ in range(2):
+    all_of_a_step(layer, inputs)
+print("done")
+"""
+
+
+@needs_onednn
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux has these settings")
+def test_nothing_that_was_freed_is_read():
+    """Where freed memory is overwritten at once, reading it ends in a crash or a wrong result."""
+    overwriting = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0", "MALLOC_PERTURB_": "170"}
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS_ON_OVERWRITTEN_MEMORY],
+        cwd=ROOT,
+        env={**os.environ, **overwriting},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("done\n")
 
 
 @needs_onednn

@@ -155,13 +155,17 @@ def _gradients(layer: nn.Layer, images: Tensor) -> list[np.ndarray]:
 
 
 def _register_dialect() -> None:
-    """Make oneDNN's operations known, which running anything with Paddle's flag does."""
+    """Make oneDNN's operations known, which running anything with Paddle's flag does.
+
+    Anything that oneDNN does not have: Paddle would put oneDNN's operation in its place and then
+    look up the type of its output in the one that it has freed.
+    """
     before = paddle.get_flags(FLAG)
     try:
         paddle.set_flags({FLAG: True})
-        relu = paddle.jit.to_static(nn.ReLU(), full_graph=True)
+        program = paddle.jit.to_static(nn.LogSigmoid(), full_graph=True)
         with paddle.no_grad():
-            relu(paddle.ones([1]))
+            program(paddle.ones([1]))
     finally:
         paddle.set_flags(before)
 
