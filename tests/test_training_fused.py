@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import paddle
 import pytest
@@ -155,6 +157,25 @@ def test_the_warps_gradients_are_its_change():
                 moved.append(value(depth, tensor(matrix)))
             change = (moved[0] - moved[1]) / (2 * step)
             assert float(T.grad[0, row, column]) == pytest.approx(change, rel=0.02, abs=0.02)
+
+
+def test_no_step_leaves_something_behind():
+    sources, target, depth, T = [texture(1)], texture(0), depths(), transforms()
+
+    def step():
+        (warped,) = fused.warp_sources(sources, depth, intrinsics_of_all, [T])
+        fused.photometric_error(warped, target, ssim=True).sum().backward()
+        depth.clear_gradient()
+        T.clear_gradient()
+
+    intrinsics_of_all = intrinsics()
+    step()
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(50):
+        step()
+    gc.collect()
+    assert len(gc.get_objects()) < before + 25
 
 
 VARIANTS = {

@@ -20,6 +20,7 @@ from paddle import Tensor
 from paddle.autograd import PyLayer
 
 from layers import EPSILON, SSIM_C1, SSIM_C2, LocalStatistics
+from training.arrays import empty, to_tensor
 from training.objective import SSIM_WEIGHT
 from training.onednn import share_of_cores
 
@@ -220,35 +221,35 @@ class _Reproject(PyLayer):
         ctx.moves = not P.stop_gradient
         image, depth = _array(image), _array(depth)[:, 0]
         K, P = _array(K).astype(np.float64), _array(P).astype(np.float64)
-        warped = np.empty_like(image)
+        result, warped = empty(image.shape, np.float32)
         _per_item(_reproject, image, depth, K, P, warped)
         ctx.arrays = image, depth, K, P
-        return paddle.to_tensor(warped)
+        return result
 
     @staticmethod
     def backward(ctx, grad):  # noqa: ANN001, ANN205
-        depth_grad = np.empty_like(ctx.arrays[1])
+        result, depth_grad = empty(ctx.arrays[1].shape, np.float32)
         P_grad = np.zeros_like(ctx.arrays[3])
         _per_item(_reproject_gradient, *ctx.arrays, _array(grad), depth_grad, P_grad)
         # A known motion, as between stereo cameras, takes no gradient.
-        P_grad = paddle.to_tensor(P_grad.astype(np.float32)) if ctx.moves else None
-        return paddle.to_tensor(depth_grad[:, None]), P_grad, None, None
+        P_grad = to_tensor(P_grad.astype(np.float32)) if ctx.moves else None
+        return result.unsqueeze(1), P_grad, None, None
 
 
 class _PhotometricError(PyLayer):
     @staticmethod
     def forward(ctx, prediction, target, ssim_weight):  # noqa: ANN001, ANN205
         x, y = _array(prediction), _array(target)
-        error = np.empty((len(x), *x.shape[2:]), np.float32)
+        result, error = empty((len(x), *x.shape[2:]), np.float32)
         _per_item(_error, x, y, ssim_weight, error)
         ctx.arrays = x, y, ssim_weight
-        return paddle.to_tensor(error[:, None])
+        return result.unsqueeze(1)
 
     @staticmethod
     def backward(ctx, grad):  # noqa: ANN001, ANN205
-        x_grad = np.empty_like(ctx.arrays[0])
+        result, x_grad = empty(ctx.arrays[0].shape, np.float32)
         _per_item(_error_gradient, *ctx.arrays, _array(grad)[:, 0], x_grad)
-        return paddle.to_tensor(x_grad), None
+        return result, None
 
 
 def warp_sources(

@@ -13,6 +13,7 @@ from datasets.loader import Batch
 from networks.model_info import ModelInfo
 from networks.monodepth import Monodepth
 from options import TrainOptions
+from training.arrays import to_tensor
 from training.color_jitter import jitter_batch
 from training.health import Health, signs_of
 from training.logger import disparity_picture, image_picture, mask_picture
@@ -53,7 +54,7 @@ class SelfSupervised(Task):
         options, count = self.options, len(batch["index"])
         shape = [place.items, len(options.source_ids), options.height, options.width]
         noise = draw_tie_break(options.seed, place.step, shape)
-        target, sources = (paddle.to_tensor(batch[key]) for key in ("target", "sources"))
+        target, sources = (to_tensor(batch[key]) for key in ("target", "sources"))
         frames = paddle.concat([target.unsqueeze(1), sources], axis=1).astype("float32") / 255
         seen = jitter_batch(frames, batch["color_jitter"])
         return [
@@ -61,8 +62,8 @@ class SelfSupervised(Task):
             frames[:, 1:],
             seen[:, 0],
             seen[:, 1:],
-            paddle.to_tensor(batch["K"]),
-            paddle.to_tensor(batch["T_stereo"]),
+            to_tensor(batch["K"]),
+            to_tensor(batch["T_stereo"]),
             noise[place.first : place.first + count],
         ]
 

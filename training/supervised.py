@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-import paddle
 from paddle import Tensor
 
 from datasets.loader import Batch, Items
@@ -16,6 +15,7 @@ from evaluation.relative import mean_errors, relative_errors
 from networks.model_info import ModelInfo
 from options import TrainOptions
 from options.supervised import SSI, TRUNK
+from training.arrays import to_tensor
 from training.color_jitter import jitter_batch
 from training.depth_health import DepthHealth
 from training.logger import disparity_picture
@@ -99,9 +99,9 @@ class Supervised(Task):
 
     def inputs(self, batch: Batch, place: Place) -> list[Tensor]:
         """Jittered pictures [B, 3, H, W] in [0, 1], and depth [B, H, W]."""
-        images = paddle.to_tensor(batch["image"]).astype("float32") / 255
+        images = to_tensor(batch["image"]).astype("float32") / 255
         seen = jitter_batch(images.unsqueeze(1), batch["color_jitter"])
-        return [seen[:, 0], paddle.to_tensor(batch["depth"])]
+        return [seen[:, 0], to_tensor(batch["depth"])]
 
     def output(self, tensors: Sequence[Tensor]) -> DepthOutput:
         """Loss and inverse depth."""
