@@ -15,7 +15,10 @@ from paddle import Tensor
 
 
 def empty(shape: Sequence[int], dtype: np.dtype | type) -> tuple[Tensor, np.ndarray]:
-    """A new tensor on the CPU, and its memory as an array; only the tensor keeps the memory."""
+    """A new tensor, and its memory as an array, which must not be used after the tensor is gone.
+
+    For CPUs: Paddle's device has to be one.
+    """
     dtype = np.dtype(dtype)
     tensor = paddle.empty(list(shape), dtype.name)
     memory = (ctypes.c_byte * (tensor.size * dtype.itemsize)).from_address(tensor.data_ptr())
