@@ -17,6 +17,7 @@ import paddle.distributed as dist
 from paddle import Tensor, nn
 
 from errors import InputError
+from training.arrays import to_tensor
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Group:
         """The mean of each value over the processes."""
         if self.size == 1:
             return list(values)
-        return (self._sum(paddle.to_tensor(np.asarray(values, np.float64))) / self.size).tolist()
+        return (self._sum(to_tensor(np.asarray(values, np.float64))) / self.size).tolist()
 
     def share(self, layer: nn.Layer, values: Sequence[float]) -> list[float]:
         """Give every process the mean of the gradients, of the running statistics, and of values.
@@ -50,7 +51,7 @@ class Group:
         if self.size == 1:
             return list(values)
         grads = [p.grad for p in layer.parameters() if p.grad is not None]
-        tensors = [*grads, *layer.buffers(), paddle.to_tensor(np.asarray(values, np.float32))]
+        tensors = [*grads, *layer.buffers(), to_tensor(np.asarray(values, np.float32))]
         flat = self._sum(paddle.concat([tensor.flatten() for tensor in tensors])) / self.size
         parts = paddle.split(flat, [int(tensor.size) for tensor in tensors])
         for tensor, part in zip(tensors[:-1], parts):
