@@ -1,6 +1,6 @@
 # Prediction, export and the page on a CPU:
 #   docker build -t depth .
-#   docker run --rm -p 7860:7860 -v "$PWD/weights:/weights:ro" depth app.py --host 0.0.0.0 --load_weights_folder /weights/best
+#   docker run --rm -p 7860:7860 -v "$PWD/weights:/weights:ro" depth -m web --host 0.0.0.0 --load_weights_folder /weights/best
 #   docker run --rm -v "$PWD:/data" -v "$PWD/weights:/weights:ro" depth demo.py --image_path /data/street.jpg --load_weights_folder /weights/best --output /data/out
 FROM python:3.11-slim
 
@@ -17,4 +17,4 @@ USER depth
 ENV MONODEPTH_HOME=/home/depth/cache
 EXPOSE 7860
 ENTRYPOINT ["python"]
-CMD ["app.py", "--help"]
+CMD ["-m", "web", "--help"]

@@ -40,20 +40,20 @@ $(STAMP): requirements.txt requirements-test.txt requirements-cpu.txt requiremen
 	@touch $(STAMP)
 
 quickstart: venv
-	$(BIN)/python quickstart.py
+	$(BIN)/python -m tools.quickstart
 
 quickstart-midas: venv
-	$(BIN)/python quickstart_midas.py
+	$(BIN)/python -m tools.quickstart_midas
 
 reproduce: venv
-	$(BIN)/python reproduce.py $(if $(ROW),--row $(ROW),--list) $(if $(DATA),--data_path "$(DATA)") \
+	$(BIN)/python -m tools.reproduce $(if $(ROW),--row $(ROW),--list) $(if $(DATA),--data_path "$(DATA)") \
 		$(if $(PUBLISHED),--published) $(if $(SEED),--seed $(SEED))
 
 bench: venv
 	$(BIN)/python -m benchmarks.bench $(if $(REFERENCE),--reference "$(REFERENCE)")
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
+	$(BIN)/python -m pytest -n 2 --dist worksteal --max-worker-restart 0
 
 lint: venv
 	$(BIN)/ruff check .

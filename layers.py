@@ -166,17 +166,11 @@ def window_mean(x: Tensor) -> Tensor:
 
 
 class LocalStatistics(NamedTuple):
-    """An image [B, C, H, W] by 3x3 windows with mirrored borders, as SSIM compares images.
+    """An image [B, C, H, W] by 3x3 windows with mirrored borders, as SSIM compares images."""
 
-    Attributes:
-        padded: the image and its borders [B, C, H + 2, W + 2].
-        mean: of each window [B, C, H, W].
-        variance: likewise.
-    """
-
-    padded: Tensor
-    mean: Tensor
-    variance: Tensor
+    padded: Tensor  # the image and its borders [B, C, H + 2, W + 2]
+    mean: Tensor  # of each window [B, C, H, W]
+    variance: Tensor  # likewise
 
 
 def local_statistics(image: Tensor) -> LocalStatistics:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from errors import run_command
 from options import TrainOptions, parse
+from system.errors import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
-    # Data workers import this file too, and do without Paddle.
-    from training.trainer import Trainer  # noqa: PLC0415
+    options = parse(TrainOptions, argv)
+    # What is refused needs no Paddle, and neither do the data workers, which import this file too.
+    from training.trainer import Trainer
 
-    Trainer(parse(TrainOptions, argv)).run()
+    Trainer(options).run()
 
 
 if __name__ == "__main__":

@@ -6,17 +6,18 @@ python -m benchmarks.bench [--out DIR] [--only NAME ...] [--reference DIR]
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 from benchmarks.measure import HEADER, Row
-from errors import InputError, run_command
-from stages import QUIET, ROOT
+from system.errors import InputError, run_command
+from system.files import read_json, write_json
+from tools.stages import ROOT, environment
 
 PROGRAMS = ("loader", "step", "engines", "relative", "devices", "growth")
 
@@ -27,15 +28,15 @@ def run_program(name: str, result: Path, extra: list[str]) -> list[Row]:
     Raises:
         InputError: it failed.
     """
-    environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), "GLOG_minloglevel": "2"}
     command = [sys.executable, "-m", f"benchmarks.{name}", str(result), *extra]
-    done = subprocess.run(command, env=environment, cwd=ROOT, check=False)
+    quiet = {**environment(), "GLOG_minloglevel": "2"}
+    done = subprocess.run(command, env=quiet, cwd=ROOT, check=False)
     if done.returncode:
         raise InputError(f"benchmarks.{name}: failed, see above")
-    return [Row(**row) for row in json.loads(result.read_text())]
+    return [Row(**row) for row in read_json(result)]
 
 
-def main() -> int:
+def main() -> None:
     """Run all, print the table, write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
@@ -44,24 +45,20 @@ def main() -> int:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     rows, start = {}, time.monotonic()
-    for name in args.only:
-        print(f"\n{name}", flush=True)
-        rows[name] = run_program(name, args.out / f"{name}.json", [])
+    programs = {name: [] for name in args.only}
     if args.reference is not None:
-        print("\nreference", flush=True)
-        reference = [str(args.reference)]
-        rows["reference"] = run_program("reference", args.out / "reference.json", reference)
-    print(f"\n{HEADER}")
-    for row in (row for part in rows.values() for row in part):
-        print(row)
+        programs["reference"] = [str(args.reference)]
+    for name, extra in programs.items():
+        print(f"\n{name}", flush=True)
+        rows[name] = run_program(name, args.out / f"{name}.json", extra)
+    print(f"\n{HEADER}", *chain(*rows.values()), sep="\n")
     result = {
         "machine": {"cpu": platform.processor(), "cores": os.cpu_count()},
         "minutes": (time.monotonic() - start) / 60,
-        "rows": {name: [vars(row) for row in part] for name, part in rows.items()},
+        "rows": {name: [row._asdict() for row in part] for name, part in rows.items()},
     }
-    (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_json(args.out / "result.json", result)
     print(f"{result['minutes']:.1f} minutes; wrote {args.out / 'result.json'}")
-    return 0
 
 
 if __name__ == "__main__":

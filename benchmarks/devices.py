@@ -14,9 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.drives import DRIVE, write_drive
+from benchmarks.drives import write_drive, write_split
 from benchmarks.measure import compared, report
-from stages import QUIET, ROOT
+from options import TrainOptions, parse
+from tools.stages import environment
+from training.trainer import Trainer
 
 BATCH, STEPS = 4, 8
 SIZE = ["--height", "96", "--width", "320"]
@@ -24,9 +26,6 @@ SIZE = ["--height", "96", "--width", "320"]
 
 def worker(argv: list[str]) -> None:
     """Train; the first process writes when each step ended."""
-    from options import TrainOptions, parse  # noqa: PLC0415 - only where training runs
-    from training.trainer import Trainer  # noqa: PLC0415
-
     trainer, ends = Trainer(parse(TrainOptions, argv[1:])), []
     train_on = trainer.train_on
 
@@ -44,23 +43,18 @@ def worker(argv: list[str]) -> None:
 def seconds_per_step(folder: Path, processes: int) -> float:
     """Train with a number of processes, and take the median step."""
     ends = folder / f"ends_{processes}.json"
-    words = ["-m", "benchmarks.devices", "--worker", ends, "--data_path", folder]
-    words += ["--split", folder / "split", "--log_dir", folder, "--model_name", f"of_{processes}"]
+    launcher = folder / "worker.py"
+    launcher.write_text("import sys\nfrom benchmarks.devices import worker\nworker(sys.argv[1:])\n")
+    words = [launcher, ends, "--data_path", folder, "--split", folder / "split"]
+    words += ["--log_dir", folder, "--model_name", f"of_{processes}"]
     words += ["--use_stereo", *SIZE, "--batch_size", BATCH // processes, "--max_steps", STEPS]
     words += ["--num_workers", 0, "--device", "cpu", "--cache_dir", folder / "cache"]
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "paddle.distributed.launch", "--nproc_per_node", str(processes)]
         command += ["--backend", "gloo", "--log_dir", str(folder / "log")]
-        launcher = folder / "worker.py"
-        launcher.write_text(
-            "import sys\nfrom benchmarks.devices import worker\nworker(sys.argv[1:])\n"
-        )
-        words = [launcher, *words[3:]]
-    environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, *map(str, words)], env=environment, capture_output=True, text=True, check=False
-    )
+    command += map(str, words)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{processes} processes failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
     times = json.loads(ends.read_text())
@@ -72,18 +66,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lines = write_drive(folder, frames=8)
-        (folder / "split").mkdir()
-        for part in ("train", "val"):
-            chosen = lines if part == "train" else lines[:2]
-            text = "".join(f"{DRIVE} {line.frame} {line.side}\n" for line in chosen)
-            (folder / "split" / f"{part}_files.txt").write_text(text)
+        write_split(folder / "split", lines, lines[:2])
         two, one = (seconds_per_step(folder, processes) for processes in (2, 1))
         note = f"{os.cpu_count()} cores, which one process uses too"
         report([compared("step of 2 processes, s (1, joint batch)", two, one, note)])
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--worker"]:
-        worker(sys.argv[2:])
-    else:
-        main()
+    main()

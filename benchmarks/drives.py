@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -27,3 +28,11 @@ def write_drive(data_path: Path, frames: int) -> list[SplitLine]:
             picture = np.clip(image + grain, 0, 255).astype(np.uint8)
             cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return [SplitLine(DRIVE, frame, side) for side in "lr" for frame in range(1, frames - 1)]
+
+
+def write_split(folder: Path, train: Sequence[SplitLine], val: Sequence[SplitLine]) -> None:
+    """Write lists of items as a split in a new folder."""
+    folder.mkdir()
+    for part, lines in (("train", train), ("val", val)):
+        text = "".join(f"{line.folder} {line.frame} {line.side}\n" for line in lines)
+        (folder / f"{part}_files.txt").write_text(text)

@@ -8,23 +8,22 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
+from typing import Callable
 
-from cpu_math import prepare
+import numpy as np
+import paddle
+from paddle import nn
 
-prepare()
-
-import numpy as np  # noqa: E402
-import paddle  # noqa: E402
-
-from benchmarks.drives import write_drive  # noqa: E402
-from benchmarks.measure import compared, in_turns, report  # noqa: E402
-from errors import InputError  # noqa: E402
-from layers import disp_to_depth  # noqa: E402
-from networks.model_info import ModelInfo  # noqa: E402
-from networks.monodepth import STEREO, Architecture, Monodepth  # noqa: E402
-from networks.weights import save_weights  # noqa: E402
-from prediction.engines.choice import ENGINES  # noqa: E402
-from prediction.predictor import Predictor  # noqa: E402
+from benchmarks.drives import write_drive
+from benchmarks.measure import compared, in_turns, report
+from datasets.conventions import STEREO
+from layers import disp_to_depth
+from networks.monodepth import Architecture, Monodepth
+from options import ENGINES
+from prediction.predictor import DepthPredictor, Predictor
+from system.errors import InputError
+from weight_files.folder import save_weights
+from weight_files.model_info import ModelInfo
 
 HEIGHT, WIDTH = 192, 640
 EAGER = "paddle fp32"
@@ -40,12 +39,34 @@ def open_predictors(folder: Path, pictures: Path) -> dict[str, Predictor]:
     others = [("openvino", "bf16"), ("openvino", "int8")]
     for name, precision in [*((name, "fp32") for name in ENGINES), *others]:
         try:
-            predictors[f"{name} {precision}"] = Predictor.from_folder(
-                folder, "cpu", name, precision, pictures if precision == "int8" else None
-            )
+            calibration = pictures if precision == "int8" else None
+            opened = DepthPredictor.from_folder(folder, "cpu", name, precision, calibration)
+            predictors[f"{name} {precision}"] = opened.network
         except InputError as error:
             print(f"{name} {precision}: {error}")
     return predictors
+
+
+def time_engines(
+    network: nn.Layer, info: ModelInfo, rounds: int, others: dict[str, Callable[[], object]]
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """The output for an image, and the milliseconds that it takes, of every engine.
+
+    ``others`` are timed in turns with them; each predicts :data:`IMAGES` times.
+    """
+    image = np.random.default_rng(0).integers(0, 256, (1, info.height, info.width, 3), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        save_weights(Path(folder), network, info)
+        write_drive(Path(folder) / "pictures", frames=8)
+        predictors = open_predictors(Path(folder), Path(folder) / "pictures")
+        outputs = {name: each.disparity(image) for name, each in predictors.items()}
+        # Several images at a time: threads of another engine go on spinning for a moment.
+        ways = {
+            name: lambda predictor=predictor: [predictor.disparity(image) for _ in range(IMAGES)]
+            for name, predictor in predictors.items()
+        }
+        seconds = in_turns({**ways, **others}, rounds)
+    return outputs, {name: 1000 * value / IMAGES for name, value in seconds.items()}
 
 
 def main() -> None:
@@ -53,29 +74,16 @@ def main() -> None:
     logging.disable(logging.INFO)
     paddle.seed(0)
     info = ModelInfo(Architecture(source_ids=(STEREO,)), HEIGHT, WIDTH)
-    image = np.random.default_rng(0).integers(0, 256, (1, HEIGHT, WIDTH, 3), np.uint8)
-    with tempfile.TemporaryDirectory() as folder:
-        save_weights(Path(folder), Monodepth(info.architecture), info)
-        write_drive(Path(folder) / "pictures", frames=8)
-        predictors = open_predictors(Path(folder), Path(folder) / "pictures")
-        # Several images at a time: threads of another engine go on spinning for a moment.
-        ways = {
-            name: lambda predictor=predictor: [predictor.disparity(image) for _ in range(IMAGES)]
-            for name, predictor in predictors.items()
-        }
-        seconds = {name: value / IMAGES for name, value in in_turns(ways, rounds=5).items()}
-        exact = predictors[EAGER].disparity(image)
-        rows = []
-        for name, predictor in predictors.items():
-            disparity = predictor.disparity(image)
-            depth, true = (disp_to_depth(d, 0.1, 100)[1] for d in (disparity, exact))
-            note = (
-                f"off by {np.abs(disparity - exact).max():.1e} of disparity, "
-                f"abs_rel {np.mean(np.abs(depth - true) / true):.1e}"
-            )
-            what = f"{name}, ms an image (Paddle eager)"
-            rows.append(compared(what, 1000 * seconds[name], 1000 * seconds[EAGER], note))
-        report(rows)
+    outputs, ms = time_engines(Monodepth(info.architecture), info, rounds=5, others={})
+    exact, rows = outputs[EAGER], []
+    for name, disparity in outputs.items():
+        depth, true = (disp_to_depth(d, 0.1, 100)[1] for d in (disparity, exact))
+        note = (
+            f"off by {np.abs(disparity - exact).max():.1e} of disparity, "
+            f"abs_rel {np.mean(np.abs(depth - true) / true):.1e}"
+        )
+        rows.append(compared(f"{name}, ms an image (Paddle eager)", ms[name], ms[EAGER], note))
+    report(rows)
 
 
 if __name__ == "__main__":

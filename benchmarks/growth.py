@@ -5,7 +5,6 @@ python -m benchmarks.growth [RESULT.json]
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,13 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.drives import write_drive
-from benchmarks.measure import compared, in_turns, report
-from datasets.items import make_items, with_cache
+from benchmarks.drives import write_drive, write_split
+from benchmarks.measure import compared, in_turns, last_step, report, resident_bytes, training
+from datasets.cache import with_cache
+from datasets.items import make_items
 from datasets.kitti import frame_path
 from datasets.loader import make_batch
 from datasets.splits import load_split
-from stages import QUIET, ROOT
 
 SHORT, LONG, TAKEN = 100, 40_000, 64
 EARLY, LATE = 200, 2000  # steps
@@ -42,52 +41,27 @@ def item_times(folder: Path) -> dict[str, float]:
     return in_turns(made, rounds=9)
 
 
-def resident_gib(process: int) -> float:
-    """Memory that a process holds."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 2**20
-    raise RuntimeError("the process has ended")
-
-
-def start_training(words: list[object]) -> subprocess.Popen:
-    """Start ``train.py`` quietly."""
-    command = [sys.executable, str(ROOT / "train.py"), *map(str, words)]
-    environment = {**os.environ, **QUIET}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-
-
-def last_step(run: Path) -> int:
-    """The newest logged step of a run, -1 before the first."""
-    path = run / "metrics.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    whole = [json.loads(line)["step"] for line in lines if line.endswith("\n")]
-    return whole[-1] if whole else -1
+def wait_for_step(process: subprocess.Popen, run: Path, step: int) -> None:
+    """Wait until a run has logged a step."""
+    while last_step(run) < step:
+        if process.poll() is not None:
+            sys.exit("training ended early")
+        time.sleep(0.05)
 
 
 def memory(folder: Path) -> tuple[float, float]:
     """GiB that training holds after few steps and after many."""
     lines = write_drive(folder, frames=8)
-    (folder / "split").mkdir()
-    for part in ("train", "val"):
-        text = "".join(f"{line.folder} {line.frame} {line.side}\n" for line in lines)
-        (folder / "split" / f"{part}_files.txt").write_text(text)
+    write_split(folder / "split", lines, lines)
     words = ["--data_path", folder, "--split", folder / "split", "--log_dir", folder]
     words += ["--frame_ids", 0, "--use_stereo", "--batch_size", 1, "--log_frequency", 50]
     words += ["--num_epochs", 100_000, "--save_frequency", 1000, "--cache_dir", folder / "cache"]
-    process = start_training([*words, *SMALL])
     held = []
-    try:
+    with training([*words, *SMALL]) as process:
         for step in (EARLY, LATE):
-            while last_step(folder / "mdp") < step:
-                if process.poll() is not None:
-                    sys.exit("training ended early")
-                time.sleep(0.2)
-            held.append(resident_gib(process.pid))
-    finally:
-        process.kill()
-        process.wait()
-    return held[0], held[1]
+            wait_for_step(process, folder / "mdp", step)
+            held.append(resident_bytes(process.pid) / 2**30)
+    return tuple(held)
 
 
 def start_up(folder: Path) -> tuple[float, float]:
@@ -102,25 +76,17 @@ def start_up(folder: Path) -> tuple[float, float]:
                     path.parent.mkdir(parents=True, exist_ok=True)
                 if not path.exists():
                     os.link(image, path)
-    (folder / "short").mkdir()
-    for part in ("train", "val"):
-        line = load_split("eigen_zhou", part)[0]
-        text = f"{line.folder} {line.frame} {line.side}\n"
-        (folder / "short" / f"{part}_files.txt").write_text(text)
+    first = [load_split("eigen_zhou", part)[:1] for part in ("train", "val")]
+    write_split(folder / "short", *first)
     seconds = []
     for split in (folder / "short", "eigen_zhou"):
         words = ["--data_path", data, "--split", split, "--log_dir", folder, "--batch_size", 1]
         words += ["--log_frequency", 1, "--model_name", f"start_{len(seconds)}", "--eager"]
         start = time.monotonic()
-        process = start_training([*words, *SMALL])
-        while last_step(folder / f"start_{len(seconds)}") < 0:
-            if process.poll() is not None:
-                sys.exit("training ended early")
-            time.sleep(0.05)
-        seconds.append(time.monotonic() - start)
-        process.kill()
-        process.wait()
-    return seconds[0], seconds[1]
+        with training([*words, *SMALL]) as process:
+            wait_for_step(process, folder / f"start_{len(seconds)}", 0)
+            seconds.append(time.monotonic() - start)
+    return tuple(seconds)
 
 
 def main() -> None:

@@ -9,16 +9,14 @@ logged losses are the same bytes. Exits with 1 if not.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-from errors import InputError, run_command
-from stages import ROOT, run_stage
+from benchmarks.measure import last_step, logged, training
+from system.errors import InputError, run_command
+from tools.stages import run_stage
 
 STEPS = 120
 EARLY = 0.15  # share of the kills that come while the run is starting
@@ -37,16 +35,16 @@ def main() -> int:
     if out.exists():
         raise InputError(f"{out}: is there already; name another folder")
     street = ["--width", 160, "--height", 64, "--train_drives", 2, "--val_drives", 1]
-    run_stage(["-m", "datasets.synthetic", out / "streets", *street, "--frames", 8])
+    run_stage(["-m", "datasets.streets", out / "streets", *street, "--frames", 8])
     data = ["--data_path", out / "streets", "--split", out / "streets" / "splits"]
     modes = ["--frame_ids", "0", "-1", "1", "--use_stereo", "--log_frequency", "1"]
-    train = ["train.py", *data, *SIZE, *modes, "--num_epochs", 99, "--max_steps", STEPS]
+    train = [*data, *SIZE, *modes, "--num_epochs", 99, "--max_steps", STEPS]
     train += ["--save_every_steps", 2, "--log_dir", out]
 
-    run_stage([*train, "--model_name", "alone"])
+    run_stage(["train.py", *train, "--model_name", "alone"])
     killed = [*train, "--model_name", "killed"]
     steps = kill_repeatedly(killed, out / "killed", args.kills, args.slowest, args.seed)
-    run_stage([*killed, "--resume"])
+    run_stage(["train.py", *killed, "--resume"])
     print(f"killed {len(steps)} times, after steps {steps}")
     same = compare(out / "alone", out / "killed")
     print("the same bytes" if same else "DIFFERENT")
@@ -61,22 +59,14 @@ def kill_repeatedly(
     steps = []
     while len(steps) < kills:
         resume = ["--resume"] if (run / "options.json").exists() else []
-        words = [str(word) for word in (*train, *resume)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         log = run.with_suffix(".log")
-        with log.open("wb") as stderr:
-            command = [sys.executable, str(ROOT / words[0]), *words[1:]]
-            process = subprocess.Popen(command, env=environment, stderr=stderr)
-        if rng.random() < EARLY:
-            time.sleep(rng.uniform(0, slowest))  # while it starts
-        else:
-            wait_for_step(process, run)
-            time.sleep(rng.uniform(0, slowest))  # in a step, a save, or the validation
-        if process.poll() is not None:
-            raise InputError(f"the run ended before it could be killed, see {log}")
-        process.kill()
-        process.wait()
-        steps.append(max((row["step"] for row in metrics(run)), default=0))
+        with log.open("wb") as stderr, training([*train, *resume], stderr) as process:
+            if rng.random() >= EARLY:
+                wait_for_step(process, run)
+            time.sleep(rng.uniform(0, slowest))  # while it starts, in a step, save or validation
+            if process.poll() is not None:
+                raise InputError(f"the run ended before it could be killed, see {log}")
+        steps.append(max(last_step(run), 0))
     return steps
 
 
@@ -92,13 +82,6 @@ def wait_for_step(process: subprocess.Popen, run: Path) -> None:
         time.sleep(0.02)
 
 
-def metrics(run: Path) -> list[dict]:
-    """The whole lines of ``metrics.jsonl``."""
-    path = run / "metrics.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
 def compare(a: Path, b: Path) -> bool:
     """Whether two runs logged the same and ended with the same bytes."""
     named = {"model.json", "SHA256SUMS"}  # hold the name of the run
@@ -107,7 +90,7 @@ def compare(a: Path, b: Path) -> bool:
     differing = [str(path) for path in files if (a / path).read_bytes() != (b / path).read_bytes()]
     for path in differing:
         print(f"differs: {path}")
-    return not differing and metrics(a) == metrics(b)
+    return not differing and logged(a) == logged(b)
 
 
 if __name__ == "__main__":

@@ -9,33 +9,27 @@ runs can be made one after the other. Writes OUT/curves.json and OUT/curves.png.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from errors import run_command
-from files import written_whole
 from options import TrainOptions, parse
-from stages import run_stage
+from system.errors import run_command
+from system.files import read_json, write_json, written_whole
+from tools.stages import run_stage
 from training.checkpoint import save_checkpoint
-from training.setup import info_of, initial_model
+from training.self_supervised import info_of, initial_model
 
-MODES = {
-    "M": ["--frame_ids", "0", "-1", "1"],
-    "S": ["--frame_ids", "0", "--use_stereo"],
-    "MS": ["--frame_ids", "0", "-1", "1", "--use_stereo"],
+MODES = {  # what a curve is called, and options of train.py
+    "M": ("M, median scaling", ["--frame_ids", "0", "-1", "1"]),
+    "S": ("S", ["--frame_ids", "0", "--use_stereo"]),
+    "MS": ("MS", ["--frame_ids", "0", "-1", "1", "--use_stereo"]),
 }
 STARTED = ["--initial_disparity", "0.05"]
-MODES.update({f"{mode}_started": [*MODES[mode], *STARTED] for mode in ("S", "MS")})
-LABELS = {
-    "M": "M, median scaling",
-    "S": "S",
-    "MS": "MS",
-    "S_started": "S with --initial_disparity 0.05",
-    "MS_started": "MS with --initial_disparity 0.05",
-}
+for mode in ("S", "MS"):
+    label, words = MODES[mode]
+    MODES[f"{mode}_started"] = (f"{label} with {' '.join(STARTED)}", [*words, *STARTED])
 SIZE = ["--height", "64", "--width", "192", "--batch_size", "4", "--num_workers", "1"]
 VALIDATION_LINES = 8  # enough for the log; the curves are of the test drives
 
@@ -43,7 +37,7 @@ VALIDATION_LINES = 8  # enough for the log; the curves are of the test drives
 def make_data(out: Path, seed: int) -> tuple[Path, Path]:
     """The streets and a split of them with a short validation list."""
     streets, split = out / f"streets_seed{seed}", out / f"split_seed{seed}"
-    run_stage(["-m", "datasets.synthetic", streets, "--seed", seed])
+    run_stage(["-m", "datasets.streets", streets, "--seed", seed])
     split.mkdir(exist_ok=True)
     for part in ("train", "val", "test"):
         lines = (streets / "splits" / f"{part}_files.txt").read_text().splitlines()
@@ -58,8 +52,7 @@ def abs_rel(weights: Path, streets: Path, split: Path, mode: str) -> float:
     scaling = "mono" if mode == "M" else "stereo"
     data = ["--data_path", streets, "--eval_split", split, "--num_workers", 1]
     run_stage(["evaluate_depth.py", "--load_weights_folder", weights, f"--eval_{scaling}", *data])
-    text = (weights / f"eval_{split.name}_{scaling}.json").read_text()
-    return json.loads(text)["metrics"]["abs_rel"]
+    return read_json(weights / f"eval_{split.name}_{scaling}.json")["metrics"]["abs_rel"]
 
 
 def curve(
@@ -69,7 +62,7 @@ def curve(
     streets, split = data
     name = f"{mode}_seed{seed}"
     train = ["--data_path", streets, "--split", split, "--log_dir", out, "--model_name", name]
-    train += [*MODES[mode], *SIZE, "--learning_rate", rate, "--num_epochs", 1000, "--seed", seed]
+    train += [*MODES[mode][1], *SIZE, "--learning_rate", rate, "--num_epochs", 1000, "--seed", seed]
     options = parse(TrainOptions, [str(word) for word in train])
     untrained = out / f"{name}_untrained"
     save_checkpoint(untrained, initial_model(options), info_of(options))
@@ -109,13 +102,12 @@ def main() -> None:
     data = make_data(out, args.seed)
     points = range(args.every, args.steps + 1, args.every)
     path = out / "curves.json"
-    curves = json.loads(path.read_text()) if path.exists() else {}
+    curves = read_json(path) if path.exists() else {}
     for mode in args.runs:
-        label = LABELS[mode]
+        label = MODES[mode][0]
         if label not in curves:
             curves[label] = curve(mode, out, data, points, args.learning_rate, args.seed)
-            with written_whole(path) as temporary:
-                temporary.write_text(json.dumps(curves, indent=2) + "\n")
+            write_json(path, curves)
     draw(curves, out / "curves.png")
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from benchmarks.drives import write_drive
-from benchmarks.measure import Row, compared, in_turns, report
-from datasets.items import TrainingItems, make_items, with_cache
+from benchmarks.measure import compared, in_turns, report
+from datasets.cache import with_cache
+from datasets.items import TrainingItems, make_items
 from datasets.loader import make_batch
 
 HEIGHT, WIDTH, SCALES = 192, 640, 4
@@ -74,12 +75,12 @@ def main() -> None:
             "cached": lambda: make_batch(cached, 0, range(ITEMS)),
         }
         ms = {name: 1000 * value / ITEMS for name, value in in_turns(ways, rounds=5).items()}
-        rows: list[Row] = [
-            compared("item, ms (other: published work)", ms["area"], ms["published"]),
-            compared("item --resize lanczos, ms (published work)", ms["lanczos"], ms["published"]),
-            compared("item --cache_dir, ms (without)", ms["cached"], ms["area"]),
-        ]
-        report(rows)
+    rows = {
+        "item, ms (other: published work)": ("area", "published"),
+        "item --resize lanczos, ms (published work)": ("lanczos", "published"),
+        "item --cache_dir, ms (without)": ("cached", "area"),
+    }
+    report([compared(what, ms[ours], ms[other]) for what, (ours, other) in rows.items()])
 
 
 if __name__ == "__main__":

@@ -6,13 +6,18 @@ import json
 import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable
+from subprocess import DEVNULL, PIPE, Popen
+from typing import IO, Callable, NamedTuple
+
+from system.errors import InputError
+from system.files import write_json
+from tools.stages import ROOT, environment
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One comparison.
 
     Attributes:
@@ -57,8 +62,66 @@ def compared(what: str, ours: float, other: float, note: str = "") -> Row:
 
 def report(rows: list[Row]) -> None:
     """Print rows and, when the command line names a file, write them there as JSON."""
-    print(HEADER)
-    for row in rows:
-        print(row)
+    print(HEADER, *rows, sep="\n")
     if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+        write_json(Path(sys.argv[1]), [row._asdict() for row in rows])
+
+
+class Peer:
+    """Another implementation: a process that answers each line of its input with a line.
+
+    Args:
+        command: that starts it.
+        failure: what to say when it ends without an answer.
+    """
+
+    def __init__(self, command: list[str], failure: str) -> None:
+        self._process = Popen(command, stdin=PIPE, stdout=PIPE, text=True)
+        self._failure = failure
+
+    def ask(self, line: str) -> str:
+        """Its answer to a line.
+
+        Raises:
+            InputError: it ended.
+        """
+        print(line, file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise InputError(self._failure)
+        return answer
+
+    def close(self) -> None:
+        """Let it end."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def resident_bytes(process: int) -> int:
+    """Memory that a process holds; needs ``/proc``."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return 1024 * int(status.split("VmRSS:")[1].split()[0])
+
+
+@contextmanager
+def training(words: Sequence[object], stderr: int | IO[bytes] = DEVNULL) -> Iterator[Popen]:
+    """A run of ``train.py``, which is killed at the end; ``words`` are its options."""
+    command = [sys.executable, str(ROOT / "train.py"), *map(str, words)]
+    process = Popen(command, env=environment(), stderr=stderr)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def last_step(run: Path) -> int:
+    """The newest logged step of a run, -1 before the first."""
+    return max((row["step"] for row in logged(run)), default=-1)
+
+
+def logged(run: Path) -> list[dict]:
+    """What a training run has logged so far: the whole lines of its ``metrics.jsonl``."""
+    path = run / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -2,9 +2,9 @@
 
 python -m benchmarks.page_load --load_weights_folder weights/best [--requests 1000] [--clients 64]
 
-Starts ``app.py`` itself, sends pictures through the HTTP API, prints a table. A request is upload,
-call and answer, which names files of the picture and of its depth in colours. What else is given
-goes to ``app.py``.
+Starts ``python -m web`` itself, sends pictures through the HTTP API, prints a table. A request is
+upload, call and answer, which names files of the picture and of its depth in colours. What else is
+given goes to ``python -m web``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.measure import resident_bytes
+from tools.stages import ROOT
+
 SIZE = (1242, 375)  # of the pictures
 WARM_UP = 64
 PATIENCE = 600  # seconds
@@ -76,25 +78,19 @@ class Page:
 
 
 def start_page(weights: Path, port: int, *more: str) -> subprocess.Popen:
-    """Start ``app.py`` and wait until it answers."""
+    """Start ``python -m web`` and wait until it answers."""
     words = ["--load_weights_folder", str(weights), "--port", str(port), *more]
-    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), *words])
+    process = subprocess.Popen([sys.executable, "-m", "web", *words], cwd=ROOT)
     for _ in range(600):
         if process.poll() is not None:
-            raise SystemExit(f"app.py ended with {process.returncode}")
+            raise SystemExit(f"python -m web ended with {process.returncode}")
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
             return process
         except OSError:
             time.sleep(0.2)
     process.kill()
-    raise SystemExit("app.py did not answer")
-
-
-def megabytes(process: subprocess.Popen) -> float:
-    """Resident memory of a process; needs /proc."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+    raise SystemExit("python -m web did not answer")
 
 
 def picture(number: int, size: tuple[int, int] = SIZE) -> bytes:
@@ -130,12 +126,12 @@ def main() -> None:
 
         with ThreadPoolExecutor(args.clients) as clients:
             list(clients.map(ask, range(WARM_UP)))
-            before = megabytes(process)
+            before = resident_bytes(process.pid) / 2**20
             start = time.monotonic()
             answers = list(clients.map(ask, range(args.requests)))
             seconds = time.monotonic() - start
         time.sleep(5)
-        after = megabytes(process)
+        after = resident_bytes(process.pid) / 2**20
         kinds = [kind for kind, _, _ in answers]
         times = [time for kind, time, _ in answers if kind == "complete"]
         refusals = {str(value)[:120] for kind, _, value in answers if kind != "complete"}
@@ -146,10 +142,8 @@ def main() -> None:
             print(f"  {refusal}")
         if times:
             median, slowest = float(np.median(times)), max(times)
-            print(
-                f"fastest {min(times):.3f} s, median {median:.3f} s, slowest {slowest:.3f} s, "
-                f"slowest over median {slowest / median:.1f}"
-            )
+            print(f"fastest {min(times):.3f} s, median {median:.3f} s, ", end="")
+            print(f"slowest {slowest:.3f} s, slowest over median {slowest / median:.1f}")
         print(f"memory {before:.0f} MB before, {after:.0f} MB after")
     finally:
         process.terminate()

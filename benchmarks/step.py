@@ -5,51 +5,60 @@ python -m benchmarks.step [RESULT.json]
 
 from __future__ import annotations
 
-from cpu_math import prepare
+from collections.abc import Sequence
+from typing import Any, Callable
 
-prepare()
+import numpy as np
+import paddle
+from paddle import Tensor
 
-import numpy as np  # noqa: E402
-import paddle  # noqa: E402
-from paddle import Tensor, nn  # noqa: E402
-
-from benchmarks.measure import compared, in_turns, report  # noqa: E402
-from networks.monodepth import STEREO, Architecture, Monodepth  # noqa: E402
-from training.compile_step import compile_step  # noqa: E402
-from training.freed_memory import keep_freed_memory  # noqa: E402
-from training.objective import Objective  # noqa: E402
-from training.setup import fused_kernels  # noqa: E402
-from training.step import Networks, TrainingStep, draw_tie_break  # noqa: E402
+from benchmarks.measure import compared, in_turns, report
+from datasets.conventions import STEREO
+from networks.monodepth import Architecture, Monodepth, Prediction
+from training.cpu.fast_paths import compile_layers, fast_paths
+from training.cpu.process import keep_freed_memory
+from training.model_with_loss import ModelWithLoss, TracedLayer
+from training.objective import PLAIN, Objective
+from training.self_supervised import Loss, Networks, draw_tie_break
 
 BATCH, HEIGHT, WIDTH = 4, 192, 640
 ARCHITECTURE = Architecture(source_ids=(-1, 1, STEREO))
 
 
-class Mean(nn.Layer):
+class Mean(TracedLayer):
     """The mean of all that is predicted, in the place of geometry and loss."""
 
     compilable = True
 
-    def forward(self, predicted: list[Tensor]) -> list[Tensor]:
-        """Of flat tensors."""
-        return self._trace(predicted)
+    def compute(self, inputs: dict[str, Any]) -> dict[str, Tensor]:
+        """``total``: of the disparities, the motions and the masks."""
+        predicted = Prediction.from_dict(inputs["predicted"])
+        parts = [*predicted.disps, *(predicted.masks or [])]
+        for motion in predicted.motions:
+            parts += [motion.axisangle, motion.translation]
+        return {"total": sum(part.mean() for part in parts)}
 
-    @paddle.jit.not_to_static
-    def _trace(self, predicted: list[Tensor]) -> list[Tensor]:
-        return [sum(part.mean() for part in predicted)]
 
-
-class NetworksAlone(nn.Layer):
+def networks_alone(model: Monodepth) -> ModelWithLoss:
     """The forward pass without geometry and loss."""
+    return ModelWithLoss(Networks(model), Mean())
 
-    def __init__(self, model: Monodepth) -> None:
-        super().__init__()
-        self.networks = Networks(model)
-        self.loss = Mean()
 
-    def forward(self, target: Tensor, sources: Tensor) -> list[Tensor]:
-        """The mean of everything predicted."""
-        return self.loss(self.networks(target, sources))
+def training_step(
+    whole: ModelWithLoss, inputs: dict[str, Any], parameters: Sequence[Tensor]
+) -> Callable[[], None]:
+    """Forward, backward and Adam of layers that are compiled for it."""
+    compile_layers(whole, processes=1)
+    adam = paddle.optimizer.Adam(1e-4, parameters=parameters)
+
+    def train() -> None:
+        loss = whole(inputs)["total"]
+        loss.backward()
+        adam.step()
+        adam.clear_grad()
+        float(loss)
+
+    return train
 
 
 def main() -> None:
@@ -57,40 +66,29 @@ def main() -> None:
     keep_freed_memory()
     paddle.seed(0)
     count = len(ARCHITECTURE.source_ids)
-    target, sources = (
-        paddle.rand([BATCH, 3, HEIGHT, WIDTH]),
-        paddle.rand([BATCH, count, 3, HEIGHT, WIDTH]),
-    )
+    target = paddle.rand([BATCH, 3, HEIGHT, WIDTH])
+    sources = paddle.rand([BATCH, count, 3, HEIGHT, WIDTH])
     K = np.array([[0.58 * WIDTH, 0, 0.5 * WIDTH], [0, 1.92 * HEIGHT, 0.5 * HEIGHT], [0, 0, 1]])
     K = paddle.to_tensor(np.repeat(K[None], BATCH, axis=0).astype(np.float32))
     T = np.eye(4, dtype=np.float32)
     T[0, 3] = -0.1
     T = paddle.to_tensor(np.repeat(T[None], BATCH, axis=0))
     noise = draw_tie_break(0, 0, [BATCH, count, HEIGHT, WIDTH])
-    inputs = {
-        "step": (target, sources, target, sources, K, T, noise),
-        "networks": (target, sources),
-    }
-    models = {name: Monodepth(ARCHITECTURE) for name in inputs}
+    frames = {"target": target, "sources": sources}
+    known = {**frames, "K": K, "T_stereo": T, "tie_break": noise}
+    inputs = {"seen": frames, "known": known}
+    models = {name: Monodepth(ARCHITECTURE) for name in ("step", "networks")}
+    objective = Objective(ARCHITECTURE, kernels=fast_paths().kernels or PLAIN)
     wholes = {
-        "step": TrainingStep(models["step"], Objective(ARCHITECTURE, kernels=fused_kernels())),
-        "networks": NetworksAlone(models["networks"]),
+        "step": ModelWithLoss(Networks(models["step"]), Loss(objective)),
+        "networks": networks_alone(models["networks"]),
     }
 
-    def way(name: str):  # noqa: ANN202
-        compile_step(wholes[name], processes=1)
-        adam = paddle.optimizer.Adam(1e-4, parameters=models[name].parameters())
-
-        def run() -> None:
-            loss = wholes[name](*inputs[name])[0]
-            loss.backward()
-            adam.step()
-            adam.clear_grad()
-            float(loss)
-
-        return run
-
-    seconds = in_turns({name: way(name) for name in inputs}, rounds=5)
+    ways = {
+        name: training_step(whole, inputs, models[name].parameters())
+        for name, whole in wholes.items()
+    }
+    seconds = in_turns(ways, rounds=5)
     what = "training step, s (networks alone)"
     report([compared(what, seconds["step"], seconds["networks"])])
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import paddle
 
+from datasets.conventions import NOMINAL_BASELINE
 from datasets.items import make_items
 from datasets.loader import make_batch
 from datasets.splits import load_split
-from datasets.units import NOMINAL_BASELINE
-from errors import run_command
 from layers import disp_to_depth
+from system.errors import run_command
 from training.objective import photometric_error, warp_sources
 
 SIGMOIDS = (0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
@@ -43,9 +43,8 @@ def main() -> None:
     source = paddle.to_tensor(batch["sources"][:, 0]).astype("float32") / 255
     K, pose = paddle.to_tensor(batch["K"]), paddle.to_tensor(batch["T_stereo"])
     unwarped = photometric_error(source, target, ssim=True)
-    print(
-        f"{len(items)} pairs of {args.width}x{args.height}; unwarped {float(unwarped.mean()):.4f}"
-    )
+    size, mean = f"{args.width}x{args.height}", float(unwarped.mean())
+    print(f"{len(items)} pairs of {size}; unwarped {mean:.4f}")
     print("disparity  depth, m  shift, px   error  warped wins")
     for sigmoid in SIGMOIDS:
         disp = paddle.full([len(items), 1, args.height, args.width], sigmoid)

@@ -17,21 +17,24 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from datasets.archives import archive_of_poses
-from datasets.arguments import data_parser
+from datasets.cache import data_parser, items_of, source_ids
+from datasets.camera import ASPECT_OF_PIXELS, USUAL_DEGREES
 from datasets.frames import FrameFiles
-from datasets.items import STEREO, TrainingItems, make_items
-from datasets.kitti import find_extension, read_image, sweep_path
+from datasets.items import TrainingItems, missing_files
+from datasets.kitti import Calibration, find_extension, stereo_baseline, sweep_path
 from datasets.kitti_odom import pose_file
-from datasets.layouts import LAYOUTS, Layout
+from datasets.layouts import LAYOUTS, Layout, archive_of_sequence
 from datasets.loader import make_batch
-from datasets.plausibility import implausible
+from datasets.pictures import read_picture
 from datasets.splits import PARTS, SplitLine, load_split
-from errors import EXIT_BAD_INPUT, InputError, run_command
+from system.errors import EXIT_BAD_INPUT, InputError, run_command
 
 RUN_GIB = 1.5  # what a run with ResNet-18 keeps: three checkpoints of 0.35 GB, and logs
 EPOCHS = 20  # of the published training
 TIMED_ITEMS = 8
+# What the cameras of a car look like, to notice a calibration of something else.
+LARGEST_OFFSET = 0.25  # of the principal point from the centre, in image sizes
+BASELINE_METRES = (0.05, 2.0)
 
 
 @dataclass
@@ -57,15 +60,14 @@ def check_part(
     for index, line in enumerate(lines):
         for path in items.paths(index):
             needed.setdefault(path, line.folder)
-    folders = {path.parent for path in needed}
-    present = {f: {p.name for p in f.iterdir()} if f.is_dir() else set() for f in folders}
+    absent = dict.fromkeys(missing_files(needed))
     drives = dict.fromkeys(line.folder for line in lines)
     gone = [drive for drive in drives if not layout.drive_folder(items.data_path, drive).is_dir()]
     for drive in gone:
         findings.problems.append(f"{name}: drive {drive} is missing")
         findings.need(layout.archive(drive))
-    there = [path for path in needed if path.name in present[path.parent]]
-    missing = [p for p, d in needed.items() if p.name not in present[p.parent] and d not in gone]
+    there = [path for path in needed if path not in absent]
+    missing = [path for path in absent if needed[path] not in gone]
     if missing:
         shown = ", ".join(map(str, missing[:3])) + (", …" if len(missing) > 3 else "")
         findings.problems.append(f"{name}: {len(missing)} images are missing: {shown}")
@@ -102,6 +104,30 @@ def check_calibrations(
         findings.warnings.extend(f"{place}: {oddity}" for oddity in implausible(calibration))
 
 
+def implausible(calibration: Calibration) -> list[str]:
+    """What is unusual about the cameras of a calibration, in words."""
+    oddities = []
+    for side in ("l", "r"):
+        camera = calibration.camera(side)
+        K, (width, height) = camera.K, camera.image_size
+        angle = float(np.degrees(2 * np.arctan(width / 2 / K[0, 0])))
+        low, high = USUAL_DEGREES
+        if not low <= angle <= high:
+            oddities.append(f"camera {side} sees {angle:.0f} degrees across")
+        if not ASPECT_OF_PIXELS[0] <= K[0, 0] / K[1, 1] <= ASPECT_OF_PIXELS[1]:
+            oddities.append(f"camera {side} has focal lengths {K[0, 0]:.0f} and {K[1, 1]:.0f}")
+        offset = np.abs(K[:2, 2] / (width, height) - 0.5)
+        if offset.max() > LARGEST_OFFSET:
+            oddities.append(
+                f"camera {side} has its principal point at {K[0, 2]:.0f}, {K[1, 2]:.0f}"
+            )
+    baseline = stereo_baseline(calibration)
+    low, high = BASELINE_METRES
+    if baseline != 0 and not low <= baseline <= high:  # 0: there is one camera only
+        oddities.append(f"the cameras are {baseline:.3f} m apart")
+    return oddities
+
+
 def check_sweeps(data_path: Path, lines: Sequence[SplitLine], findings: Findings) -> None:
     """Note the LiDAR sweeps that the ground truth of a test list needs."""
     paths = {sweep_path(data_path, line.folder, line.frame): line.folder for line in lines}
@@ -120,8 +146,10 @@ def check_poses(data_path: Path, lines: Sequence[SplitLine], findings: Findings)
     for sequence in dict.fromkeys(line.folder for line in lines):
         path = pose_file(data_path, int(sequence))
         if not path.is_file():
-            findings.warnings.append(f"test: {path} is missing; evaluate_pose.py needs it")
-            findings.need(archive_of_poses(sequence))
+            findings.warnings.append(
+                f"test: {path} is missing; python -m tools.evaluate_pose needs it"
+            )
+            findings.need(archive_of_sequence(sequence, "poses"))
 
 
 def check_images(paths: Sequence[Path], num_workers: int, findings: Findings) -> None:
@@ -129,7 +157,7 @@ def check_images(paths: Sequence[Path], num_workers: int, findings: Findings) ->
 
     def problem(path: Path) -> str | None:
         try:
-            read_image(path)
+            read_picture(path)
         except InputError as error:
             return str(error)
         return None
@@ -151,8 +179,8 @@ def check_disk(log_dir: Path, findings: Findings) -> None:
 def print_plan(items: TrainingItems, batch_size: int, num_workers: int) -> None:
     """Say what would run, and how long loading alone would take."""
     steps = len(items) // batch_size
-    print(f"an epoch: {len(items)} items, {steps} steps of {batch_size}; {EPOCHS} epochs: ", end="")
-    print(f"{EPOCHS * steps} steps")
+    epoch = f"an epoch: {len(items)} items, {steps} steps of {batch_size}"
+    print(f"{epoch}; {EPOCHS} epochs: {EPOCHS * steps} steps")
     indices = np.linspace(0, len(items) - 1, min(TIMED_ITEMS, len(items))).astype(int)
     start = time.monotonic()
     for index in indices:
@@ -185,7 +213,6 @@ def check(args: argparse.Namespace) -> int:
         raise InputError(f"--data_path {args.data_path}: no such folder")
     parts = parts_of(args.split)
     layout = LAYOUTS[args.dataset]
-    source_ids = (*args.frame_ids[1:], *((STEREO,) if args.use_stereo else ()))
     frames = FrameFiles(args.height, args.width, args.resize)
     findings = Findings()
     images: list[Path] = []
@@ -194,7 +221,7 @@ def check(args: argparse.Namespace) -> int:
             extension = find_extension(args.data_path, lines, args.png or None, layout.frame_path)
         except InputError:
             extension = "jpg"
-        sources = () if name == "test" else source_ids
+        sources = () if name == "test" else source_ids(args)
         items = TrainingItems(args.data_path, lines, sources, frames, extension, {}, layout=layout)
         images += check_part(name, lines, items, findings)
     check_calibrations(args.data_path, itertools.chain(*parts.values()), layout, findings)
@@ -203,22 +230,15 @@ def check(args: argparse.Namespace) -> int:
     if args.deep:
         check_images(list(dict.fromkeys(images)), args.num_workers, findings)
     check_disk(args.log_dir, findings)
-    for warning in findings.warnings:
-        print(f"warning: {warning}")
-    for problem in findings.problems:
-        print(f"problem: {problem}")
-    for archive in findings.archives:
-        print(f"fetch: {archive}")
-    if findings.problems:
-        archives = f"{len(findings.archives)} archives to fetch"
-        print(f"not ready: {len(findings.problems)} problems, {archives}")
+    problems, archives = findings.problems, findings.archives
+    for kind, found in ("warning", findings.warnings), ("problem", problems), ("fetch", archives):
+        for line in found:
+            print(f"{kind}: {line}")
+    if problems:
+        print(f"not ready: {len(problems)} problems, {len(archives)} archives to fetch")
         return EXIT_BAD_INPUT
     if "train" in parts:
-        size = (args.height, args.width, args.png or None)
-        items = make_items(
-            args.data_path, parts["train"], source_ids, *size, layout=layout, resize=args.resize
-        )
-        print_plan(items, args.batch_size, args.num_workers)
+        print_plan(items_of(args, parts["train"]), args.batch_size, args.num_workers)
     print(f"ready: {', '.join(f'{len(lines)} {name} items' for name, lines in parts.items())}")
     return 0
 

@@ -1,100 +1,103 @@
-"""A frame as the networks see it: decoded, resized, one plane per colour."""
+"""A frame as the networks see it, one plane per colour: decoded and resized, or from the cache."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.kitti import read_image
-from errors import InputError
+from datasets.pictures import read_picture
+from system.errors import InputError
 
 AREA, LANCZOS = "area", "lanczos"
 KEPT_FRAMES = 16  # neighbouring items of an ordered split share frames
 
-# Where a whole file starts and ends; OpenCV does not tell of one that was cut short.
-JPEG = (b"\xff\xd8", b"\xff\xd9")
-PNG = (b"\x89PNG\r\n\x1a\n", b"IEND\xae\x42\x60\x82")
-DECODE = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-
 
 @dataclass(frozen=True)
 class FrameFiles:
-    """Frames from their image files, decoded and resized each time they are asked for.
+    """Frames from their image files, decoded and resized each time they are asked for."""
 
-    Attributes:
-        height: to resize to.
-        width: likewise.
-        resize: ``area`` (fast) or ``lanczos`` (as published).
-    """
-
-    height: int
-    width: int
-    resize: str = AREA
+    height: int  # to resize to
+    width: int  # likewise
+    resize: str = AREA  # ``area`` (fast) or ``lanczos`` (as published)
+    cached = False
 
     def read(self, path: Path, size: tuple[int, int]) -> np.ndarray:
         """The frame at ``path``, RGB uint8 [3, height, width], not to be written to.
 
-        Args:
-            path: of the image.
-            size: (width, height) that it must have.
-
         Raises:
-            InputError: it is missing, damaged, or of another size.
+            InputError: it is missing, damaged, or its image of another size than (width, height).
         """
         try:
             facts = path.stat()
         except OSError:
             raise InputError(f"{path}: no such image") from None
-        key = (facts.st_mtime_ns, facts.st_size)
-        return _read(self, path, key, size)
+        return _read(self, path, (facts.st_mtime_ns, facts.st_size), size)
 
     def load(self, path: Path) -> tuple[np.ndarray, tuple[int, int]]:
         """Like :meth:`read` of any size: the frame, and the (width, height) that the image had."""
-        image = read_bgr(path)
+        image = read_picture(path)
         small = resize_image(image, self.height, self.width, self.resize)
-        frame = np.stack([cv2.extractChannel(small, channel) for channel in (2, 1, 0)])
+        frame = np.empty((3, self.height, self.width), np.uint8)
+        for channel in range(3):
+            cv2.extractChannel(small, channel, frame[channel])
         return frame, image.shape[1::-1]
 
 
 @lru_cache(maxsize=KEPT_FRAMES)
 def _read(files: FrameFiles, path: Path, key: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     frame, found = files.load(path)
-    if found != size:
-        raise InputError(wrong_size(path, found, size))
+    _check_size(path, found, size)
     frame.setflags(write=False)
     return frame
 
 
-def wrong_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> str:
-    """What to say of a frame whose (width, height) are not its camera's."""
-    return (
-        f"{path}: is {found[0]}x{found[1]}, but its drive's camera has "
-        f"{expected[0]}x{expected[1]}; take the frame out of the split or restore it"
-    )
+class Row(NamedTuple):
+    """One frame of a store."""
+
+    number: int  # its place in ``frames.bin``
+    made_from: tuple[int, int]  # the image file's size, bytes, and modification, nanoseconds
+    size: tuple[int, int]  # (width, height) of the image
 
 
-def read_bgr(path: Path) -> np.ndarray:
-    """Read an image completely, as BGR uint8 [H, W, 3].
+@dataclass(frozen=True)
+class FrameStore:
+    """Frames from a store; as :class:`FrameFiles` to those who read."""
 
-    Raises:
-        InputError: the file is missing, is no image, or is truncated or damaged.
-    """
-    try:
-        content = np.fromfile(path, np.uint8)
-    except OSError:
-        content = np.empty(0, np.uint8)
-    start, end = content[:8].tobytes(), content[-8:].tobytes()
-    if any(start.startswith(first) and end.endswith(last) for first, last in (JPEG, PNG)):
-        image = cv2.imdecode(content, DECODE)
-        if image is not None:
-            return image
-    # Other formats, and files with something wrong, of which Pillow says what it is.
-    return read_image(path)[:, :, ::-1]
+    data_path: Path  # folder that the paths in the store are below
+    rows: Mapping[str, Row]  # per path
+    frames: np.ndarray  # [N, 3, height, width] uint8, mapped
+    cached = True
+
+    def read(self, path: Path, size: tuple[int, int]) -> np.ndarray:
+        """The frame at ``path``, RGB uint8 [3, height, width], not to be written to.
+
+        Raises:
+            InputError: the store does not hold it, or it was of another size than (width, height).
+        """
+        row = self.rows.get(relative(path, self.data_path))
+        if row is None:
+            raise InputError(f"{path}: is not in the cache; start again to add it")
+        _check_size(path, row.size, size)
+        return self.frames[row.number]
+
+
+def relative(path: Path, data_path: Path) -> str:
+    """How a store names a frame."""
+    return path.relative_to(data_path).as_posix()
+
+
+def _check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Refuse a frame whose (width, height) are not its camera's."""
+    if found != expected:
+        raise InputError(
+            f"{path}: is {found[0]}x{found[1]}, but its drive's camera has "
+            f"{expected[0]}x{expected[1]}; take the frame out of the split or restore it"
+        )
 
 
 def resize_image(image: np.ndarray, height: int, width: int, resize: str) -> np.ndarray:

@@ -1,80 +1,78 @@
-"""Training items: a target frame, its sources, and the camera that saw them."""
+"""Training items: a target frame, its sources, the camera that saw them, and what is drawn of each.
+
+Every draw follows from (seed, epoch, index of the item) alone, so that a run repeats itself for any
+number of workers and after any resume.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from datasets.augmentation import NO_JITTER, Draw, draw_augmentation
-from datasets.frame_store import FrameStore, build_store, store_folder
-from datasets.frames import AREA, FrameFiles
-from datasets.kitti import (
-    find_extension,
-    flip_intrinsics,
-    intrinsics,
-    published_intrinsics,
-    read_image,
-    resize_intrinsics,
-)
+from datasets.camera import Camera, published_camera
+from datasets.conventions import KITTI_BASELINE_METRES, NOMINAL_BASELINE, STEREO
+from datasets.frames import AREA, FrameFiles, FrameStore
+from datasets.kitti import common_baseline, find_extension
 from datasets.layouts import LAYOUTS, Layout
+from datasets.pictures import picture_size
 from datasets.splits import SplitLine
-from datasets.stereo import common_baseline
-from datasets.units import KITTI_BASELINE_METRES, NOMINAL_BASELINE
-from errors import InputError
+from system.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-STEREO = "s"
 OTHER_SIDE = {"l": "r", "r": "l"}
 
+# Largest factor above and below 1, and largest turn of the hue circle, as published.
+BRIGHTNESS = CONTRAST = SATURATION = 0.2
+HUE = 0.1
 
-@dataclass(frozen=True)
-class Camera:
-    """The camera of one drive and side.
+NO_JITTER = np.array([1, 1, 1, 0, 0, 1, 2, 3], np.float32)
 
-    Attributes:
-        K: [3, 3] float64, in pixels of the training size.
-        image_size: (width, height) of the frames on disk.
-        mirror: whether a flip of the image mirrors the principal point.
-    """
 
-    K: np.ndarray
-    image_size: tuple[int, int]
-    mirror: bool
+class Draw(NamedTuple):
+    """The augmentation of one item."""
+
+    flip: bool  # whether all of its images are mirrored left to right
+    # [8] float32: factors of brightness, contrast and saturation, turn of the hue in [-0.5, 0.5],
+    # and the order in which these four (numbered 0 to 3) are applied.
+    color_jitter: np.ndarray
+
+
+NO_AUGMENTATION = Draw(False, NO_JITTER)
+
+
+def draw_augmentation(seed: int, epoch: int, index: int) -> Draw:
+    """Draw for one item: both the flip and the jitter happen to every second one."""
+    rng = np.random.default_rng((seed, epoch, index))
+    flip, jitter = rng.random(2) < 0.5
+    if not jitter:
+        return Draw(bool(flip), NO_JITTER)
+    reach = np.array([BRIGHTNESS, CONTRAST, SATURATION, HUE])
+    factors = NO_JITTER[:4] + rng.uniform(-reach, reach)
+    return Draw(bool(flip), np.concatenate([factors, rng.permutation(4)]).astype(np.float32))
 
 
 @dataclass(frozen=True)
 class TrainingItems:
-    """The items of a split, each made from (epoch, index) alone.
+    """The items of a split, each made from (epoch, index) alone."""
 
-    Attributes:
-        data_path: folder of the drives.
-        lines: one per item: the target frame.
-        source_ids: the sources, offsets in time or ``"s"``.
-        frames: reads a frame from its path, in the size that the networks are given.
-        extension: of the image files.
-        cameras: per (drive folder, side).
-        seed: of the augmentation.
-        augment: whether to flip and jitter.
-        baseline_metres: between the cameras of the stereo pairs.
-        layout: of the data set on disk.
-    """
-
-    data_path: Path
-    lines: Sequence[SplitLine]
-    source_ids: tuple[int | str, ...]
-    frames: FrameFiles | FrameStore
-    extension: str
-    cameras: Mapping[tuple[str, str], Camera]
-    seed: int = 0
-    augment: bool = True
-    baseline_metres: float = KITTI_BASELINE_METRES
-    layout: Layout = LAYOUTS["kitti"]
+    data_path: Path  # folder of the drives
+    lines: Sequence[SplitLine]  # one per item: the target frame
+    source_ids: tuple[int | str, ...]  # the sources, offsets in time or ``"s"``
+    frames: FrameFiles | FrameStore  # in the size that the networks are given
+    extension: str  # of the image files
+    # Per (drive folder, side), of pictures in that size, and (width, height) of those on disk.
+    cameras: Mapping[tuple[str, str], tuple[Camera, tuple[int, int]]]
+    seed: int = 0  # of the augmentation
+    augment: bool = True  # whether to flip and jitter
+    baseline_metres: float = KITTI_BASELINE_METRES  # between the cameras of the stereo pairs
+    layout: Layout = LAYOUTS["kitti"]  # of the data set on disk
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -87,16 +85,15 @@ class TrainingItems:
     @property
     def cached(self) -> bool:
         """Whether making an item is no more than copying from memory."""
-        return isinstance(self.frames, FrameStore)
+        return self.frames.cached
 
     def paths(self, index: int) -> list[Path]:
         """The files of an item: the target, then the sources."""
         line = self.lines[index]
-        frames = [(line.frame, line.side)]
-        for source in self.source_ids:
-            stereo = source == STEREO
-            side = OTHER_SIDE[line.side] if stereo else line.side
-            frames.append((line.frame if stereo else line.frame + source, side))
+        frames = [
+            (line.frame, OTHER_SIDE[line.side]) if s == STEREO else (line.frame + s, line.side)
+            for s in (0, *self.source_ids)
+        ]
         return [
             self.layout.frame_path(self.data_path, line.folder, frame, side, self.extension)
             for frame, side in frames
@@ -114,20 +111,16 @@ class TrainingItems:
             InputError: a frame is missing, damaged, or of another size than its drive's camera.
         """
         line = self.lines[index]
-        draw = Draw(False, NO_JITTER)
-        if self.augment:
-            draw = draw_augmentation(self.seed, epoch, index)
-        camera = self.cameras[line.folder, line.side]
-        frames = np.stack([self.frames.read(p, camera.image_size) for p in self.paths(index)])
-        K = camera.K
+        draw = draw_augmentation(self.seed, epoch, index) if self.augment else NO_AUGMENTATION
+        camera, size = self.cameras[line.folder, line.side]
+        frames = np.stack([self.frames.read(path, size) for path in self.paths(index)])
         if draw.flip:
-            width = frames.shape[-1]
-            frames = cv2.flip(frames.reshape(-1, width), 1).reshape(frames.shape)
-            K = flip_intrinsics(K, width) if camera.mirror else K
+            frames = cv2.flip(frames.reshape(-1, frames.shape[-1]), 1).reshape(frames.shape)
+            camera = camera.flipped()
         return {
             "target": frames[0],
             "sources": frames[1:],
-            "K": K.astype(np.float32),
+            "K": camera.K.astype(np.float32),
             "T_stereo": stereo_pose(line.side, draw.flip),
             "color_jitter": draw.color_jitter,
             "index": np.int64(index),
@@ -139,13 +132,7 @@ class TrainingItems:
 
     def check_files(self) -> None:
         """Raise InputError when frames that the items need are not there."""
-        needed = self.all_paths()
-        # One listing per folder instead of one look-up per file.
-        present = {
-            folder: {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-            for folder in dict.fromkeys(path.parent for path in needed)
-        }
-        missing = [path for path in needed if path.name not in present[path.parent]]
+        missing = missing_files(self.all_paths())
         if missing:
             rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise InputError(
@@ -156,16 +143,14 @@ class TrainingItems:
             )
 
 
-def with_cache(items: TrainingItems, cache_dir: Path, num_threads: int) -> TrainingItems:
-    """The same items, their frames from a store below ``cache_dir``, which gets what it lacks.
-
-    Raises:
-        InputError: a frame cannot be read, or the disk has no room.
-    """
-    files = items.frames
-    folder = store_folder(cache_dir, items.data_path, files)
-    store = build_store(folder, items.data_path, files, items.all_paths(), num_threads)
-    return replace(items, frames=store)
+def missing_files(paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths where there is nothing, by one listing per folder."""
+    paths = list(paths)
+    present = {
+        folder: {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        for folder in {path.parent for path in paths}
+    }
+    return [path for path in paths if path.name not in present[path.parent]]
 
 
 def stereo_pose(side: str, flip: bool) -> np.ndarray:
@@ -192,48 +177,36 @@ def make_items(
     layout: Layout = LAYOUTS["kitti"],
     resize: str = AREA,
 ) -> TrainingItems:
-    """Find the files and cameras of a split.
+    """Find the files and cameras of a split; the other arguments are :class:`TrainingItems`'.
 
     Args:
-        data_path: folder of the drives.
-        lines: the split.
-        source_ids: the sources, offsets in time or ``"s"``.
         height: of the images given to the networks.
         width: likewise.
         png: read .png (True) or whichever files are there.
         intrinsics_kind: ``calibration`` of each drive's day, or the ``published`` camera.
-        seed: of the augmentation.
-        augment: whether to flip and jitter.
-        layout: of the data set on disk.
         resize: how frames are brought to that size.
 
     Raises:
         InputError: frames or calibration are missing or cannot be used.
     """
     extension = find_extension(data_path, lines, png, layout.frame_path)
-    cameras = {}
-    calibrations, uncalibrated = {}, set()
+    cameras, calibrations, uncalibrated = {}, {}, set()
     for folder, side in dict.fromkeys((line.folder, line.side) for line in lines):
         day = layout.calibration_folder(data_path, folder)
-        calibrated = (day / layout.calibration_file).is_file()
-        if intrinsics_kind == "calibration" and calibrated:
+        if intrinsics_kind == "calibration" and (day / layout.calibration_file).is_file():
             if day not in calibrations:
                 calibrations[day] = layout.read_calibration(day)
-            calibration = calibrations[day]
-            size = calibration.image_size[side]
-            K = resize_intrinsics(intrinsics(calibration, side), size, (width, height))
-            cameras[folder, side] = Camera(K, size, mirror=True)
+            camera = calibrations[day].camera(side, str(day))
+            cameras[folder, side] = camera.stretched((width, height)), camera.image_size
             continue
         if intrinsics_kind == "calibration":
             uncalibrated.add(day)
-        size = first_image_size(layout.frame_path(data_path, folder, 0, side, extension))
-        cameras[folder, side] = Camera(published_intrinsics(width, height), size, mirror=False)
+        first = layout.frame_path(data_path, folder, 0, side, extension)
+        cameras[folder, side] = published_camera(width, height), first_image_size(first)
     for day in sorted(uncalibrated):
         logger.warning(
-            "%s: has no %s, so its drives use the published intrinsics "
-            "(0.58, 1.92, 0.5, 0.5 of the image's size)",
-            day,
-            layout.calibration_file,
+            f"{day}: has no {layout.calibration_file}, so its drives use the published intrinsics "
+            "(0.58, 1.92, 0.5, 0.5 of the image's size)"
         )
     items = TrainingItems(
         data_path,
@@ -256,5 +229,4 @@ def first_image_size(frame: Path) -> tuple[int, int]:
     paths = sorted(frame.parent.glob(f"*{frame.suffix}"))
     if not paths:
         raise InputError(f"{frame.parent}: holds no {frame.suffix} image")
-    height, width = read_image(paths[0]).shape[:2]
-    return width, height
+    return picture_size(paths[0])

@@ -1,43 +1,45 @@
-"""KITTI's raw recordings: where the files are, how the cameras see, and reading an image.
+"""KITTI's raw recordings: where the files are, and how the cameras see.
 
-Intrinsics are [3,3] in pixels, with the centre of the first pixel at (0, 0).
+Between the cameras of its stereo pairs lies what a metre is to a model trained on them.
 """
 
 from __future__ import annotations
 
 import logging
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
-from PIL import Image
 
+from datasets.camera import Camera
+from datasets.conventions import KITTI_BASELINE_METRES
 from datasets.splits import SplitLine
-from errors import InputError
+from system.errors import InputError
+from system.files import read_text
 
 logger = logging.getLogger(__name__)
 
 CAMERA_OF_SIDE = {"l": "02", "r": "03"}
+BASELINE_TOLERANCE = 0.05  # KITTI's days differ from one another, and from 0.54 m, by less
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How one day's recordings see the world; the cameras are rectified.
+    """How one day's recordings see the world; the cameras are rectified."""
 
-    Attributes:
-        projection: per side, P_rect, [3,4]: from rectified camera 0, in metres, to pixels.
-        image_size: per side, (width, height) of the recorded images.
-        rectification: R_rect_00 as [4,4]: from camera 0 to rectified camera 0.
-        velo_to_camera: [4,4], from the LiDAR to camera 0; None when it was not asked for.
-    """
-
+    # Per side, P_rect, [3,4]: from rectified camera 0, in metres, to pixels.
     projection: Mapping[str, np.ndarray]
-    image_size: Mapping[str, tuple[int, int]]
-    rectification: np.ndarray
+    image_size: Mapping[str, tuple[int, int]]  # per side, (width, height) of the recorded images
+    rectification: np.ndarray  # R_rect_00 as [4,4]: from camera 0 to rectified camera 0
+    # [4,4], from the LiDAR to camera 0; None when it was not asked for.
     velo_to_camera: np.ndarray | None = None
+
+    def camera(self, side: str, source: str = "") -> Camera:
+        """One of the cameras; ``source`` says where it is known from."""
+        return Camera(self.projection[side][:, :3].copy(), self.image_size[side], source)
 
 
 def drive_folder(data_path: Path, folder: str) -> Path:
@@ -52,8 +54,12 @@ def day_folder(data_path: Path, folder: str) -> Path:
 
 def frame_path(data_path: Path, folder: str, frame: int, side: str, extension: str) -> Path:
     """Return the path of one image; ``side`` ``l`` is image_02, ``r`` is image_03."""
-    camera = f"image_{CAMERA_OF_SIDE[side]}"
-    return data_path / folder / camera / "data" / f"{frame:010d}.{extension}"
+    return _image_folder(data_path, folder, side) / f"{frame:010d}.{extension}"
+
+
+@lru_cache(maxsize=1024)  # a split asks for 120,000 frames of some 70 folders
+def _image_folder(data_path: Path, folder: str, side: str) -> Path:
+    return data_path / folder / f"image_{CAMERA_OF_SIDE[side]}" / "data"
 
 
 def sweep_path(data_path: Path, folder: str, frame: int) -> Path:
@@ -83,13 +89,11 @@ def find_extension(
     """
     if png:
         return "png"
-    folders = list(
-        dict.fromkeys(frame_path(data_path, line.folder, 0, line.side, "").parent for line in lines)
-    )
-    kinds = {path.suffix for folder in folders if folder.is_dir() for path in folder.iterdir()} & {
-        ".jpg",
-        ".png",
-    }
+    cameras = dict.fromkeys((line.folder, line.side) for line in lines)
+    firsts = (frame_path(data_path, folder, 0, side, "") for folder, side in cameras)
+    folders = list(dict.fromkeys(first.parent for first in firsts))
+    endings = {path.suffix for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    kinds = endings & {".jpg", ".png"}
     if not kinds:
         looked_in = str(folders[0]) + (f" and {len(folders) - 1} more" if folders[1:] else "")
         raise InputError(
@@ -107,23 +111,6 @@ def image_paths(data_path: Path, lines: Sequence[SplitLine], png: bool | None) -
     return [frame_path(data_path, line.folder, line.frame, line.side, extension) for line in lines]
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Read an image completely, as RGB uint8 [H,W,3].
-
-    Raises:
-        InputError: the file is missing, is no image, or is truncated or damaged.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))  # convert() decodes the whole file
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image") from None
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path}: cannot be read as an image ({error}); fetch the file again"
-        ) from error
-
-
 def read_calibration(day: Path, with_lidar: bool = False) -> Calibration:
     """Read a day's ``calib_cam_to_cam.txt`` and, ``with_lidar``, its ``calib_velo_to_cam.txt``.
 
@@ -139,53 +126,12 @@ def read_calibration(day: Path, with_lidar: bool = False) -> Calibration:
         size = numbers(entries, f"S_rect_{camera}", 2, path)
         check_camera(projection[side], size, f"P_rect_{camera}", path)
         image_size[side] = (int(size[0]), int(size[1]))
-    return Calibration(
-        projection=projection,
-        image_size=image_size,
-        rectification=_rigid(_rotation(entries, "R_rect_00", path), np.zeros(3)),
-        velo_to_camera=_read_velo_to_camera(day) if with_lidar else None,
-    )
-
-
-def intrinsics(calibration: Calibration, side: str) -> np.ndarray:
-    """Return the intrinsics of one camera, float64 [3,3], in pixels of the recorded image."""
-    return calibration.projection[side][:, :3].copy()
-
-
-def published_intrinsics(width: int, height: int) -> np.ndarray:
-    """Return the one camera that the published training assumes for all of KITTI.
-
-    It is not mirrored when the image is: its principal point is the middle of the image.
-    """
-    return np.array([[0.58 * width, 0, 0.5 * width], [0, 1.92 * height, 0.5 * height], [0, 0, 1]])
-
-
-def resize_intrinsics(
-    K: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]
-) -> np.ndarray:
-    """Return the intrinsics after resizing the image; sizes are (width, height).
-
-    Resizing keeps the image's border, which lies half a pixel outside the first pixel centre:
-    a point at x moves to (x + 0.5) * scale - 0.5.
-    """
-    scale_x, scale_y = (to / of for to, of in zip(to_size, from_size))
-    scaling = np.array(
-        [[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]]
-    )
-    return scaling @ K
-
-
-def flip_intrinsics(K: np.ndarray, width: int) -> np.ndarray:
-    """Return the intrinsics after mirroring the image left to right: x becomes width - 1 - x."""
-    flipped = K.copy()
-    flipped[0, 2] = width - 1 - K[0, 2]
-    return flipped
-
-
-def _read_velo_to_camera(day: Path) -> np.ndarray:
-    path = day / "calib_velo_to_cam.txt"
-    entries = read_entries(path)
-    return _rigid(_rotation(entries, "R", path), numbers(entries, "T", 3, path))
+    rectification, velo_to_camera = _rigid(_rotation(entries, "R_rect_00", path), np.zeros(3)), None
+    if with_lidar:
+        path = day / "calib_velo_to_cam.txt"
+        entries = read_entries(path)
+        velo_to_camera = _rigid(_rotation(entries, "R", path), numbers(entries, "T", 3, path))
+    return Calibration(projection, image_size, rectification, velo_to_camera)
 
 
 def _rigid(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
@@ -202,7 +148,7 @@ def read_entries(path: Path) -> dict[str, str]:
         InputError: the file is missing, or is no text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such file; KITTI gives each day's calibration as a separate download"
@@ -262,3 +208,47 @@ def check_camera(projection: np.ndarray, size: np.ndarray, key: str, path: Path)
     else:
         return
     raise InputError(f"{path}: wrong calibration, {wrong}")
+
+
+def stereo_baseline(calibration: Calibration) -> float:
+    """Metres from the left camera to the right one; not positive in a wrong calibration."""
+    left, right = (calibration.projection[side] for side in "lr")
+    return left[0, 3] / left[0, 0] - right[0, 3] / right[0, 0]
+
+
+def common_baseline(days: Mapping[Path, Calibration]) -> float:
+    """The one baseline, metres, that a model trained on all of these days measures in.
+
+    It is the published 0.54 m for KITTI, and for days without a calibration or with one that
+    has no baseline, which is said; the mean of the days for another pair of cameras.
+
+    Raises:
+        InputError: the days were recorded with different baselines, so that no one length is
+            a metre to the model.
+    """
+    baselines = {}
+    for day, calibration in days.items():
+        baseline = stereo_baseline(calibration)
+        if baseline > 0:
+            baselines[day] = baseline
+        else:
+            logger.warning(
+                f"{day}: its calibration puts the right camera {baseline:g} m right of the left "
+                f"one; metres will be wrong unless that distance is {KITTI_BASELINE_METRES:g} m"
+            )
+    if all(_near(baseline, KITTI_BASELINE_METRES) for baseline in baselines.values()):
+        return KITTI_BASELINE_METRES
+    nearest, farthest = min(baselines, key=baselines.get), max(baselines, key=baselines.get)
+    if not _near(baselines[nearest], baselines[farthest]):
+        raise InputError(
+            f"the stereo cameras are {baselines[nearest]:.3f} m apart in {nearest} and "
+            f"{baselines[farthest]:.3f} m in {farthest}; train on them apart, since a model "
+            "can measure in one of the two only"
+        )
+    mean = sum(baselines.values()) / len(baselines)
+    logger.info("the stereo cameras are %.3f m apart (KITTI's: %g m)", mean, KITTI_BASELINE_METRES)
+    return mean
+
+
+def _near(baseline: float, reference: float) -> bool:
+    return abs(baseline - reference) <= BASELINE_TOLERANCE * reference

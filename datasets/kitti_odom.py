@@ -3,14 +3,15 @@
 Lines of its split name a sequence in the place of a folder: ``9 0 l``.
 """
 
-from __future__ import annotations
-
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from datasets.kitti import Calibration, check_camera, numbers, read_entries, read_image
-from errors import InputError
+from datasets.kitti import Calibration, check_camera, numbers, read_entries
+from datasets.pictures import picture_size
+from system.errors import InputError
+from system.files import read_text
 
 FRAMES_PER_SECOND = 10
 CAMERA_OF_SIDE = {"l": "2", "r": "3"}
@@ -33,8 +34,12 @@ def drive_folder(data_path: Path, folder: str) -> Path:
 
 def frame_path(data_path: Path, folder: str, frame: int, side: str, extension: str) -> Path:
     """Path of a frame: ``sequences/09/image_2/000000.png``."""
-    images = drive_folder(data_path, folder) / f"image_{CAMERA_OF_SIDE[side]}"
-    return images / f"{frame:06d}.{extension}"
+    return _image_folder(data_path, folder, side) / f"{frame:06d}.{extension}"
+
+
+@lru_cache(maxsize=64)
+def _image_folder(data_path: Path, folder: str, side: str) -> Path:
+    return drive_folder(data_path, folder) / f"image_{CAMERA_OF_SIDE[side]}"
 
 
 def read_calibration(sequence: Path) -> Calibration:
@@ -54,10 +59,9 @@ def read_calibration(sequence: Path) -> Calibration:
         first = next(images, None)
         if first is None:
             raise InputError(f"{sequence}: holds no .jpg or .png image in image_2 or image_3")
-        height, width = read_image(first).shape[:2]
-        check_camera(projection[side], np.array([width, height], float), f"P{camera}", path)
-        image_size[side] = (width, height)
-    return Calibration(projection, image_size, rectification=np.eye(4), velo_to_camera=None)
+        image_size[side] = picture_size(first)
+        check_camera(projection[side], np.array(image_size[side], float), f"P{camera}", path)
+    return Calibration(projection, image_size, rectification=np.eye(4))
 
 
 def sequence_folder(data_path: Path, sequence: int) -> Path:
@@ -103,7 +107,7 @@ def frame_times(data_path: Path, sequence: int, count: int) -> np.ndarray:
     if not path.is_file():
         return np.arange(count) / FRAMES_PER_SECOND
     try:
-        times = np.loadtxt(path, ndmin=1)
+        times = np.loadtxt(read_text(path).splitlines(), ndmin=1)
     except ValueError as error:
         raise InputError(f"{path}: cannot be read as times ({error})") from error
     if times.ndim != 1 or not np.isfinite(times).all():

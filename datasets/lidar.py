@@ -1,14 +1,13 @@
 """LiDAR depth: reading a sweep, projecting it into a camera, and KITTI's improved depth maps."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from datasets.depth_files import KITTI_STEPS, read_depth
 from datasets.kitti import Calibration
-from errors import InputError
+from system.errors import InputError
+from system.files import read_bytes
 
 BYTES_PER_POINT = 16
 
@@ -20,13 +19,13 @@ def read_sweep(path: Path) -> np.ndarray:
         InputError: the file is missing, or its size is not that of whole points.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such LiDAR sweep; KITTI's raw data holds it beside the images"
         ) from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if len(content) % BYTES_PER_POINT:
         raise InputError(
             f"{path}: {len(content)} bytes are no whole number of points of {BYTES_PER_POINT} "
@@ -44,20 +43,12 @@ def read_improved_depth(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, damaged, or no 16-bit PNG.
     """
-    try:
-        with Image.open(path) as image:
-            stored = np.array(image)
-            mode = image.mode
-    except FileNotFoundError:
+    if not path.exists():
         raise InputError(
             f"{path}: no such file; KITTI gives the improved depth as a separate download, to be "
             f"put beside the images of the drives"
-        ) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); fetch the file again") from error
-    if not mode.startswith("I"):
-        raise InputError(f"{path}: expected a 16-bit depth PNG, got an image of mode {mode}")
-    return stored.astype(np.float32) / 256
+        )
+    return read_depth(path, KITTI_STEPS)
 
 
 def project_sweep(
@@ -80,7 +71,13 @@ def project_sweep(
     # The published size of both cameras' maps is the left camera's.
     width, height = calibration.image_size["l"]
     in_front = points[points[:, 0] >= 0]
-    depth, column, row = _project(in_front[:, :3], calibration, side)
+    rectified = calibration.projection[side] @ calibration.rectification
+    homogeneous = np.column_stack([in_front[:, :3], np.ones(len(in_front))])
+    projected = homogeneous @ (rectified @ calibration.velo_to_camera).T
+    depth = projected[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):  # points in the camera's own plane
+        # KITTI's Matlab tools count pixels from 1.
+        column, row = np.round(projected[:, :2] / depth[:, None]).T - 1
     if forward_depth:
         depth = in_front[:, 0].astype(np.float64)
     inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
@@ -88,23 +85,6 @@ def project_sweep(
         depth[inside], column[inside].astype(np.intp), row[inside].astype(np.intp), width, height
     )
     return np.maximum(nearest, 0).astype(np.float32)
-
-
-def _project(
-    points: np.ndarray, calibration: Calibration, side: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return camera depth in metres, column and row (whole, maybe outside the image), each [N]."""
-    velo_to_image = (
-        calibration.projection[side] @ calibration.rectification @ calibration.velo_to_camera
-    )
-    homogeneous = np.column_stack([points, np.ones(len(points))])
-    projected = homogeneous @ velo_to_image.T
-    depth = projected[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):  # points in the camera's own plane
-        pixel = projected[:, :2] / depth[:, None]
-    # KITTI's Matlab tools count pixels from 1.
-    column, row = np.round(pixel).T - 1
-    return depth, column, row
 
 
 def _keep_nearest(

@@ -10,28 +10,23 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from errors import InputError
+from system.errors import InputError
 
 PREFETCHED_PER_WORKER = 2
 Batch = dict[str, np.ndarray]
 
 
 class Items(Protocol):
-    """What batches are made of.
+    """What batches are made of."""
 
-    Attributes:
-        seed: of every draw.
-        cached: whether making an item is no more than copying from memory.
-    """
-
-    seed: int
-    cached: bool
+    seed: int  # of every draw
+    cached: bool  # whether making an item is no more than copying from memory
 
     def __len__(self) -> int: ...
 
@@ -50,53 +45,29 @@ def make_batch(items: Items, epoch: int, indices: Sequence[int]) -> Batch:
 
 @dataclass(frozen=True)
 class Share:
-    """The part of each training step that one of several processes does.
+    """The part of each training step that one of several processes does."""
 
-    Attributes:
-        rank: of the process, from 0.
-        processes: that share a step.
-        accumulate: batches that each of them does in a step, one after the other.
-    """
-
-    rank: int = 0
-    processes: int = 1
-    accumulate: int = 1
+    rank: int = 0  # of the process, from 0
+    processes: int = 1  # that share a step
+    accumulate: int = 1  # batches that each of them does in a step, one after the other
 
 
-ALONE = Share()
-
-
+@dataclass(eq=False)
 class Loader:
     """Batches of a split, in an order that follows from (seed, epoch) alone.
 
     A step takes the same items whatever number of processes and batches they are divided into.
-
-    Args:
-        items: what to load.
-        batch_size: items per batch.
-        num_workers: processes, or threads; 0 loads in the caller's.
-        shuffle: whether each epoch has an order of its own; the last, smaller batch is then left
-            out, as published.
-        threads: whether the workers are threads, which suits items that are merely copied.
-        share: what this process does of each step.
     """
 
-    def __init__(
-        self,
-        items: Items,
-        batch_size: int,
-        num_workers: int,
-        shuffle: bool,
-        threads: bool = False,
-        share: Share = ALONE,
-    ) -> None:
-        self.items = items
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.shuffle = shuffle
-        self.threads = threads
-        self.share = share
-        self._pool: Executor | None = None
+    items: Items
+    batch_size: int
+    num_workers: int  # processes, or threads; 0 loads in the caller's
+    # Whether each epoch has an order of its own; the last, smaller batch is then left out, as
+    # published.
+    shuffle: bool
+    threads: bool = False  # whether the workers are, which suits items that are merely copied
+    share: Share = Share()  # what this process does of each step
+    _pool: Executor | None = field(default=None, init=False)
 
     @property
     def items_per_step(self) -> int:
@@ -143,8 +114,7 @@ class Loader:
     def _from_workers(self, epoch: int, chunks: Sequence[Sequence[int]]) -> Iterator[Batch]:
         if self._pool is None:
             self._pool = self._start_workers()
-        waiting = iter(chunks)
-        pending = deque()
+        waiting, pending = iter(chunks), deque()
         try:
             for chunk in itertools.islice(waiting, self.num_workers * PREFETCHED_PER_WORKER):
                 pending.append(self._submit(epoch, chunk))

@@ -6,66 +6,142 @@ python -m datasets.prepare drive.mp4 data/drive --horizontal_fov 70
 from __future__ import annotations
 
 import argparse
+import glob
+import itertools
 import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from datasets.camera_file import CAMERA_FILE, Camera, camera_of_angle, read_camera_file
-from datasets.clips import ClipWriter, held_out
-from datasets.footage import ROTATION, Selection, Selector, choose_stride, measure_step, small_grey
-from datasets.footage_files import Footage, find_footage
-from datasets.own_frames import PREPARED, prepared_folder
-from errors import InputError, run_command
-from files import locked
+from datasets.camera import CAMERA_FILE, Camera, camera_of_angle, read_camera_file
+from datasets.footage.selection import (
+    ROTATION,
+    choose_stride,
+    held_out,
+    measure_step,
+    select,
+    small_grey,
+)
+from datasets.footage.video import Footage, find_footage
+from datasets.layouts import FOLDER_OF_SIDE, PREPARED, SPLITS, clip_frame_path, prepared_folder
+from system.errors import InputError, run_command
+from system.files import folder_written_whole, json_text, locked
 
 logger = logging.getLogger(__name__)
 
 LOOKED_AT = 200  # frames that the stride is found from
 FEWEST_FRAMES = 10
+THUMBNAILS = (6, 5)  # columns, rows of the contact sheet
+THUMBNAIL_WIDTH = 240
+
+
+class ClipWriter:
+    """Writes clips of frames, their lists, camera and contact sheet into a new folder."""
+
+    def __init__(self, out: Path, max_width: int | None) -> None:
+        self.out, self.max_width = out, max_width
+        self.size: tuple[int, int] | None = None
+        self.lines: dict[str, list[str]] = {"train": [], "val": []}
+        self.thumbnails: list[tuple[str, np.ndarray]] = []
+        self.clips = 0
+
+    def write(self, footage: Footage, clips: Sequence[Sequence[int]], part: str) -> None:
+        """Write the frames of some clips, whose inner ones become targets of a part."""
+        place = {}
+        for clip in clips:
+            for index, number in enumerate(clip):
+                place[number] = (f"clip_{self.clips:03d}", index, len(clip))
+            self.clips += 1
+        for number, (frame, right) in enumerate(footage.pairs()):
+            if number not in place:
+                continue
+            clip, index, length = place[number]
+            target = 0 < index < length - 1
+            for side, image in (("l", frame), ("r", right)):
+                if image is not None:
+                    self._save(clip_frame_path(self.out, clip, index, side, "jpg"), image, footage)
+                    if target:
+                        self.lines[part].append(f"{clip} {index} {side}")
+            if target:
+                size = (THUMBNAIL_WIDTH, round(frame.shape[0] * THUMBNAIL_WIDTH / frame.shape[1]))
+                small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+                self.thumbnails.append((f"{part} {clip} {index}", small))
+
+    def _save(self, path: Path, image: np.ndarray, footage: Footage) -> None:
+        height, width = image.shape[:2]
+        if self.max_width is not None and width > self.max_width:
+            height, width = round(height * self.max_width / width), self.max_width
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        self.size = self.size or (width, height)
+        if (width, height) != self.size:
+            raise InputError(
+                f"{footage.path}: has frames of {width}x{height}, the others {self.size[0]}x"
+                f"{self.size[1]}; one camera makes frames of one size: prepare them separately"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path, quality=95)
+
+    def finish(self, camera: Camera) -> None:
+        """Write what belongs to all clips."""
+        resized = camera.resized(self.size)
+        fields = {
+            "image_size": list(self.size),
+            **dict(zip(("fx", "fy", "cx", "cy"), resized.K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist())),
+        }
+        if camera.stereo is not None:
+            fields["stereo"] = {
+                "left": FOLDER_OF_SIDE["l"],
+                "right": FOLDER_OF_SIDE["r"],
+                "baseline_metres": camera.stereo.baseline_metres,
+            }
+        (self.out / CAMERA_FILE).write_text(json_text(fields))
+        (self.out / SPLITS).mkdir()
+        for part, lines in self.lines.items():
+            (self.out / SPLITS / f"{part}_files.txt").write_text("\n".join(lines) + "\n")
+        self._contact_sheet().save(self.out / "contact_sheet.jpg", quality=90)
+
+    def _contact_sheet(self) -> Image.Image:
+        columns, rows = THUMBNAILS
+        count = min(columns * rows, len(self.thumbnails))
+        chosen = np.linspace(0, len(self.thumbnails) - 1, count).astype(int)
+        height = self.thumbnails[0][1].shape[0] + 14
+        sheet = Image.new("RGB", (columns * THUMBNAIL_WIDTH, -(-count // columns) * height))
+        draw = ImageDraw.Draw(sheet)
+        for place, index in enumerate(chosen):
+            label, picture = self.thumbnails[index]
+            corner = (place % columns * THUMBNAIL_WIDTH, place // columns * height)
+            sheet.paste(Image.fromarray(picture), (corner[0], corner[1] + 14))
+            draw.text((corner[0] + 3, corner[1] + 1), label, fill=(255, 255, 255))
+        return sheet
 
 
 def stride_of(footage: Footage) -> int:
     """How many frames apart neighbours should be."""
-    motions, before = [], None
-    for number, frame in enumerate(footage.frames()):
-        if number == LOOKED_AT:
-            break
-        grey = small_grey(frame)
-        if before is not None:
-            motions.append(measure_step(before, grey).motion)
-        before = grey
-    return choose_stride(motions)
+    greys = [small_grey(frame) for frame in itertools.islice(footage.frames(), LOOKED_AT)]
+    return choose_stride([measure_step(*pair).motion for pair in zip(greys, greys[1:])])
 
 
-def select(footage: Footage, stride: int) -> tuple[Selection, int]:
-    """Choose among every ``stride``-th frame; also returns how many frames there are."""
-    selector, number = Selector(), -1
-    for number, frame in enumerate(tqdm(footage.frames(), f"looking at {footage.path.name}")):
-        if number % stride == 0:
-            selector.see(number, small_grey(frame))
-    return selector.finish(), number + 1
-
-
-def find_camera(source: Path, file: Path | None, degrees: float | None) -> Camera | None:
+def camera_of_footage(source: Path, file: Path | None, degrees: float | None) -> Camera | None:
     """The camera that was named, or the one beside the footage; None when only an angle is known.
 
     Raises:
         InputError: there is none.
     """
-    if file is not None:
-        return read_camera_file(file)
-    beside = (source if source.is_dir() else source.parent) / CAMERA_FILE
-    if degrees is None:
-        if not beside.is_file():
+    if file is None:
+        if degrees is not None:
+            return None
+        file = (source if source.is_dir() else source.parent) / CAMERA_FILE
+        if not file.is_file():
             raise InputError(
-                f"{beside}: no such file; describe the camera in it (docs/own-data.md), or give "
+                f"{file}: no such file; describe the camera in it (docs/own-data.md), or give "
                 "its horizontal angle of view, as in --horizontal_fov 70"
             )
-        return read_camera_file(beside)
-    return None
+    return read_camera_file(file)
 
 
 def prepare(
@@ -83,12 +159,11 @@ def prepare(
     """
     if out.exists():
         raise InputError(f"{out}: is there already; remove it, or choose another folder")
-    camera = find_camera(source, camera_file, degrees)
-    new = out.with_name(f".{out.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    writer = ClipWriter(new, max_width)
-    try:
-        new.mkdir(parents=True)
+    camera = camera_of_footage(source, camera_file, degrees)
+    for left in out.parent.glob(f".{glob.escape(out.name)}.*.new"):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with folder_written_whole(out) as new:
+        writer = ClipWriter(new, max_width)
         for footage in find_footage(source, camera):
             _add(footage, writer, stride)
         if not writer.lines["train"] or not writer.lines["val"]:
@@ -99,9 +174,6 @@ def prepare(
         if camera is None:
             camera = camera_of_angle(writer.size, degrees, "--horizontal_fov")
         writer.finish(camera)
-        new.rename(out)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     train, val = (len(writer.lines[part]) for part in ("train", "val"))
     logger.info("%s: %d items to train on, %d to validate with", out, train, val)
     logger.info("look at %s, then train:", out / "contact_sheet.jpg")
@@ -117,53 +189,40 @@ def prepared(data_path: Path) -> Path:
     """
     if not data_path.is_dir():
         raise InputError(f"--data_path {data_path}: no such folder")
-    folder = prepared_folder(data_path)
-    if folder is not None:
-        return folder
-    try:
-        with locked(data_path / ".prepare.lock", f"{data_path}: another process prepares it"):
-            folder = prepared_folder(data_path)
-            if folder is None:
-                folder = data_path / PREPARED
-                prepare(data_path, folder)
-    except OSError as error:
-        raise InputError(
-            f"{data_path}: cannot be written to ({error.strerror}); run python -m "
-            f"datasets.prepare {data_path} OUT, and train with --data_path OUT"
-        ) from error
-    return folder
+    if prepared_folder(data_path) is None:
+        try:
+            with locked(data_path / ".prepare.lock", f"{data_path}: another process prepares it"):
+                if prepared_folder(data_path) is None:
+                    prepare(data_path, data_path / PREPARED)
+        except OSError as error:
+            raise InputError(
+                f"{data_path}: cannot be written to ({error.strerror}); run python -m "
+                f"datasets.prepare {data_path} OUT, and train with --data_path OUT"
+            ) from error
+    return prepared_folder(data_path)
 
 
 def _add(footage: Footage, writer: ClipWriter, stride: int | None) -> None:
     """Choose frames of one piece of footage, say which, and write them."""
     stride = stride or stride_of(footage)
-    selection, count = select(footage, stride)
+    selection = select(tqdm(footage.frames(), f"looking at {footage.path.name}"), stride)
     kept = sum(map(len, selection.clips))
+    taken = "all" if stride == 1 else f"one in {stride}"
     logger.info(
-        "%s: %d frames, %s taken: %d kept in %d clips; dropped %d still, %d blurred, %d "
-        "without neighbours; %d cuts",
-        footage.path,
-        count,
-        "all" if stride == 1 else f"one in {stride}",
-        kept,
-        len(selection.clips),
-        selection.still,
-        selection.blurred,
-        selection.short,
-        selection.cuts,
+        f"{footage.path}: {selection.frames} frames, {taken} taken: {kept} kept in "
+        f"{len(selection.clips)} clips; dropped {selection.still} still, {selection.blurred} "
+        f"blurred, {selection.short} without neighbours; {selection.cuts} cuts"
     )
     if kept < FEWEST_FRAMES:
         logger.warning("%s: left out, %d frames are too few", footage.path, kept)
         return
     if selection.parallax < ROTATION:
         logger.warning(
-            "%s: the camera seems to turn without moving on, or to look at one flat surface; "
-            "depth cannot be learnt from that",
-            footage.path,
+            f"{footage.path}: the camera seems to turn without moving on, or to look at one flat "
+            "surface; depth cannot be learnt from that"
         )
-    train, validation = held_out(selection.clips)
-    writer.write(footage, train, "train")
-    writer.write(footage, validation, "val")
+    for clips, part in zip(held_out(selection.clips), ("train", "val")):
+        writer.write(footage, clips, part)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,55 +1,53 @@
-"""Pictures with depth: pairs of files by name, depth from PNG, NPY, NPZ or EXR.
+"""Pictures with depth: pairs of files by name, in folders for training and validation.
 
 A folder holds ``rgb`` and ``depth`` (or the names of :data:`PICTURE_FOLDERS` and
 :data:`DEPTH_FOLDERS`) and ``depth.json``: ``{"kind": "depth", "metres_per_step": 0.001}``. ``kind``
 is ``depth`` or ``inverse_depth``; ``metres_per_step`` (or 1 / metres) is of whole numbers, and
-needed for these only. 0, negative, and what is not finite is unknown. A sparse ``.npz`` has
-``index``, flat pixel numbers, ``depth`` at these, and ``shape``.
+needed for these only. What seems to be wrong with the depth of a whole data set is warned of.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 
-from datasets.depth_suspicions import judge, some_of
-from datasets.exr import read_exr
-from errors import InputError
+from datasets.depth_files import KINDS, NOTE, DepthNote, depth_size, read_depth
+from datasets.pictures import PICTURES, picture_size
+from system.errors import InputError
+from system.files import read_json
+
+logger = logging.getLogger(__name__)
 
 PICTURE_FOLDERS = ("rgb", "images", "image", "color")
 DEPTH_FOLDERS = ("depth", "depths", "depth_map")
-PICTURES = {".jpg", ".jpeg", ".png"}
 DEPTHS = {".png", ".npy", ".npz", ".exr"}
-NOTE = "depth.json"
 ENDING = re.compile(r"[_-]?(rgb|image|color|img|depth|disp)$", re.IGNORECASE)
-KINDS = ("depth", "inverse_depth")
+HELD_OUT = 0.1  # share of the pairs for validation, where the folder has no part for it
+
+PLAUSIBLE_METRES = (0.05, 300.0)  # medians of a data set
+INVERTED = 0.3  # correlation of depth with the row, from the top
+LOOKED_AT = 20  # depth maps that are looked at for what is wrong with all
+
+Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
-class DepthNote:
-    """What ``depth.json`` says.
-
-    Attributes:
-        kind: ``depth`` or ``inverse_depth``.
-        metres_per_step: of whole numbers; None when it is not said.
-    """
-
-    kind: str = "depth"
-    metres_per_step: float | None = None
-
-
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """A picture and its depth."""
 
     picture: Path
     depth: Path
+
+
+class Part(NamedTuple):
+    """Pairs to train on, or to validate on, and what their depth files hold."""
+
+    pairs: Sequence[Pair]
+    note: DepthNote
 
 
 def find_pairs(folder: Path) -> list[Pair]:
@@ -104,8 +102,7 @@ def read_note(folder: Path) -> DepthNote:
     if not path.is_file():
         return DepthNote()
     try:
-        fields = json.loads(path.read_text(encoding="utf-8-sig"))
-        note = DepthNote(**fields)
+        note = DepthNote(**read_json(path))
         step = None if note.metres_per_step is None else float(note.metres_per_step)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
@@ -116,55 +113,61 @@ def read_note(folder: Path) -> DepthNote:
     return DepthNote(note.kind, step)
 
 
-def read_depth(path: Path, note: DepthNote) -> np.ndarray:
-    """Depth in metres, float32 [H, W], 0 where it is not known.
+def find_part(folder: Path, part: str, seed: int) -> Part:
+    """The ``train`` or ``val`` pairs of a data set.
+
+    These are in the folders of that name; without ``val``, a share of all that follows from
+    the seed is held out for it.
 
     Raises:
-        InputError: the file is damaged, of another form, or of whole numbers of an unknown unit.
+        InputError: files lack a partner, a pair differs in size, or there are too few pairs.
     """
-    values = _read_values(path)
-    if values.ndim == 3:
-        values = values[..., 0]
-    if values.ndim != 2 or values.dtype.kind not in "uif":
-        held = f"{values.dtype} {values.shape}"
-        raise InputError(f"{path}: must hold one number a pixel, holds {held}")
-    if values.dtype.kind in "ui":
-        if note.metres_per_step is None:
-            raise InputError(
-                f"{path}: holds whole numbers of an unknown unit; say in {NOTE} of its data set "
-                'how many metres a step is, as in {"metres_per_step": 0.001}'
-            )
-        values = values * np.float64(note.metres_per_step)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        known = np.isfinite(values) & (values > 0)
-        metres = np.where(known, values, 1)
-        if note.kind == "inverse_depth":
-            metres = 1 / metres
-    return np.where(known, metres, 0).astype(np.float32)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; check --data_path and --mix_data_path")
+    if (folder / "train").is_dir() and (folder / "val").is_dir():
+        return checked(_found(folder / part), folder / part)
+    whole = folder / "train" if (folder / "train").is_dir() else folder
+    found = pairs, note = _found(whole)
+    if len(pairs) < 2:
+        raise InputError(f"{whole}: has one pair only; training takes one, validation another")
+    count = max(1, round(HELD_OUT * len(pairs)))
+    held = set(np.random.default_rng(seed).permutation(len(pairs))[:count].tolist())
+    if part == "train":
+        checked(found, whole)
+        logger.info(
+            f"{folder}: has no val folder: {count} of its {len(pairs)} pairs, drawn from --seed "
+            f"{seed}, are for validation"
+        )
+    return Part([p for i, p in enumerate(pairs) if (i in held) == (part == "val")], note)
 
 
-def _read_values(path: Path) -> np.ndarray:
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                if {"index", "depth", "shape"} <= set(file.files):
-                    dense = np.zeros(tuple(file["shape"]), np.float32)
-                    dense.ravel()[file["index"]] = file["depth"]
-                    return dense
-                return file["depth" if "depth" in file.files else file.files[0]]
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise InputError(f"{path}: cannot be read as depth ({error})") from error
-    if suffix == ".exr":
-        return read_exr(path)
-    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise InputError(f"{path}: cannot be read as depth; it is damaged or of another kind")
-    if suffix == ".png" and values.dtype == np.uint8:
-        raise InputError(f"{path}: has 8 bits, which is a picture of depth; it needs 16")
-    return values
+def _found(folder: Path) -> Part:
+    """The pairs of a folder; its note may lie beside it, for all parts."""
+    own = (folder / NOTE).is_file() or not (folder.parent / NOTE).is_file()
+    return Part(find_pairs(folder), read_note(folder if own else folder.parent))
+
+
+def checked(part: Part, folder: Path) -> Part:
+    """The pairs, after warnings of what looks wrong with their depth.
+
+    Raises:
+        InputError: a picture and its depth differ in size.
+    """
+    for pair in part.pairs:
+        picture, depth = picture_size(pair.picture), depth_size(pair.depth, part.note)
+        if picture != depth:
+            raise InputError(size_message(pair, picture, depth))
+    for words in suspicions(*part):
+        logger.warning("%s: %s", folder, words)
+    return part
+
+
+def size_message(pair: Pair, picture: tuple[int, int], depth: tuple[int, int]) -> str:
+    """What is wrong with a pair whose sizes (width, height) differ."""
+    return (
+        f"{pair.depth}: has {depth[0]}x{depth[1]} pixels, {pair.picture} has "
+        f"{picture[0]}x{picture[1]}; a pair must be of one size; resize one, or take both out"
+    )
 
 
 def suspicions(pairs: Sequence[Pair], note: DepthNote) -> list[str]:
@@ -175,3 +178,52 @@ def suspicions(pairs: Sequence[Pair], note: DepthNote) -> list[str]:
         f"set metres_per_step in {NOTE}",
         f'if it is inverse depth, or the other way round, set "kind": "{other}" in {NOTE}',
     )
+
+
+def some_of(items: Sequence[Item]) -> list[Item]:
+    """At most :data:`LOOKED_AT` of the items, evenly spread."""
+    places = np.linspace(0, len(items) - 1, min(LOOKED_AT, len(items))).astype(int)
+    return [items[place] for place in places]
+
+
+def judge(depths: Iterable[np.ndarray], unit_remedy: str, order_remedy: str) -> list[str]:
+    """What seems to be wrong with depth maps of one data set, in words.
+
+    Units are judged by the median, a swap of near and far by where it is near, which is mostly
+    below.
+
+    Args:
+        depths: metres [H, W], 0 where unknown.
+        unit_remedy: what to do about a wrong unit.
+        order_remedy: what to do about near and far swapped.
+    """
+    medians, slopes, unknown = [], [], []
+    for depth in depths:
+        known = depth > 0
+        unknown.append(1 - known.mean())
+        if not known.any():
+            continue
+        medians.append(np.median(depth[known]))
+        rows = np.nonzero(known)[0]
+        order = np.argsort(np.argsort(depth[known]))
+        if rows.std() > 0 and order.std() > 0:
+            slopes.append(np.corrcoef(rows, order)[0, 1])
+    if not medians:
+        return ["no depth is known anywhere: 0, negative and infinite values count as unknown"]
+    words = []
+    low, high = PLAUSIBLE_METRES
+    median = float(np.median(medians))
+    if not low <= median <= high:
+        unit = "millimetres or steps" if median > high else "kilometres, or scaled twice"
+        words.append(
+            f"half of the depth is beyond {median:.3g} m: it looks like {unit}; {unit_remedy}"
+        )
+    if slopes and float(np.median(slopes)) > INVERTED:
+        words.append(
+            "depth grows towards the lower edge in most pictures: near and far look swapped; "
+            f"{order_remedy}"
+        )
+    if max(unknown) > 0:
+        share = np.mean(unknown)
+        words.append(f"{share:.1%} of the pixels are unknown (0 or not finite): left out")
+    return words

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from datasets.augmentation import NO_JITTER, Draw, draw_augmentation
-from datasets.rgbd import DepthNote, Pair, read_depth
-from errors import InputError
-from prediction.reading import read_picture
+from datasets.depth_files import DepthNote, read_depth
+from datasets.items import NO_AUGMENTATION, draw_augmentation
+from datasets.pictures import read_picture
+from datasets.rgbd import Pair, size_message
+from system.errors import InputError
 
 CROP, SOURCE = 1, 2  # what is drawn besides flip and jitter, each from a generator of its own
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """The part of a picture that becomes an item, in pixels."""
 
     left: int
@@ -55,24 +56,16 @@ def cut(values: np.ndarray, window: Window, size: tuple[int, int], how: int) -> 
 
 @dataclass(frozen=True)
 class RgbdItems:
-    """The items of one data set, each made from (epoch, index) alone.
+    """The items of one data set, each made from (epoch, index) alone."""
 
-    Attributes:
-        pairs: pictures and depth.
-        note: what the depth files hold.
-        height: of an item.
-        width: likewise.
-        seed: of the augmentation.
-        augment: whether to crop at random, flip and jitter; without it, the middle is taken.
-        zoom: largest random enlargement; 1 where depth is metric, whose size in the picture counts.
-    """
-
-    pairs: Sequence[Pair]
-    note: DepthNote
-    height: int
-    width: int
-    seed: int = 0
+    pairs: Sequence[Pair]  # pictures and depth
+    note: DepthNote  # what the depth files hold
+    height: int  # of an item
+    width: int  # likewise
+    seed: int = 0  # of the augmentation
+    # Whether to crop at random, flip and jitter; without it, the middle is taken.
     augment: bool = True
+    # Largest random enlargement; 1 where depth is metric, whose size in the picture counts.
     zoom: float = 1.0
     cached = False
 
@@ -101,13 +94,13 @@ class RgbdItems:
         picture, depth = read_picture(pair.picture), read_depth(pair.depth, self.note)
         if picture.shape[:2] != depth.shape:
             raise InputError(size_message(pair, picture.shape[1::-1], depth.shape[::-1]))
-        draw, rng = Draw(False, NO_JITTER), None
+        draw, rng = NO_AUGMENTATION, None
         if self.augment:
             draw, rng = draw_augmentation(*key), np.random.default_rng((*key, CROP))
         size = (self.width, self.height)
         window = draw_window(depth.shape[::-1], size, self.zoom, rng)
-        shrinks = window.width > self.width
-        image = cut(picture, window, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        how = cv2.INTER_AREA if window.width > self.width else cv2.INTER_LINEAR
+        image = cut(picture, window, size, how)
         depth = cut(depth, window, size, cv2.INTER_NEAREST)  # no mixing with unknown pixels
         if draw.flip:
             image, depth = image[:, ::-1], depth[:, ::-1]
@@ -119,24 +112,12 @@ class RgbdItems:
         }
 
 
-def size_message(pair: Pair, picture: tuple[int, int], depth: tuple[int, int]) -> str:
-    """What is wrong with a pair whose sizes (width, height) differ."""
-    return (
-        f"{pair.depth}: has {depth[0]}x{depth[1]} pixels, {pair.picture} has "
-        f"{picture[0]}x{picture[1]}; a pair must be of one size; resize one, or take both out"
-    )
-
-
 @dataclass(frozen=True)
 class MixedItems:
-    """Items of several data sets.
+    """Items of several data sets."""
 
-    Attributes:
-        sets: the items of each.
-        shares: how often each is drawn from, any positive numbers; None: every item once.
-    """
-
-    sets: Sequence[RgbdItems]
+    sets: Sequence[RgbdItems]  # the items of each
+    # How often each is drawn from, any positive numbers; None: every item once.
     shares: Sequence[float] | None = None
     cached = False
 

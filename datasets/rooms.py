@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +21,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from errors import InputError, run_command
+from system.errors import InputError, run_command
+from system.files import folder_written_whole
 
 logger = logging.getLogger(__name__)
 
 PARTS = ("train", "val", "test")
 MILLIMETRES = 1000
-DEPTH_NOTE = {"kind": "depth", "metres_per_step": 1 / MILLIMETRES}
 CLEAR = 1.0  # metres between the camera and the furniture
 AMBIENT, LAMP = 0.45, 0.9  # light from everywhere, and of the lamp below the ceiling's middle
 LAMP_REACH = 2.5  # metres to where the lamp is half as bright
@@ -37,34 +36,21 @@ PLAIN = 0.3  # contrast of walls and ceiling, share of that of other faces
 
 @dataclass(frozen=True)
 class Room:
-    """Boxes, each by two opposite corners; the first one is the room, seen from inside.
+    """Boxes, each by two opposite corners; the first one is the room, seen from inside."""
 
-    Attributes:
-        low: [N, 3] metres; x and y on the floor, z up.
-        high: [N, 3].
-        colors: [N, 3, 3] RGB in [0, 1] per box and axis of the face.
-        waves: [N, 3, 4] of the texture: two frequencies, contrast, phase.
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    colors: np.ndarray
-    waves: np.ndarray
+    low: np.ndarray  # [N, 3] metres; x and y on the floor, z up
+    high: np.ndarray  # [N, 3]
+    colors: np.ndarray  # [N, 3, 3] RGB in [0, 1] per box and axis of the face
+    waves: np.ndarray  # [N, 3, 4] of the texture: two frequencies, contrast, phase
 
 
 @dataclass(frozen=True)
 class View:
-    """Where a camera stands, in which direction it looks, and how wide.
+    """Where a camera stands, in which direction it looks, and how wide."""
 
-    Attributes:
-        place: [3] metres.
-        rotation: [3, 3], from camera (x right, y down, z forward) to room.
-        focal: in widths of the picture.
-    """
-
-    place: np.ndarray
-    rotation: np.ndarray
-    focal: float
+    place: np.ndarray  # [3] metres
+    rotation: np.ndarray  # [3, 3], from camera (x right, y down, z forward) to room
+    focal: float  # in widths of the picture
 
 
 def draw_room(rng: np.random.Generator) -> tuple[Room, View]:
@@ -137,18 +123,14 @@ def _shade(room: Room, points: np.ndarray, surface: np.ndarray, axis: np.ndarray
     contrast = np.where(ceiling | (shell & (axis < 2)), PLAIN * contrast, contrast)
     color = room.colors[surface, axis]
     color = np.where(ceiling[..., None], 0.75 + 0.2 * color, color)
-    shade = lamp_light(room, points, axis) * (1 - contrast * (0.5 + 0.4 * wave))
-    return (255 * np.clip(color * shade[..., None], 0, 1)).round().astype(np.uint8)
-
-
-def lamp_light(room: Room, points: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Light [H, W] on points of faces that look along ``axis``; nothing throws a shadow."""
     lamp = (room.low[0] + room.high[0]) / 2
     lamp[2] = room.high[0, 2] - 0.3
-    towards = lamp - points
+    towards = lamp - points  # nothing throws a shadow
     distance = np.linalg.norm(towards, axis=-1)
     slant = np.abs(np.take_along_axis(towards, axis[..., None], axis=-1)[..., 0]) / distance
-    return AMBIENT + LAMP * slant / (1 + (distance / LAMP_REACH) ** 2)
+    light = AMBIENT + LAMP * slant / (1 + (distance / LAMP_REACH) ** 2)
+    shade = light * (1 - contrast * (0.5 + 0.4 * wave))
+    return (255 * np.clip(color * shade[..., None], 0, 1)).round().astype(np.uint8)
 
 
 def generate_rooms(out: Path, counts: Sequence[int], width: int, height: int, seed: int) -> None:
@@ -159,27 +141,27 @@ def generate_rooms(out: Path, counts: Sequence[int], width: int, height: int, se
     """
     if out.exists():
         raise InputError(f"{out}: is there already; remove it, or choose another folder")
-    new = out.with_name(f".{out.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
     try:
-        for part_number, (part, count) in enumerate(zip(PARTS, counts)):
-            for kind in ("rgb", "depth"):
-                (new / part / kind).mkdir(parents=True)
-            (new / part / "depth.json").write_text(json.dumps(DEPTH_NOTE) + "\n")
-            for number in tqdm(range(count), part):
-                rng = np.random.default_rng((seed, part_number, number))
-                picture, depth = render(*draw_room(rng), width, height)
-                grain = rng.normal(0, 3, picture.shape)
-                picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
-                name = f"{number:06d}"
-                Image.fromarray(picture).save(new / part / "rgb" / f"{name}.jpg", quality=92)
-                steps = np.rint(depth * MILLIMETRES).astype(np.uint16)
-                cv2.imwrite(str(new / part / "depth" / f"{name}.png"), steps)
-        new.rename(out)
+        with folder_written_whole(out) as new:
+            for part_number, (part, count) in enumerate(zip(PARTS, counts)):
+                for kind in ("rgb", "depth"):
+                    (new / part / kind).mkdir(parents=True)
+                note = {"kind": "depth", "metres_per_step": 1 / MILLIMETRES}
+                (new / part / "depth.json").write_text(json.dumps(note) + "\n")
+                for number in tqdm(range(count), part):
+                    rng = np.random.default_rng((seed, part_number, number))
+                    _write_pair(new / part, f"{number:06d}", rng, width, height)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error}); choose another folder") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+
+
+def _write_pair(folder: Path, name: str, rng: np.random.Generator, width: int, height: int) -> None:
+    picture, depth = render(*draw_room(rng), width, height)
+    grain = rng.normal(0, 3, picture.shape)
+    picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
+    Image.fromarray(picture).save(folder / "rgb" / f"{name}.jpg", quality=92)
+    steps = np.rint(depth * MILLIMETRES).astype(np.uint16)
+    cv2.imwrite(str(folder / "depth" / f"{name}.png"), steps)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

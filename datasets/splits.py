@@ -1,5 +1,16 @@
 """Lists of frames: which images a split trains on, validates on and tests on.
 
+The published ones are held in a compact form: ``splits/<name>.json`` says in other words what the
+split's text files say:
+
+- ``drives``: per folder the frames of its training and validation lists together, as ranges. In
+  every published split both cameras have the same ones.
+- ``validation``: which of them are for validation: one bit per folder, frame and side (l before
+  r) in that order, packed, compressed by zlib, in base64.
+- ``tests``: per test file the frames of each folder in their published order, left camera;
+  ``frame_digits`` says how many digits a frame number is written with, at least.
+- ``anonymous``: the number of test images that have no drive.
+
 ``python -m datasets.splits NAME [train|val|test]`` prints a split; ``--write DIR`` writes its text
 files.
 """
@@ -7,18 +18,25 @@ files.
 from __future__ import annotations
 
 import argparse
+import base64
+import json
 import sys
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from datasets.published_splits import FOLDER, published_files
-from errors import InputError, run_command
-from files import make_writable_folder, written_whole
+import numpy as np
 
+from system.errors import InputError, run_command
+from system.files import make_writable_folder, read_text, written_whole
+
+FOLDER = Path(__file__).resolve().parents[1] / "splits"
 PUBLISHED_NAMES = ("eigen", "eigen_zhou", "eigen_full", "eigen_benchmark", "benchmark", "odom")
 PARTS = ("train", "val", "test")
 SIDES = ("l", "r")
+TRAIN_FILE, VAL_FILE, TEST_FILE = (f"{part}_files.txt" for part in PARTS)
 
 
 @dataclass(frozen=True)
@@ -82,13 +100,9 @@ def published_lines(name: str, part: str) -> list[str]:
     files = published_files(name)
     lines = [line for file in files if file.startswith(part) for line in files[file]]
     if not lines:
-        others = [other for other in PUBLISHED_NAMES if _has_part(other, part)]
-        raise InputError(f"split '{name}': has no {part} list; these have: {', '.join(others)}")
+        having = (n for n in PUBLISHED_NAMES if any(f.startswith(part) for f in published_files(n)))
+        raise InputError(f"split '{name}': has no {part} list; these have: {', '.join(having)}")
     return lines
-
-
-def _has_part(name: str, part: str) -> bool:
-    return any(file.startswith(part) for file in published_files(name))
 
 
 def read_split_file(path: Path) -> list[SplitLine]:
@@ -98,7 +112,7 @@ def read_split_file(path: Path) -> list[SplitLine]:
         InputError: the file is missing, is not text, has no line, or has a malformed line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; a split's folder needs it") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -110,21 +124,64 @@ def read_split_file(path: Path) -> list[SplitLine]:
 
 
 def _parse_lines(lines: Iterable[str], path: Path) -> list[SplitLine]:
-    numbered = enumerate(lines, start=1)
-    return [_parse_line(line, path, number) for number, line in numbered if line.strip()]
+    parsed = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        fields = line.split()
+        frame = fields[1] if len(fields) == 3 else ""
+        if not (frame.isascii() and frame.isdecimal()) or fields[2] not in SIDES:
+            raise InputError(
+                f"{path}, line {number}: expected 'folder frame side' with a whole frame number "
+                f"and side l or r, got '{line.strip()[:80]}'"
+            )
+        parsed.append(SplitLine(fields[0], int(frame), fields[2]))
+    return parsed
 
 
-def _parse_line(line: str, path: Path, number: int) -> SplitLine:
-    fields = line.split()
-    well_formed = (
-        len(fields) == 3 and fields[1].isascii() and fields[1].isdecimal() and fields[2] in SIDES
-    )
-    if not well_formed:
-        raise InputError(
-            f"{path}, line {number}: expected 'folder frame side' with a whole frame number and "
-            f"side l or r, got '{line.strip()[:80]}'"
+@cache
+def published_files(name: str) -> Mapping[str, tuple[str, ...]]:
+    """The text files of a published split by name, each as its lines.
+
+    Training and validation lists come sorted by folder, frame and side; training shuffles them.
+    """
+    return decode((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def decode(text: str) -> dict[str, tuple[str, ...]]:
+    """Files and their lines from the compact form."""
+    content = json.loads(text)
+    files = {}
+    if "drives" in content:
+        lines = [
+            f"{folder} {frame} {side}"
+            for folder, ranges in content["drives"].items()
+            for frame in _frames(ranges)
+            for side in SIDES
+        ]
+        packed = zlib.decompress(base64.b64decode(content["validation"]))
+        is_val = np.unpackbits(np.frombuffer(packed, np.uint8), count=len(lines)).astype(bool)
+        files[TRAIN_FILE] = tuple(line for line, val in zip(lines, is_val) if not val)
+        files[VAL_FILE] = tuple(line for line, val in zip(lines, is_val) if val)
+    digits = content.get("frame_digits", 1)
+    for file, drives in content.get("tests", {}).items():
+        files[file] = tuple(
+            f"{folder} {frame:0{digits}d} l"
+            for folder, frames in drives.items()
+            for frame in _frames(frames)
         )
-    return SplitLine(folder=fields[0], frame=int(fields[1]), side=fields[2])
+    if "anonymous" in content:
+        files[TEST_FILE] = tuple(f"image {i}" for i in range(content["anonymous"]))
+    return files
+
+
+def _frames(ranges: str) -> list[int]:
+    """The numbers of ``3 5-9 2``: runs of following ones as ``first-last``."""
+    frames: list[int] = []
+    for part in ranges.split():
+        first, _, last = part.partition("-")
+        frames.extend(range(int(first), int(last or first) + 1))
+    return frames
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,16 +11,11 @@ from PIL import Image
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from prediction.camera import find_camera  # noqa: E402
-from prediction.points import back_project  # noqa: E402
+from datasets.pictures import read_picture  # noqa: E402
+from options import COLORMAPS  # noqa: E402
+from prediction.points import back_project, camera_of_picture  # noqa: E402
 from prediction.predictor import DepthPredictor  # noqa: E402
-from prediction.reading import read_picture  # noqa: E402
-from prediction.visualise import (  # noqa: E402
-    COLORMAPS,
-    colorize_disparity,
-    side_by_side,
-    stack_labelled,
-)
+from prediction.visualise import colorize_disparity, side_by_side, stack_labelled  # noqa: E402
 
 PICTURE = DOCS.parent / "assets" / "test_image.jpg"
 FIELD_OF_VIEW = 81.5  # of the street's camera
@@ -47,7 +42,7 @@ def main(weights: str) -> None:
     save(side_by_side(picture, depth_map), "gallery-side.png")
     maps = {name: colorize_disparity(depth_map.disparity, name)[::2, ::2] for name in COLORMAPS}
     save(stack_labelled(maps), "gallery-colours.png")
-    camera = find_camera(picture.shape[1::-1], fov=FIELD_OF_VIEW)
+    camera = camera_of_picture(picture.shape[1::-1], fov=FIELD_OF_VIEW)
     save(from_above(back_project(depth_map.depth, camera.K), picture), "gallery-above.png")
 
 

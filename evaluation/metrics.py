@@ -1,14 +1,22 @@
-"""The seven error metrics of Eigen et al. (NIPS 2014), which depth papers are compared by."""
+"""The seven error metrics of Eigen et al. (NIPS 2014), which depth papers are compared by.
+
+Metric depth is compared as it is, or scaled by :mod:`evaluation.protocols`. Relative inverse depth
+is aligned and compared as Ranftl et al. (TPAMI 2020) do: by scale and shift, image by image.
+"""
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+SMALLEST_DEPTH, LARGEST_DEPTH = 1e-3, 1e3  # metres, of aligned predictions
+SMALLEST_INVERSE = 1e-12
+SCALE_SHIFT, MEDIAN, NONE = "scale_shift", "median", "none"
 
-@dataclass(frozen=True)
-class DepthMetrics:
+
+class DepthMetrics(NamedTuple):
     """Errors (lower is better) and accuracies (higher is better) over a set of points.
 
     Attributes:
@@ -29,12 +37,8 @@ class DepthMetrics:
     a2: float
     a3: float
 
-    def as_array(self) -> np.ndarray:
-        """Return the metrics in the order of :data:`METRIC_NAMES`, float64 [7]."""
-        return np.array(astuple(self), np.float64)
 
-
-METRIC_NAMES = tuple(field.name for field in fields(DepthMetrics))
+METRIC_NAMES = DepthMetrics._fields
 
 
 def depth_metrics(gt: np.ndarray, pred: np.ndarray) -> DepthMetrics:
@@ -61,3 +65,67 @@ def depth_metrics(gt: np.ndarray, pred: np.ndarray) -> DepthMetrics:
         a2=float(np.mean(ratio < 1.25**2)),
         a3=float(np.mean(ratio < 1.25**3)),
     )
+
+
+def depth_by_scale_shift(prediction: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Depth in metres of relative inverse depth, fitted by least squares to known depth; all [N].
+
+    Inverse depth that is not positive after the fit is as far as :data:`LARGEST_DEPTH`.
+    """
+    inverse = 1 / depth.astype(np.float64)
+    columns = np.stack([prediction.astype(np.float64), np.ones(len(prediction))], axis=1)
+    (scale, shift), *_ = np.linalg.lstsq(columns, inverse, rcond=None)
+    fitted = np.clip(scale * columns[:, 0] + shift, 1 / LARGEST_DEPTH, 1 / SMALLEST_DEPTH)
+    return 1 / fitted
+
+
+def depth_by_median(prediction: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Depth of inverse depth up to scale, brought to the median of known depth; all [N]."""
+    predicted = depth_unaligned(prediction, depth)
+    return predicted * (np.median(depth) / np.median(predicted))
+
+
+def depth_unaligned(prediction: np.ndarray, _depth: np.ndarray) -> np.ndarray:
+    """Depth in metres of inverse metres; both [N]."""
+    return 1 / np.maximum(prediction.astype(np.float64), SMALLEST_INVERSE)
+
+
+# How a prediction becomes comparable: in words, and from (inverse depth, depth) to depth.
+ALIGNMENTS = {
+    SCALE_SHIFT: (
+        "scale and shift of inverse depth, least squares, per image",
+        depth_by_scale_shift,
+    ),
+    MEDIAN: ("median of depth, per image", depth_by_median),
+    NONE: ("none, the model's own metres", depth_unaligned),
+}
+
+
+def relative_errors(
+    prediction: np.ndarray,
+    depth: np.ndarray,
+    counted: np.ndarray | None = None,
+    farthest: float = LARGEST_DEPTH,
+    alignment: str = SCALE_SHIFT,
+) -> dict[str, float] | None:
+    """The seven metrics of one image after alignment; None where no depth is known.
+
+    Args:
+        prediction: inverse depth [H, W], near is large; in inverse metres for :data:`NONE`.
+        depth: metres [H, W], 0 where unknown.
+        counted: bool [H, W], the pixels to align and measure on; None: all known ones.
+        farthest: predictions beyond are taken for this far, metres.
+        alignment: a key of :data:`ALIGNMENTS`.
+    """
+    counted = depth > 0 if counted is None else counted
+    if counted.sum() < 2:
+        return None
+    truth = depth[counted]
+    _, align = ALIGNMENTS[alignment]
+    predicted = np.clip(align(prediction[counted], truth), SMALLEST_DEPTH, farthest)
+    return depth_metrics(truth, predicted)._asdict()
+
+
+def mean_errors(errors: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric over images."""
+    return {name: float(np.mean([each[name] for each in errors])) for name in METRIC_NAMES}

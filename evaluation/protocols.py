@@ -1,4 +1,4 @@
-"""How predictions are measured: ground truth, crop, cap and scaling; predict, score, report.
+"""How predictions are measured: crop, cap and scaling; read images, predict, score, report.
 
 A disparity here is a *scaled* one, the inverse of a depth in the model's unit, unless it is
 called a sigmoid.
@@ -6,22 +6,24 @@ called a sigmoid.
 
 from __future__ import annotations
 
-import json
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from datasets.splits import SplitLine
-from datasets.units import STEREO_SCALE_FACTOR
-from errors import InputError
-from evaluation.ground_truth import IMPROVED, KINDS, GroundTruth, PublishedGroundTruth
+from datasets.conventions import STEREO_SCALE_FACTOR
+from datasets.pictures import read_picture
+from evaluation.ground_truth import IMPROVED, KINDS, GroundTruth
 from evaluation.metrics import METRIC_NAMES, depth_metrics
-from files import written_whole
+from system.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -50,16 +52,6 @@ class Protocol:
     scale_factor: float = 1.0
     min_depth: float = 1e-3
     max_depth: float = 80.0
-
-    def lines(self) -> list[str]:
-        """Say in words what is done, one line each."""
-        scaling = [f"times {self.scale_factor:g}"] if self.scale_factor != 1 else []
-        scaling += ["per-image median scaling"] if self.median_scaling else []
-        return [
-            f"crop: {'Garg/Eigen' if self.crop else 'none'}",
-            f"cap: {self.min_depth:g} to {self.max_depth:g} m",
-            f"scaling: {' and '.join(scaling) or 'none'}",
-        ]
 
 
 def eigen_protocol(
@@ -99,13 +91,47 @@ class Scores:
         """Return each metric's mean over the images."""
         return dict(zip(METRIC_NAMES, self.per_image.mean(axis=0).tolist()))
 
-    def ratio_median(self) -> float:
-        """Return the median of the scaling ratios."""
-        return float(np.median(self.ratios))
+    def scaling_ratios(self) -> dict[str, float] | None:
+        """Median of the ratios, and their standard deviation relative to it, if there are any."""
+        if self.ratios.size == 0:
+            return None
+        median = np.median(self.ratios)
+        return {"median": float(median), "relative_std": float(np.std(self.ratios / median))}
 
-    def ratio_spread(self) -> float:
-        """Return the standard deviation of the scaling ratios, relative to their median."""
-        return float(np.std(self.ratios / np.median(self.ratios)))
+
+def image_batches(
+    paths: Sequence[Path], width: int, height: int, batch_size: int, num_workers: int
+) -> Iterator[np.ndarray]:
+    """Yield the images in order as RGB uint8 [B,height,width,3]; the last batch may be smaller.
+
+    Threads do the work, since Pillow decodes and resizes outside Python's lock; at most two
+    batches are held ready.
+    """
+    read = partial(read_resized, width=width, height=height)
+    images = map(read, paths)
+    if num_workers > 0:
+        images = _read_ahead(read, paths, 2 * batch_size, num_workers)
+    for start in range(0, len(paths), batch_size):
+        yield np.stack([next(images) for _ in paths[start : start + batch_size]])
+
+
+def read_resized(path: Path, width: int, height: int) -> np.ndarray:
+    """Read an image and resize it as the published evaluation does, with Lanczos' filter."""
+    image = Image.fromarray(read_picture(path))
+    return np.asarray(image.resize((width, height), Image.LANCZOS))
+
+
+def _read_ahead(
+    read: Callable[[Path], np.ndarray], paths: Iterable[Path], ahead: int, num_workers: int
+) -> Iterator[np.ndarray]:
+    waiting: deque[Future[np.ndarray]] = deque()
+    with ThreadPoolExecutor(num_workers) as pool:
+        for path in paths:
+            waiting.append(pool.submit(read, path))
+            if len(waiting) == ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def predict(
@@ -170,7 +196,10 @@ def score(
     """
     rows, ratios, skipped = [], [], []
     for index, (disparity, name) in enumerate(zip(disparities, names)):
-        _check_disparity(disparity, index, name)
+        finite = np.isfinite(disparity).all()
+        if not finite or disparity.min() < 0:
+            words = "holds negative disparities" if finite else "is not finite"
+            raise InputError(f"the prediction of image {index} ({name}) {words}")
         gt, pred = compared_depths(disparity, ground_truth[index], protocol)
         if gt.size == 0:
             logger.warning("%s has no ground truth to compare with: skipped", name)
@@ -180,7 +209,7 @@ def score(
             ratios.append(np.median(gt) / np.median(pred))
             pred = pred * ratios[-1]
         pred = np.clip(pred, protocol.min_depth, protocol.max_depth)
-        rows.append(depth_metrics(gt, pred).as_array())
+        rows.append(depth_metrics(gt, pred))
     if len(rows) + len(skipped) != len(names):
         raise ValueError(f"expected {len(names)} predictions, got {len(rows) + len(skipped)}")
     if not rows:
@@ -219,23 +248,23 @@ def garg_mask(height: int, width: int) -> np.ndarray:
     return mask
 
 
-def _check_disparity(disparity: np.ndarray, index: int, name: str) -> None:
-    if not np.isfinite(disparity).all():
-        raise InputError(f"the prediction of image {index} ({name}) is not finite")
-    if disparity.min() < 0:
-        raise InputError(f"the prediction of image {index} ({name}) holds negative disparities")
-
-
 def report(scores: Scores, protocol: Protocol, ground_truth_kind: str) -> str:
     """Return what was measured and how, as text for people."""
-    lines = [f"ground truth: {KINDS[ground_truth_kind]}", *protocol.lines()]
-    lines.append(f"images: {len(scores.per_image)}")
+    scaling = [f"times {protocol.scale_factor:g}"] if protocol.scale_factor != 1 else []
+    scaling += ["per-image median scaling"] if protocol.median_scaling else []
+    lines = [
+        f"ground truth: {KINDS[ground_truth_kind]}",
+        f"crop: {'Garg/Eigen' if protocol.crop else 'none'}",
+        f"cap: {protocol.min_depth:g} to {protocol.max_depth:g} m",
+        f"scaling: {' and '.join(scaling) or 'none'}",
+        f"images: {len(scores.per_image)}",
+    ]
     if scores.skipped:
         lines.append(f"skipped, without ground truth: {', '.join(scores.skipped)}")
-    if protocol.median_scaling:
-        median, spread = scores.ratio_median(), scores.ratio_spread()
+    ratios, mean = scores.scaling_ratios(), scores.mean()
+    if ratios:
+        median, spread = ratios.values()
         lines.append(f"scaling ratios | med: {median:0.3f} | std: {spread:0.3f}")
-    mean = scores.mean()
     lines.append(" | ".join(f"{name:>8s}" for name in METRIC_NAMES))
     lines.append(" | ".join(f"{mean[name]:8.3f}" for name in METRIC_NAMES))
     return "\n".join(lines)
@@ -243,29 +272,11 @@ def report(scores: Scores, protocol: Protocol, ground_truth_kind: str) -> str:
 
 def result(scores: Scores, protocol: Protocol, ground_truth_kind: str) -> dict[str, Any]:
     """Return the same for programs, ready for JSON."""
-    ratios = None
-    if protocol.median_scaling:
-        ratios = {"median": scores.ratio_median(), "relative_std": scores.ratio_spread()}
     return {
         "metrics": scores.mean(),
         "images": len(scores.per_image),
         "skipped": list(scores.skipped),
         "ground_truth": ground_truth_kind,
         "protocol": asdict(protocol),
-        "scaling_ratios": ratios,
+        "scaling_ratios": scores.scaling_ratios(),
     }
-
-
-def measure(
-    disparities: Iterable[np.ndarray],
-    truth: GroundTruth | PublishedGroundTruth,
-    protocol: Protocol,
-    lines: Sequence[SplitLine],
-    out_path: Path,
-) -> str:
-    """Score disparities of a split's test images; write JSON to ``out_path``, return the report."""
-    names = [f"{line.folder} {line.frame} {line.side}" for line in lines]
-    scores = score(disparities, truth, protocol, names)
-    with written_whole(out_path) as temporary:
-        temporary.write_text(json.dumps(result(scores, protocol, truth.kind), indent=2) + "\n")
-    return report(scores, protocol, truth.kind)

@@ -6,14 +6,12 @@ its four levels. Sublayers are named as in the published weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
-
-from networks.depthwise import depthwise_product, is_faster
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
 SIDE = 256  # longest side that it was trained on
@@ -22,28 +20,19 @@ EPSILON = 1e-3
 EXPANSION = 6
 STEM = 32
 FEATURES = 64
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Equal blocks one after the other; the first one changes the number of channels."""
-
-    channels: int
-    repeats: int
-    kernel: int
-    stride: int
-
-
+# Equal blocks one after the other, of which the first one changes channels and size: channels,
+# number of blocks, kernel, stride.
 STAGES = (
-    Stage(24, 1, 3, 1),
-    Stage(32, 3, 3, 2),
-    Stage(48, 3, 5, 2),
-    Stage(96, 5, 3, 2),
-    Stage(136, 5, 5, 1),
-    Stage(232, 6, 5, 2),
-    Stage(384, 1, 3, 1),
+    (24, 1, 3, 1),
+    (32, 3, 3, 2),
+    (48, 3, 5, 2),
+    (96, 5, 3, 2),
+    (136, 5, 5, 1),
+    (232, 6, 5, 2),
+    (384, 1, 3, 1),
 )
 TAPPED = (1, 2, 4, 6)  # stages whose output the decoder takes, at strides 4, 8, 16, 32
+MOST_PIXELS = 64  # of a map convolved as a product, which grows with their square
 
 
 def input_size(width: int, height: int, side: int = SIDE) -> tuple[int, int]:
@@ -61,6 +50,53 @@ def input_size(width: int, height: int, side: int = SIDE) -> tuple[int, int]:
         return max(MULTIPLE, fitted)
 
     return fit(width), fit(height)
+
+
+@lru_cache(maxsize=64)
+def reach(
+    height: int, width: int, kernel: int, stride: int, before: int, after: int
+) -> tuple[np.ndarray, int, int]:
+    """Which weight leads from which input pixel to which output pixel.
+
+    Args:
+        height, width: of the input.
+        kernel: side.
+        stride: in pixels.
+        before, after: padding at the top and on the left, at the bottom and on the right.
+
+    Returns:
+        0 or 1, [kernel^2, input pixels x output pixels], and the height and width of the output.
+    """
+    out_height, out_width = (
+        (side + before + after - kernel) // stride + 1 for side in (height, width)
+    )
+    table = np.zeros((kernel, kernel, height, width, out_height, out_width), np.float32)
+    for row, column, i, j in np.ndindex(kernel, kernel, out_height, out_width):
+        y, x = i * stride - before + row, j * stride - before + column
+        if 0 <= y < height and 0 <= x < width:
+            table[row, column, y, x, i, j] = 1
+    return table.reshape(kernel * kernel, -1), out_height, out_width
+
+
+def depthwise_product(x: Tensor, weight: Tensor, stride: int, before: int, after: int) -> Tensor:
+    """The depthwise convolution of maps [B, C, h, w] with ``weight`` [C, 1, k, k]: [B, C, h', w'].
+
+    As one product per channel, for training on CPUs: Paddle's own takes 20 times as long where a
+    map has few pixels and many channels.
+    """
+    channels, height, width = x.shape[1:]
+    kernel = weight.shape[2]
+    table, out_height, out_width = reach(height, width, kernel, stride, before, after)
+    per_channel = paddle.matmul(weight.reshape([channels, -1]), paddle.to_tensor(table))
+    per_channel = per_channel.reshape([channels, height * width, out_height * out_width])
+    y = paddle.matmul(x.flatten(2).transpose([1, 0, 2]), per_channel)
+    return y.transpose([1, 0, 2]).reshape([-1, channels, out_height, out_width])
+
+
+def is_faster(x: Tensor) -> bool:
+    """Whether :func:`depthwise_product` is, for maps [B, C, h, w] in training."""
+    height, width = x.shape[2:]
+    return 0 < height * width <= MOST_PIXELS and paddle.device.get_device() == "cpu"
 
 
 class SameConv(nn.Conv2D):
@@ -139,14 +175,12 @@ class Trunk(nn.Layer):
     def __init__(self) -> None:
         super().__init__()
         stages, channels = [], STEM
-        for index, stage in enumerate(STAGES):
-            kind = SeparableBlock if index == 0 else InvertedResidual
-            blocks = []
-            for repeat in range(stage.repeats):
-                stride = stage.stride if repeat == 0 else 1
-                blocks.append(kind(channels, stage.channels, stage.kernel, stride))
-                channels = stage.channels
-            stages.append(nn.Sequential(*blocks))
+        for wider, repeats, kernel, stride in STAGES:
+            kind = InvertedResidual if stages else SeparableBlock
+            rest = [(wider, wider, kernel, 1)] * (repeats - 1)
+            blocks = [(channels, wider, kernel, stride), *rest]
+            stages.append(nn.Sequential(*(kind(*block) for block in blocks)))
+            channels = wider
         stem = (SameConv(3, STEM, 3, 2), norm(STEM), nn.ReLU6())
         self.layer1 = nn.Sequential(*stem, *stages[:2])
         self.layer2 = nn.Sequential(stages[2])
@@ -217,7 +251,7 @@ class Fusion(nn.Layer):
         for number, stage in enumerate(TAPPED, start=1):
             wide = FEATURES * 2 ** (number - 1)
             narrow = FEATURES * 2 ** max(0, number - 2)
-            reduce = nn.Conv2D(STAGES[stage].channels, wide, 3, padding=1, bias_attr=False)
+            reduce = nn.Conv2D(STAGES[stage][0], wide, 3, padding=1, bias_attr=False)
             self.add_sublayer(f"layer{number}_rn", reduce)
             self.add_sublayer(f"refinenet{number}", FeatureFusion(wide, narrow))
         self.output_conv = nn.Sequential(
@@ -231,13 +265,11 @@ class Fusion(nn.Layer):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Inverse depth [B, h, w] of four levels of features."""
-        one, two, three, four = (
-            getattr(self, f"layer{number}_rn")(level) for number, level in enumerate(features, 1)
-        )
-        x = self.refinenet4(four)
-        x = self.refinenet3(x, three)
-        x = self.refinenet2(x, two)
-        x = self.refinenet1(x, one)
+        levels = [getattr(self, f"layer{i}_rn")(level) for i, level in enumerate(features, 1)]
+        x = self.refinenet4(levels[3])
+        x = self.refinenet3(x, levels[2])
+        x = self.refinenet2(x, levels[1])
+        x = self.refinenet1(x, levels[0])
         return self.output_conv(x)[:, 0]
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Union
+from typing import Any, Union
 
 import paddle
 from paddle import Tensor, nn
 
+from datasets.conventions import STEREO
 from layers import transform_from_parameters
-from networks.depth_decoder import DepthDecoder
-from networks.pose_cnn import PoseCNN
-from networks.pose_decoder import PoseDecoder
+from networks.decoders import DepthDecoder, PoseCNN, PoseDecoder
 from networks.resnet_encoder import ResnetEncoder
 
 SourceId = Union[int, str]
-STEREO = "s"
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,6 @@ class Architecture:
     def temporal_ids(self) -> tuple[int, ...]:
         """The sources that differ in time, whose motion is predicted."""
         return tuple(i for i in self.source_ids if i != STEREO)
-
-    def inverts(self, source_id: int) -> bool:
-        """Whether the pose network sees that temporal source first, and the target after it."""
-        return self.pose_model_input == "pairs" and source_id < 0
 
     @property
     def num_pose_images(self) -> int:
@@ -91,21 +85,14 @@ class Prediction:
     motions: list[Motion]
     masks: list[Tensor] | None
 
-    def flat(self) -> list[Tensor]:
-        """Its tensors in a row, as compiled layers hand them on."""
-        motions = [part for m in self.motions for part in (m.axisangle, m.translation)]
-        return [*self.disps, *motions, *(self.masks or [])]
+    def as_dict(self) -> dict[str, Any]:
+        """Its parts by name, in dictionaries and lists, which compiled layers can hand on."""
+        return {**vars(self), "motions": [vars(motion) for motion in self.motions]}
 
     @classmethod
-    def from_flat(cls, architecture: Architecture, tensors: Sequence[Tensor]) -> Prediction:
-        """What :meth:`flat` was made of, by networks of that architecture."""
-        rest = iter(tensors)
-        disps = [next(rest) for _ in architecture.scales]
-        motions = [
-            Motion(next(rest), next(rest), architecture.inverts(source_id))
-            for source_id in architecture.temporal_ids
-        ]
-        return cls(disps, motions, list(rest) if architecture.predictive_mask else None)
+    def from_dict(cls, parts: Mapping[str, Any]) -> Prediction:
+        """What :meth:`as_dict` was made of."""
+        return cls(**{**parts, "motions": [Motion(**motion) for motion in parts["motions"]]})
 
 
 class Monodepth(nn.Layer):
@@ -157,53 +144,36 @@ class Monodepth(nn.Layer):
 
     def forward(self, target: Tensor, sources: Tensor) -> Prediction:
         """Predict for a target [B, 3, H, W] and its sources [B, S, 3, H, W], both in [0, 1]."""
-        ids = self.architecture.source_ids
-        source_images = [sources[:, i] for i in range(len(ids))]
-        if self.architecture.pose_model_type == "shared":
-            features, source_features = self._encode_all(target, source_images)
-            frames = dict(zip(ids, source_features))
-            target_frame = features
+        ids, temporal_ids = self.architecture.source_ids, self.architecture.temporal_ids
+        frames = [target, *[sources[:, i] for i in range(len(ids))]]
+        if self.architecture.pose_model_type == "shared":  # one pass of the encoder for all
+            levels = self.encoder(paddle.concat(frames, axis=0))
+            per_level = [paddle.split(level, len(frames), axis=0) for level in levels]
+            frames = [list(of_one) for of_one in zip(*per_level)]
+            features = frames[0]
         else:
             features = self.encoder(target)
-            frames = dict(zip(ids, source_images))
-            target_frame = target
-
-        temporal = [frames[i] for i in self.architecture.temporal_ids]
+        temporal = [frame for i, frame in zip(ids, frames[1:]) if i in temporal_ids]
         if not temporal:
             motions = []
         elif self.architecture.pose_model_input == "pairs":
-            motions = self._motions_by_pair(target_frame, temporal)
+            motions = self._motions_by_pair(frames[0], temporal)
         else:
-            motions = self._motions_at_once(target_frame, temporal)
+            axisangle, translation = self._pose([frames[0], *temporal])
+            count = len(temporal)
+            motions = [Motion(axisangle[:, i], translation[:, i], False) for i in range(count)]
         masks = self.predictive_mask(features) if self.architecture.predictive_mask else None
         return Prediction(self.depth(features), motions, masks)
-
-    def _encode_all(
-        self, target: Tensor, sources: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """Features of the target, and of each source, from one pass of the shared encoder."""
-        count = 1 + len(sources)
-        stacked = self.encoder(paddle.concat([target, *sources], axis=0))
-        per_level = [paddle.split(level, count, axis=0) for level in stacked]
-        target_features, *source_features = [list(levels) for levels in zip(*per_level)]
-        return target_features, source_features
 
     def _motions_by_pair(self, target_frame: Frame, sources: Sequence[Frame]) -> list[Motion]:
         """Run the pose network once per source, the earlier frame always first."""
         motions = []
         for source_id, source_frame in zip(self.architecture.temporal_ids, sources):
-            invert = self.architecture.inverts(source_id)
+            invert = source_id < 0
             pair = [source_frame, target_frame] if invert else [target_frame, source_frame]
             axisangle, translation = self._pose(pair)
             motions.append(Motion(axisangle[:, 0], translation[:, 0], invert))
         return motions
-
-    def _motions_at_once(self, target_frame: Frame, sources: Sequence[Frame]) -> list[Motion]:
-        """Run the pose network once on all frames, the target first."""
-        axisangle, translation = self._pose([target_frame, *sources])
-        return [
-            Motion(axisangle[:, i], translation[:, i], invert=False) for i in range(len(sources))
-        ]
 
     def _pose(self, frames: Sequence[Frame]) -> tuple[Tensor, Tensor]:
         kind = self.architecture.pose_model_type

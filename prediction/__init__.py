@@ -1,5 +1,5 @@
 """From a weights folder and a picture to depth, and pictures of it."""
 
-from cpu_math import prepare
+from system.cpu_math import prepare
 
 prepare()  # has to come before Paddle

@@ -1,16 +1,37 @@
-"""What is predicted of one picture: disparity, and depth in the unit that it has."""
+"""How a depth network is given a picture, and what its output means: disparity, and depth.
+
+A model without a unit gets metres from a few points whose distance is known. Inverse depth in
+metres is fitted as ``scale * disparity``, or ``scale * disparity + shift``, by medians (Theil and
+Sen), so that a few wrong points do not matter.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
 import numpy as np
+from PIL import Image
+
+from datasets import depth_files
+from layers import disp_to_depth
+from networks.kinds import MIDAS_SMALL, MONODEPTH
+from networks.midas_small import MULTIPLE, SIDE, input_size
+from system.errors import InputError
+from system.files import json_text, read_json
+from weight_files.model_info import ModelInfo
 
 METRES, RELATIVE, RELATIVE_INVERSE = "m", "relative", "relative inverse depth"
+Size = tuple[int, int]  # width, height
+MOST_POINTS = 2000  # of a depth file
+MOST_PAIRS = 200_000
+PICTURE_UNITS = {"millimetres": depth_files.MILLIMETRES, "kitti": depth_files.KITTI_STEPS}
 
 
 @dataclass(frozen=True)
-class InverseDepth:
+class ScaleShift:
     """How disparity becomes inverse depth: ``scale * disparity + shift``, per unit of depth."""
 
     scale: float = 1.0
@@ -30,7 +51,7 @@ class DepthMap:
 
     disparity: np.ndarray
     unit: str = RELATIVE
-    inverse_depth: InverseDepth = InverseDepth()
+    inverse_depth: ScaleShift = ScaleShift()
 
     @property
     def metric(self) -> bool:
@@ -43,3 +64,202 @@ class DepthMap:
         inverse = self.inverse_depth.scale * self.disparity + self.inverse_depth.shift
         with np.errstate(divide="ignore"):
             return np.where(inverse > 0, 1 / np.maximum(inverse, 0), np.inf).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of depth network.
+
+    Attributes:
+        input_size: from what is known of the model, the size of a picture and the longest side
+            that is asked for (None: the model's own), to the size that the network is given.
+        shrink: brings a picture [H, W, 3] uint8 to a size.
+        enlarge: the interpolation, OpenCV's, that brings the output to the picture's size.
+        disparity: from the output to inverse depth in the model's unit, near is large.
+        unit: of what comes out, as long as it is not aligned.
+    """
+
+    input_size: Callable[[ModelInfo, Size, int | None], Size]
+    shrink: Callable[[np.ndarray, Size], np.ndarray]
+    enlarge: int
+    disparity: Callable[[ModelInfo, np.ndarray], np.ndarray]
+    unit: str
+
+
+def _lanczos(picture: np.ndarray, size: Size) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
+def _cubic(picture: np.ndarray, size: Size) -> np.ndarray:
+    return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+
+
+def _scaled_disparity(info: ModelInfo, sigmoid: np.ndarray) -> np.ndarray:
+    return disp_to_depth(sigmoid, info.min_depth, info.max_depth)[0].astype(np.float32)
+
+
+def _as_it_is(_info: ModelInfo, inverse_depth: np.ndarray) -> np.ndarray:
+    # The bicubic enlargement may overshoot below the network's 0.
+    return np.maximum(inverse_depth, 0).astype(np.float32)
+
+
+def _own_size(info: ModelInfo, _picture: Size, _side: int | None) -> Size:
+    return info.width, info.height
+
+
+def _midas_size(info: ModelInfo, picture: Size, side: int | None) -> Size:
+    longest = max(MULTIPLE, (side or info.width or SIDE) // MULTIPLE * MULTIPLE)
+    return input_size(*picture, longest)
+
+
+FAMILIES = {
+    MONODEPTH: Family(_own_size, _lanczos, cv2.INTER_LINEAR, _scaled_disparity, RELATIVE),
+    MIDAS_SMALL: Family(_midas_size, _cubic, cv2.INTER_CUBIC, _as_it_is, RELATIVE_INVERSE),
+}
+
+
+def network_input(info: ModelInfo, picture: np.ndarray, side: int | None = None) -> np.ndarray:
+    """A picture [H, W, 3] uint8 in the size that a model is given it in.
+
+    Args:
+        info: of the model.
+        picture: of any size.
+        side: longest side, for networks that take any size; None: the model's own.
+    """
+    family = FAMILIES[info.kind]
+    return family.shrink(picture, family.input_size(info, picture.shape[1::-1], side))
+
+
+def limit_side(picture: np.ndarray, max_side: int | None) -> np.ndarray:
+    """A picture [H, W, 3], made smaller where its longer side has more than ``max_side`` pixels."""
+    height, width = picture.shape[:2]
+    if max_side is None or max(height, width) <= max_side:
+        return picture
+    share = max_side / max(height, width)
+    return _lanczos(picture, (max(1, round(width * share)), max(1, round(height * share))))
+
+
+def fit_scale_shift(
+    disparity: np.ndarray, points: np.ndarray, with_shift: bool
+) -> tuple[ScaleShift, float]:
+    """Fit disparity to known distances.
+
+    Args:
+        disparity: [H, W].
+        points: [N, 3]: x, y in pixels from the upper left, and depth in metres.
+        with_shift: whether inverse depth also has a shift, as MiDaS's has.
+
+    Returns:
+        From disparity to inverse metres, and the median error of depth, as a share of it.
+
+    Raises:
+        InputError: a point lies outside or has no distance, there are fewer points than unknowns,
+            or they contradict the model.
+    """
+    height, width = disparity.shape
+    for x, y, metres in points:
+        if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+            raise InputError(f"point {x:g} {y:g}: lies outside the picture of {width}x{height}")
+        if not (np.isfinite(metres) and metres > 0):
+            raise InputError(f"point {x:g} {y:g}: {metres:g} m is no distance; it must be above 0")
+    needed = 2 if with_shift else 1
+    if len(points) < needed:
+        what = "scale and shift need two points" if with_shift else "the scale needs a point"
+        raise InputError(f"{len(points)} points: {what} at least; add --points 'x y metres'")
+    columns, rows = np.rint(points[:, :2]).astype(int).T
+    seen = disparity[rows, columns].astype(np.float64)
+    inverse = 1 / points[:, 2].astype(np.float64)
+    if with_shift:
+        scale, shift = _line(seen, inverse)
+    else:
+        scale, shift = float(np.median(inverse / np.maximum(seen, 1e-12))), 0.0
+    if not (np.isfinite(scale) and scale > 0):
+        raise InputError(
+            "the points: those that are nearer look farther to the model; check their order "
+            "(x y metres), or leave out --shift"
+        )
+    fitted = np.maximum(scale * seen + shift, 1e-12)
+    error = float(np.median(np.abs(inverse / fitted - 1)))
+    return ScaleShift(scale, shift), error
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of y over x: medians over pairs of points, then over points."""
+    count = len(x)
+    if count * (count - 1) // 2 <= MOST_PAIRS:
+        pairs = np.stack(np.triu_indices(count, 1), axis=1)
+    else:
+        pairs = np.random.default_rng(0).integers(0, count, (MOST_PAIRS, 2))
+    run = x[pairs[:, 1]] - x[pairs[:, 0]]
+    far_apart = np.abs(run) > 1e-6 * max(np.abs(x).max(), 1e-12)
+    if not far_apart.any():
+        raise InputError(
+            "the points: all look equally far to the model, so that scale and shift cannot be "
+            "told apart; add one at another distance, or leave out --shift"
+        )
+    rise = y[pairs[:, 1]] - y[pairs[:, 0]]
+    slope = float(np.median(rise[far_apart] / run[far_apart]))
+    return slope, float(np.median(y - slope * x))
+
+
+def read_points(words: tuple[str, ...]) -> np.ndarray:
+    """Points [N, 3] of texts ``x y metres``.
+
+    Raises:
+        InputError: one is not three numbers.
+    """
+    points = []
+    for word in words:
+        try:
+            x, y, metres = (float(number) for number in word.replace(",", " ").split())
+        except ValueError:
+            raise InputError(f"--points '{word}': must be 'x y metres', three numbers") from None
+        points.append((x, y, metres))
+    return np.array(points, np.float64).reshape(-1, 3)
+
+
+def read_sparse_depth(path: Path, unit: str, shape: tuple[int, int]) -> np.ndarray:
+    """Points [N, 3] of a depth file: ``.npy`` in metres, or a 16-bit PNG; 0 means unknown.
+
+    Raises:
+        InputError: it cannot be read, has another size than ``shape`` (height, width), or no depth.
+    """
+    note = depth_files.METRES if path.suffix.lower() == ".npy" else PICTURE_UNITS[unit]
+    depth = depth_files.read_depth(path, note, np.float64)
+    if depth.shape != shape:
+        raise InputError(
+            f"{path}: has shape {'x'.join(map(str, depth.shape[::-1]))}, the picture "
+            f"{shape[1]}x{shape[0]}; they must be of one size"
+        )
+    rows, columns = np.nonzero(depth)
+    if len(rows) == 0:
+        raise InputError(f"{path}: holds no depth; 0 means unknown")
+    chosen = np.linspace(0, len(rows) - 1, min(MOST_POINTS, len(rows))).astype(int)
+    rows, columns = rows[chosen], columns[chosen]
+    return np.stack([columns, rows, depth[rows, columns]], axis=1)
+
+
+def alignment_json(fit: ScaleShift, error: float, points: int, model: str) -> str:
+    """The text of an alignment file: a fit, its median error, and the points and model it is of."""
+    fields = {"model": model, "scale": fit.scale, "shift": fit.shift}
+    return json_text({**fields, "points": points, "median_error": error})
+
+
+def read_alignment(path: Path, model: str) -> ScaleShift:
+    """Read what :func:`alignment_json` made, for a model of that name.
+
+    Raises:
+        InputError: it is missing or damaged, or of another model.
+    """
+    try:
+        fields = read_json(path)
+        scale, shift, of = float(fields["scale"]), float(fields["shift"]), fields["model"]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; python -m tools.align makes it") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as an alignment ({error})") from error
+    if of != model:
+        raise InputError(f"{path}: is of the model {of}, this one is {model}; align it anew")
+    if not (np.isfinite(scale) and scale > 0 and np.isfinite(shift)):
+        raise InputError(f"{path}: impossible scale {scale} or shift {shift}; align anew")
+    return ScaleShift(scale, shift)

@@ -1,19 +1,35 @@
-"""The depth network as one graph that other runtimes take: pictures in, disparity out."""
+"""The depth network as one graph that other runtimes take, also in whole numbers of 8 bits."""
 
 from __future__ import annotations
 
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 import paddle
 from paddle import Tensor, nn
 
-from errors import InputError
-from networks.model_info import MONODEPTH, ModelInfo
+from datasets.pictures import PICTURES, read_picture
+from layers import disp_to_depth
+from networks.kinds import MONODEPTH
+from prediction.depth_map import network_input
+from system.errors import InputError
+from weight_files.model_info import ModelInfo
+
+if TYPE_CHECKING:
+    import onnx  # an extra
+
+logger = logging.getLogger(__name__)
 
 INPUT, OUTPUT = "images", "disparity"
 PROGRAM, PARAMETERS = "graph.json", "graph.pdiparams"
 OPSET = 13  # has what the networks need, and every runtime of the last years knows it
+FEWEST, MOST = 8, 64  # pictures that 8 bits are fitted to
+HELD_OUT = 4  # every fourth of them tells how far the depth moves
+LARGEST_INT8_CHANGE = 0.01  # see change_of
 
 
 class DisparityGraph(nn.Layer):
@@ -56,37 +72,27 @@ def save_onnx(model: nn.Layer, info: ModelInfo, path: Path) -> None:
     save_paddle(model, info, path.parent)
     program, parameters = path.parent / PROGRAM, path.parent / PARAMETERS
     # Any other optimize_tool has paddle2onnx install packages while it runs.
-    paddle2onnx.export(
-        str(program),
-        str(parameters),
-        str(path),
-        opset_version=OPSET,
-        optimize_tool="None",
-        enable_onnx_checker=False,
-        verbose=False,
-    )
+    settings = {"optimize_tool": "None", "enable_onnx_checker": False, "verbose": False}
+    paddle2onnx.export(str(program), str(parameters), str(path), opset_version=OPSET, **settings)
     program.unlink()
     parameters.unlink()
     content = onnx.load(path)
-    _rename_output(content, OUTPUT)
+    rename(content.graph, {content.graph.output[0].name: OUTPUT})
+    content.graph.output[0].name = OUTPUT
     _double_by_resize(content)
     onnx.checker.check_model(content)
     onnx.save(content, path)
 
 
-def _rename_output(content: onnx.ModelProto, name: str) -> None:  # noqa: F821 - an extra
-    old = content.graph.output[0].name
-    content.graph.output[0].name = name
-    for node in content.graph.node:
-        for index, output in enumerate(node.output):
-            if output == old:
-                node.output[index] = name
-        for index, value in enumerate(node.input):
-            if value == old:
-                node.input[index] = name
+def rename(graph: onnx.GraphProto, new: Mapping[str, str]) -> None:
+    """Give tensors other names in all nodes, by their old ones."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                names[index] = new.get(name, name)
 
 
-def _double_by_resize(content: onnx.ModelProto) -> None:  # noqa: F821 - an extra
+def _double_by_resize(content: onnx.ModelProto) -> None:
     """Replace every doubling by repetition (reshape, expand, reshape) by a Resize.
 
     Paddle's oneDNN can only do the first, other runtimes are several times as fast with the second.
@@ -97,31 +103,28 @@ def _double_by_resize(content: onnx.ModelProto) -> None:  # noqa: F821 - an extr
     maker = {name: node for node in graph.node for name in node.output}
     scales = "double_scales"
     for expand in [node for node in graph.node if node.op_type == "Expand"]:
-        before = maker.get(expand.input[0])
-        after = [node for node in graph.node if expand.output[0] in node.input]
-        if (
-            before is None
-            or before.op_type != "Reshape"
-            or [n.op_type for n in after] != ["Reshape"]
-        ):
+        users = [node for node in graph.node if expand.output[0] in node.input]
+        around = [maker.get(expand.input[0]), *users]
+        if [getattr(node, "op_type", "") for node in around] != ["Reshape", "Reshape"]:
             continue
+        before, after = around
         resize = helper.make_node(
             "Resize",
             [before.input[0], "", scales],
-            list(after[0].output),
+            list(after.output),
             mode="nearest",
             coordinate_transformation_mode="asymmetric",
             nearest_mode="floor",
         )
-        graph.node.insert(list(graph.node).index(after[0]), resize)
-        graph.node.remove(after[0])
+        graph.node.insert(list(graph.node).index(after), resize)
+        graph.node.remove(after)
     if any(scales in node.input for node in graph.node):
         factors = np.array([1, 1, 2, 2], np.float32)
         graph.initializer.append(numpy_helper.from_array(factors, scales))
     _drop_unused(graph)
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:  # noqa: F821 - an extra
+def _drop_unused(graph: onnx.GraphProto) -> None:
     """Remove nodes whose outputs nobody reads."""
     while True:
         read = {name for node in graph.node for name in node.input}
@@ -131,3 +134,126 @@ def _drop_unused(graph: onnx.GraphProto) -> None:  # noqa: F821 - an extra
             return
         for node in unused:
             graph.node.remove(node)
+
+
+def fit_int8(
+    source: Path,
+    info: ModelInfo,
+    calibration: Path | None,
+    target: Path,
+    open_onnx: Callable[[Path], Any],
+) -> None:
+    """Write an ONNX model in 8 bits, fitted to some pictures and compared on the others.
+
+    Args:
+        source: the model in float32.
+        info: of the model.
+        calibration: folder of pictures.
+        target: file to write.
+        open_onnx: opens either file as a :class:`prediction.engines.Engine`.
+
+    Raises:
+        InputError: there are no pictures or too few, or depth moves too far.
+    """
+    if calibration is None:
+        raise InputError(
+            "--precision int8: has to be fitted to pictures once; name a folder of some that "
+            "are like yours with --calibration"
+        )
+    images = calibration_images(calibration, info)
+    held_out = images[::HELD_OUT]
+    quantise(source, [image for i, image in enumerate(images) if i % HELD_OUT], target, info)
+    engines = [open_onnx(path) for path in (source, target)]
+    changes = [change_of(*(e.disparity(image[None]) for e in engines), info) for image in held_out]
+    change = float(np.mean(changes))
+    logger.info("int8 moves depth by %.2f %% (%d pictures)", 100 * change, len(held_out))
+    if not change <= LARGEST_INT8_CHANGE:
+        raise InputError(
+            f"--precision int8: moves depth by {change:.1%}, more than {LARGEST_INT8_CHANGE:.0%}; "
+            "calibrate with more pictures that are like yours, or use bf16 or fp32"
+        )
+
+
+def calibration_images(folder: Path, info: ModelInfo) -> list[np.ndarray]:
+    """Pictures of a folder, spread over all of them: [height, width, 3] uint8 as the model takes.
+
+    Raises:
+        InputError: there are too few, or one cannot be read.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    if len(paths) < FEWEST:
+        raise InputError(
+            f"--calibration {folder}: holds {len(paths)} pictures ({', '.join(sorted(PICTURES))}); "
+            f"at least {FEWEST} are needed"
+        )
+    places = np.linspace(0, len(paths) - 1, min(MOST, len(paths))).astype(int)
+    return [network_input(info, read_picture(paths[place])) for place in places]
+
+
+def quantise(source: Path, images: Sequence[np.ndarray], target: Path, info: ModelInfo) -> None:
+    """Write an ONNX model whose convolutions compute in 8 bits, in ranges seen on images.
+
+    Weights have a range per output channel. See :func:`kept_in_float` for MiDaS.
+
+    Raises:
+        InputError: what it needs is not installed.
+    """
+    try:
+        from onnxruntime import quantization  # noqa: PLC0415 - extras
+        from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
+    except ImportError as error:
+        raise InputError(
+            f"--precision int8: needs {error.name}; pip install -r requirements-engines.txt"
+        ) from error
+
+    left = ({INPUT: image[None]} for image in images)
+
+    class Reader(quantization.CalibrationDataReader):
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(left, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantization.quantize_static(
+            str(prepared),
+            str(target),
+            Reader(),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=[] if info.kind == MONODEPTH else kept_in_float(prepared),
+        )
+
+
+def kept_in_float(path: Path) -> list[str]:
+    """The names of the convolutions of MiDaS's trunk: depthwise, pointwise, and the first one.
+
+    They are a quarter of the work and most of what 8 bits lose. The others have weights
+    [out, in / groups, 3, 3] of whole features.
+    """
+    import onnx  # noqa: PLC0415 - an extra
+
+    graph = onnx.load(path).graph
+    shapes = {each.name: tuple(each.dims) for each in graph.initializer}
+    convolutions = {n.name: shapes[n.input[1]] for n in graph.node if n.op_type == "Conv"}
+    return [n for n, shape in convolutions.items() if shape[2:] != (3, 3) or shape[1] <= 3]
+
+
+def change_of(exact: np.ndarray, moved: np.ndarray, info: ModelInfo) -> float:
+    """Mean |change of depth| / depth between two outputs of a network.
+
+    Depth of MiDaS has no meaning before it is aligned: of its inverse depth, the mean |change| that
+    no scale and shift explain, as a share of the largest value.
+    """
+    if info.kind != MONODEPTH:
+        columns = np.stack([moved.ravel(), np.ones(moved.size)], axis=1).astype(np.float64)
+        fit, *_ = np.linalg.lstsq(columns, exact.ravel().astype(np.float64), rcond=None)
+        left = np.abs(columns @ fit - exact.ravel())
+        return float(np.mean(left) / max(float(exact.max()), 1e-6))
+    depth, other = (
+        disp_to_depth(each, info.min_depth, info.max_depth)[1] for each in (exact, moved)
+    )
+    return float(np.mean(np.abs(other - depth) / depth))

@@ -1,46 +1,156 @@
-"""What is written of a picture's depth: colours, numbers, points in space, and what they mean."""
+"""Files of pictures and videos to files of their depth: colours, numbers, points in space."""
 
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
+from tqdm import tqdm
 
-from datasets.camera_file import Camera
-from errors import InputError
-from files import written_whole
-from prediction.depth_map import RELATIVE_INVERSE, DepthMap
-from prediction.points import back_project, encode_glb, encode_ply
-from prediction.visualise import COLORMAP, colorize_disparity, disparity_range, side_by_side
+from datasets.camera import Camera
+from datasets.footage.video import VIDEOS
+from datasets.pictures import read_picture
+from prediction.depth_map import RELATIVE_INVERSE, DepthMap, limit_side
+from prediction.points import back_project, camera_of_picture, encode_glb, encode_ply
+from prediction.predictor import DepthPredictor
+from prediction.video import VideoFormat, predict_video
+from prediction.visualise import colorize, disparity_range, side_by_side
+from system.errors import InputError
+from system.files import json_text, written_whole
+
+if TYPE_CHECKING:
+    from options import DemoOptions
 
 UNITS_PER_METRE = {"millimetres": 1000, "kitti": 256}
-UNIT_WORDS = {"millimetres": "1/1000 m", "kitti": "1/256 m"}
 FARTHEST = 2**16 - 1
-EXTRAS = ("side", "cloud", "mesh")
 VERSION = 2  # of what is written and how it is described
 
 
-@dataclass(frozen=True)
-class OutputFormat:
-    """How a prediction is written.
+def predict_files(
+    predictor: DepthPredictor, inputs: Sequence[Path], options: DemoOptions
+) -> list[str]:
+    """Predict pictures and videos, and write their depth; returns what could not be done and why.
 
-    Attributes:
-        depth_unit: of the 16-bit depth picture, a key of ``UNITS_PER_METRE``.
-        metric_array: whether the depth in metres is also written as an array.
-        colormap: one of ``visualise.COLORMAPS``.
-        extras: what is written besides, of ``EXTRAS``.
+    Args:
+        predictor: the model.
+        inputs: files; those with an ending of :data:`VIDEOS` are videos.
+        options: where to, what, in which unit and colours, and the camera.
     """
+    about = {
+        "model": predictor.info.name,
+        "engine": predictor.network.engine.name,
+        "precision": options.precision,
+    }
+    failures = []
+    for path in tqdm(inputs, unit="file", disable=len(inputs) == 1):
+        folder = options.output or path.parent
+        try:
+            if path.suffix.lower() in VIDEOS:
+                form = video_format(predictor, options)
+                target = folder / f"{path.stem}_disp.{form.container}"
+                predict_video(predictor, path, target, form, options.batch_size, about)
+            else:
+                picture = read_picture(path)
+                given = (options.camera, options.K, options.fov)
+                camera = camera_of_picture(picture.shape[1::-1], *given)
+                if predictor.side is None:  # otherwise the limit is the network's
+                    picture = limit_side(picture, options.max_side)
+                camera = camera.resized(picture.shape[1::-1])
+                files = depth_files(picture, predictor(picture), camera, options, about)
+                write_files(folder, {f"{path.stem}_{end}": files[end] for end in files})
+        except InputError as error:
+            failures.append(str(error))
+    return failures
 
-    depth_unit: str = "millimetres"
-    metric_array: bool = False
-    colormap: str = COLORMAP
-    extras: tuple[str, ...] = ()
+
+def video_format(predictor: DepthPredictor, options: DemoOptions) -> VideoFormat:
+    """How the options want videos to be written."""
+    return VideoFormat(
+        options.video_format,
+        options.colormap,
+        "side" in (options.extras or ()),
+        options.video_range,
+        options.max_side if predictor.side is None else None,  # otherwise it is the network's
+    )
+
+
+def depth_files(
+    picture: np.ndarray,
+    depth_map: DepthMap,
+    camera: Camera,
+    options: DemoOptions,
+    about: Mapping[str, Any],
+) -> dict[str, bytes]:
+    """The files that say what was predicted of a picture, by the endings of their names.
+
+    ``disp.jpeg`` shows the disparity, ``disp.npy`` holds it, ``disp.json`` says what it is. Depth
+    in metres is in ``depth.png`` (16 bit) and, if asked for, in ``depth.npy``; relative depth has
+    its disparity in ``disp.png`` (16 bit). Extras are ``side.jpeg``, ``cloud.ply``, ``mesh.glb``.
+
+    Args:
+        picture: uint8 RGB [H, W, 3].
+        depth_map: of it.
+        camera: that it was taken with.
+        options: what is wanted, in which unit and colours.
+        about: the model and what ran it, for the metadata.
+    """
+    disparity, colormap, extras = depth_map.disparity, options.colormap, options.extras or ()
+    fit = depth_map.inverse_depth
+    height, width = disparity.shape
+    low, high = disparity_range(disparity)
+    description = {
+        **about,
+        "version": VERSION,
+        "width": width,
+        "height": height,
+        "unit": options.depth_unit if depth_map.metric else depth_map.unit,
+        "disparity": "relative inverse depth, up to scale and shift; near is large"
+        if depth_map.unit == RELATIVE_INVERSE
+        else "inverse depth in model units; near is large",
+    }
+    if depth_map.metric:
+        description["inverse_metres"] = f"{fit.scale:.9g} * disparity + {fit.shift:.9g}"
+    description["colours"] = f"{colormap}, disparity {low:.6g} dark to {high:.6g} bright (near)"
+    description["K"] = np.round(camera.K, 4).tolist()
+    description["camera"] = camera.source
+    files = {
+        "disp.npy": _npy(disparity),
+        "disp.jpeg": _jpeg(colorize(disparity, low, high, colormap)),
+    }
+    if depth_map.metric:
+        per_metre = UNITS_PER_METRE[options.depth_unit]
+        steps, saturated = encode_depth(depth_map.depth, options.depth_unit)
+        if fit.shift == 0:
+            description["metres_per_model_unit"] = 1 / fit.scale
+        description["depth_picture"] = (
+            f"whole numbers of 1/{per_metre} m; "
+            f"{FARTHEST} means {FARTHEST / per_metre:g} m or farther"
+        )
+        description["saturated_pixels"] = saturated
+        files["depth.png"] = _png(steps, description)
+        if options.pred_metric_depth:
+            files["depth.npy"] = _npy(depth_map.depth)
+    else:
+        largest = float(disparity.max()) or 1.0
+        description["disparity_picture"] = f"whole numbers of {largest / FARTHEST:.9g}"
+        steps = np.rint(disparity * (FARTHEST / largest)).astype(np.uint16)
+        files["disp.png"] = _png(steps, description)
+    if "side" in extras:
+        files["side.jpeg"] = _jpeg(side_by_side(picture, depth_map, colormap))
+    if {"cloud", "mesh"} & set(extras):
+        points = back_project(depth_map.depth, camera.K)
+        if "cloud" in extras:
+            unit = "metres" if depth_map.metric else "relative"
+            note = f"{unit}; x right, y down, z forward; camera {camera.source}"
+            files["cloud.ply"] = encode_ply(points, picture, note)
+        if "mesh" in extras:
+            files["mesh.glb"] = encode_glb(points, picture)
+    files["disp.json"] = json_text(description).encode()
+    return files
 
 
 def encode_depth(depth: np.ndarray, unit: str) -> tuple[np.ndarray, int]:
@@ -51,105 +161,6 @@ def encode_depth(depth: np.ndarray, unit: str) -> tuple[np.ndarray, int]:
     """
     steps = np.rint(depth * UNITS_PER_METRE[unit])
     return np.clip(steps, 1, FARTHEST).astype(np.uint16), int((steps > FARTHEST).sum())
-
-
-def describe(depth_map: DepthMap, about: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of a prediction in its metadata.
-
-    Args:
-        depth_map: the prediction.
-        about: the model and what ran it.
-    """
-    height, width = depth_map.disparity.shape
-    description = {
-        **about,
-        "version": VERSION,
-        "width": width,
-        "height": height,
-        "unit": depth_map.unit,
-        "disparity": "relative inverse depth, up to scale and shift; near is large"
-        if depth_map.unit == RELATIVE_INVERSE
-        else "inverse depth in model units; near is large",
-    }
-    if depth_map.metric:
-        description["inverse_metres"] = (
-            f"{depth_map.inverse_depth.scale:.9g} * disparity + {depth_map.inverse_depth.shift:.9g}"
-        )
-    return description
-
-
-def write_prediction(
-    folder: Path,
-    stem: str,
-    picture: np.ndarray,
-    depth_map: DepthMap,
-    camera: Camera,
-    output: OutputFormat,
-    about: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Write what was predicted of one picture into ``folder``.
-
-    ``{stem}_disp.jpeg`` shows the disparity, ``{stem}_disp.npy`` holds it, ``{stem}_disp.json``
-    says what it is. Depth in metres is in ``{stem}_depth.png`` (16 bit) and, if asked for, in
-    ``{stem}_depth.npy``; relative depth has its disparity in ``{stem}_disp.png`` (16 bit).
-    ``extras`` are ``{stem}_side.jpeg``, ``{stem}_cloud.ply`` and ``{stem}_mesh.glb``.
-
-    Args:
-        folder: is made when it does not exist.
-        stem: name of the picture without its ending.
-        picture: uint8 RGB [H, W, 3].
-        depth_map: of it.
-        camera: that it was taken with.
-        output: what to write, in which unit and colours.
-        about: the model and what ran it, for the metadata.
-
-    Returns:
-        The content of ``{stem}_disp.json``.
-
-    Raises:
-        InputError: ``folder`` cannot be written to.
-    """
-    disparity, colormap = depth_map.disparity, output.colormap
-    description = describe(depth_map, about)
-    low, high = disparity_range(disparity)
-    description["colours"] = f"{colormap}, disparity {low:.6g} dark to {high:.6g} bright (near)"
-    description["K"] = np.round(camera.K, 4).tolist()
-    description["camera"] = camera.source
-    files = {
-        f"{stem}_disp.npy": _npy(disparity),
-        f"{stem}_disp.jpeg": _jpeg(colorize_disparity(disparity, colormap)),
-    }
-    if depth_map.metric:
-        steps, saturated = encode_depth(depth_map.depth, output.depth_unit)
-        description["unit"] = output.depth_unit
-        if depth_map.inverse_depth.shift == 0:
-            description["metres_per_model_unit"] = 1 / depth_map.inverse_depth.scale
-        description["depth_picture"] = (
-            f"whole numbers of {UNIT_WORDS[output.depth_unit]}; "
-            f"{FARTHEST} means {FARTHEST / UNITS_PER_METRE[output.depth_unit]:g} m or farther"
-        )
-        description["saturated_pixels"] = saturated
-        files[f"{stem}_depth.png"] = _png(steps, description)
-        if output.metric_array:
-            files[f"{stem}_depth.npy"] = _npy(depth_map.depth)
-    else:
-        largest = float(disparity.max())
-        description["disparity_picture"] = f"whole numbers of {largest / FARTHEST:.9g}"
-        steps = np.rint(disparity * (FARTHEST / largest)).astype(np.uint16)
-        files[f"{stem}_disp.png"] = _png(steps, description)
-    if "side" in output.extras:
-        files[f"{stem}_side.jpeg"] = _jpeg(side_by_side(picture, depth_map, colormap))
-    if {"cloud", "mesh"} & set(output.extras):
-        points = back_project(depth_map.depth, camera.K)
-        if "cloud" in output.extras:
-            unit = "metres" if depth_map.metric else "relative"
-            note = f"{unit}; x right, y down, z forward; camera {camera.source}"
-            files[f"{stem}_cloud.ply"] = encode_ply(points, picture, note)
-        if "mesh" in output.extras:
-            files[f"{stem}_mesh.glb"] = encode_glb(points, picture)
-    files[f"{stem}_disp.json"] = (json.dumps(description, indent=2) + "\n").encode()
-    write_files(folder, files)
-    return description
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -175,10 +186,14 @@ def _npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _jpeg(picture: np.ndarray) -> bytes:
+def _encoded(picture: np.ndarray, kind: str, **settings: Any) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=95)
+    Image.fromarray(picture).save(buffer, kind, **settings)
     return buffer.getvalue()
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    return _encoded(picture, "JPEG", quality=95)
 
 
 def _png(picture: np.ndarray, description: Mapping[str, Any]) -> bytes:
@@ -186,6 +201,4 @@ def _png(picture: np.ndarray, description: Mapping[str, Any]) -> bytes:
     text = PngImagePlugin.PngInfo()
     for key, value in description.items():
         text.add_text(key, str(value))
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", pnginfo=text)
-    return buffer.getvalue()
+    return _encoded(picture, "PNG", pnginfo=text)

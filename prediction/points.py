@@ -8,13 +8,52 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 
 import numpy as np
 
+from datasets.camera import (
+    ASSUMED_DEGREES,
+    Camera,
+    camera_of_angle,
+    camera_of_pixels,
+    read_camera_file,
+)
+from datasets.kitti import read_calibration
+
+KITTI_CALIBRATION = "calib_cam_to_cam.txt"
 EDGE = 0.1  # a mesh is cut between pixels whose depths differ by more than this share
 MOST_VERTICES = 400_000  # of a mesh; larger pictures are thinned out
 FLOAT, UNSIGNED_INT, UNSIGNED_BYTE = 5126, 5125, 5121  # glTF component types
 VERTEX_BUFFER, INDEX_BUFFER = 34962, 34963  # glTF buffer view targets
+
+
+def camera_of_picture(
+    size: tuple[int, int],
+    file: Path | None = None,
+    K: tuple[float, ...] | None = None,
+    fov: float | None = None,
+) -> Camera:
+    """The camera that pictures of ``size`` (width, height) are taken to be from.
+
+    Args:
+        size: of the pictures.
+        file: ``camera.json``, or KITTI's ``calib_cam_to_cam.txt`` (its left colour camera).
+        K: fx, fy, cx, cy in pixels of ``size``.
+        fov: horizontal angle of view, degrees.
+
+    Raises:
+        InputError: what was given cannot be the camera of such pictures.
+    """
+    if file is not None:
+        if file.name == KITTI_CALIBRATION:
+            return read_calibration(file.parent).camera("l", str(file)).resized(size)
+        return read_camera_file(file).resized(size)
+    if K is not None:
+        return camera_of_pixels(size, *K, "--K")
+    if fov is not None:
+        return camera_of_angle(size, fov, "--fov")
+    return camera_of_angle(size, ASSUMED_DEGREES, f"assumed: {ASSUMED_DEGREES:g} degrees across")
 
 
 def back_project(depth: np.ndarray, K: np.ndarray) -> np.ndarray:
@@ -40,8 +79,8 @@ def encode_ply(points: np.ndarray, colors: np.ndarray, comment: str = "") -> byt
     vertices = np.empty(int(known.sum()), fields)
     for index, (name, _) in enumerate(fields):
         vertices[name] = (points if index < 3 else colors)[known, index % 3]
-    properties = "".join(f"property float {axis}\n" for axis in "xyz")
-    properties += "".join(f"property uchar {color}\n" for color in ("red", "green", "blue"))
+    kinds = {"<f4": "float", "u1": "uchar"}
+    properties = "".join(f"property {kinds[kind]} {name}\n" for name, kind in fields)
     note = f"comment {' '.join(comment.split())}\n" if comment else ""
     header = (
         f"ply\nformat binary_little_endian 1.0\n{note}"
@@ -50,10 +89,10 @@ def encode_ply(points: np.ndarray, colors: np.ndarray, comment: str = "") -> byt
     return header.encode() + vertices.tobytes()
 
 
-def surface(points: np.ndarray, edge: float = EDGE) -> np.ndarray:
+def surface(points: np.ndarray) -> np.ndarray:
     """Triangles [F, 3] between neighbouring pixels of points [H, W, 3]: indices into their rows.
 
-    None spans pixels whose depths differ by more than the share ``edge`` of the nearer one. They
+    None spans pixels whose depths differ by more than the share ``EDGE`` of the nearer one. They
     face the camera.
     """
     height, width = points.shape[:2]
@@ -64,79 +103,52 @@ def surface(points: np.ndarray, edge: float = EDGE) -> np.ndarray:
     )
     depths = points[..., 2].reshape(-1)[faces]
     near, far = depths.min(axis=1), depths.max(axis=1)
-    return faces[np.isfinite(far) & (far <= (1 + edge) * near)].astype(np.uint32)
+    return faces[np.isfinite(far) & (far <= (1 + EDGE) * near)].astype(np.uint32)
 
 
-def encode_glb(points: np.ndarray, colors: np.ndarray, edge: float = EDGE) -> bytes:
+def encode_glb(points: np.ndarray, colors: np.ndarray) -> bytes:
     """A binary glTF 2.0 mesh of points [H, W, 3] with colours uint8 [H, W, 3], cut at depth edges.
 
     Of large pictures only every second, third, … row and column is taken.
     """
     step = int(np.ceil(np.sqrt(points.shape[0] * points.shape[1] / MOST_VERTICES)))
     points, colors = points[::step, ::step], colors[::step, ::step]
-    faces = surface(points, edge)
+    faces = surface(points)
     used, faces = np.unique(faces, return_inverse=True)
     faces = faces.astype(np.uint32).reshape(-1, 3)
     vertices = points.reshape(-1, 3)[used] * np.array([1, -1, -1], np.float32)
     rgba = np.full((len(used), 4), 255, np.uint8)
     rgba[:, :3] = colors.reshape(-1, 3)[used]
 
+    if not len(faces):  # a mesh may not be empty
+        return _glb({"asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": []}]}, b"")
     chunks = [vertices.astype("<f4").tobytes(), rgba.tobytes(), faces.astype("<u4").tobytes()]
-    lengths = [len(chunk) for chunk in chunks]
-    starts = [0, lengths[0], lengths[0] + lengths[1]]
+    starts = [0, len(chunks[0]), len(chunks[0]) + len(chunks[1])]
     targets = (VERTEX_BUFFER, VERTEX_BUFFER, INDEX_BUFFER)
-    low, high = (
-        (extreme(axis=0).tolist() if len(vertices) else [0.0] * 3)
-        for extreme in (vertices.min, vertices.max)
-    )
+    low, high = vertices.min(axis=0).tolist(), vertices.max(axis=0).tolist()
+    position = {"componentType": FLOAT, "count": len(vertices), "type": "VEC3"}
+    color = {"componentType": UNSIGNED_BYTE, "normalized": True, "count": len(vertices)}
+    indices = {"componentType": UNSIGNED_INT, "count": faces.size, "type": "SCALAR"}
+    triangles = {"attributes": {"POSITION": 0, "COLOR_0": 1}, "indices": 2, "material": 0}
     tree = {
         "asset": {"version": "2.0"},
         "extensionsUsed": ["KHR_materials_unlit"],
         "scene": 0,
-        "scenes": [{"nodes": [0] if len(faces) else []}],
+        "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0}],
-        "meshes": [
-            {
-                "primitives": [
-                    {"attributes": {"POSITION": 0, "COLOR_0": 1}, "indices": 2, "material": 0}
-                ]
-            }
-        ],
+        "meshes": [{"primitives": [triangles]}],
         "materials": [{"doubleSided": True, "extensions": {"KHR_materials_unlit": {}}}],
-        "buffers": [{"byteLength": sum(lengths)}],
+        "buffers": [{"byteLength": sum(map(len, chunks))}],
         "bufferViews": [
-            {"buffer": 0, "byteOffset": start, "byteLength": length, "target": target}
-            for start, length, target in zip(starts, lengths, targets)
+            {"buffer": 0, "byteOffset": start, "byteLength": len(chunk), "target": target}
+            for start, chunk, target in zip(starts, chunks, targets)
         ],
         "accessors": [
-            {
-                "bufferView": 0,
-                "componentType": FLOAT,
-                "count": len(vertices),
-                "type": "VEC3",
-                "min": low,
-                "max": high,
-            },
-            {
-                "bufferView": 1,
-                "componentType": UNSIGNED_BYTE,
-                "normalized": True,
-                "count": len(vertices),
-                "type": "VEC4",
-            },
-            {
-                "bufferView": 2,
-                "componentType": UNSIGNED_INT,
-                "count": faces.size,
-                "type": "SCALAR",
-            },
+            {"bufferView": 0, **position, "min": low, "max": high},
+            {"bufferView": 1, **color, "type": "VEC4"},
+            {"bufferView": 2, **indices},
         ],
     }
-    if not len(faces):  # a mesh may not be empty
-        for key in ("nodes", "meshes", "materials", "bufferViews", "accessors", "buffers"):
-            del tree[key]
-        del tree["extensionsUsed"]
-        return _glb(tree, b"")
     return _glb(tree, b"".join(chunks))
 
 

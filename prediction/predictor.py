@@ -1,4 +1,4 @@
-"""From a weights folder to the depth of pictures.
+"""From a weights folder to the depth of pictures, and to the camera's motion between frames.
 
 ::
 
@@ -14,59 +14,51 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Union
 
 import cv2
 import numpy as np
+import paddle
 from PIL import Image
 
-from networks.model_info import ModelInfo
-from networks.weights import read_info
-from prediction.depth_map import METRES, RELATIVE_INVERSE, DepthMap, InverseDepth
-from prediction.engines.choice import AUTO, Engine, open_engine
-from prediction.families import family_of
-from prediction.reading import read_picture, upright_rgb
+from datasets.pictures import read_picture, upright_rgb
+from layers import transform_from_parameters
+from networks.kinds import MIDAS_SMALL, MODULES
+from networks.monodepth import Monodepth
+from options import AUTO, PredictorOptions
+from prediction.depth_map import (
+    FAMILIES,
+    METRES,
+    RELATIVE_INVERSE,
+    DepthMap,
+    ScaleShift,
+    network_input,
+    read_alignment,
+)
+from prediction.engines import Engine, open_engine
+from system.device import choose_device
+from system.errors import InputError
+from weight_files.download import find_model
+from weight_files.folder import FOR_DEPTH, open_model
+from weight_files.model_info import ModelInfo
 
 FARTHEST_INVERSE = 0.05
 Picture = Union[np.ndarray, Image.Image, str, os.PathLike]
 
 
+@dataclass(frozen=True)
 class Predictor:
     """The depth network of a weights folder, ready to be given images.
 
     Attributes:
-        info: what the folder says of the model: size of the images, depth range, unit.
         engine: what runs it.
+        info: what the folder says of the model: size of the images, depth range, unit.
     """
 
-    def __init__(self, engine: Engine, info: ModelInfo) -> None:
-        self.engine = engine
-        self.info = info
-
-    @classmethod
-    def from_folder(
-        cls,
-        folder: Path,
-        device: str | None = None,
-        engine: str = AUTO,
-        precision: str = "fp32",
-        calibration: Path | None = None,
-    ) -> Predictor:
-        """Load the model of a weights folder.
-
-        Args:
-            folder: the weights folder.
-            device: ``cpu``, ``gpu`` or ``gpu:N``; None takes the GPU when Paddle has one.
-            engine: one of ``prediction.engines.choice.ENGINES``, or ``auto``.
-            precision: ``fp32``; ``int8`` with OpenVINO and ONNX Runtime; ``bf16`` with OpenVINO.
-            calibration: folder of pictures that ``int8`` is fitted to, for its first use.
-
-        Raises:
-            InputError: the folder, device or engine cannot be used.
-        """
-        info = read_info(folder)
-        return cls(open_engine(folder, engine, precision, device, calibration), info)
+    engine: Engine
+    info: ModelInfo
 
     def disparity(self, images: np.ndarray) -> np.ndarray:
         """The network's output [B, H, W] float32 of RGB images [B, H, W, 3] uint8.
@@ -82,7 +74,7 @@ class Predictor:
                 f"images: expected uint8 [B, H, W, 3], got {images.dtype} {list(images.shape)}"
             )
         size = images.shape[2:0:-1]
-        expected = family_of(self.info).input_size(self.info, size, max(size))
+        expected = FAMILIES[self.info.kind].input_size(self.info, size, max(size))
         if size != expected:
             raise ValueError(
                 f"images: expected {expected[0]}x{expected[1]} pixels, got {size[0]}x{size[1]}"
@@ -105,6 +97,7 @@ class Predictor:
                 yield running.result()
 
 
+@dataclass(frozen=True)
 class DepthPredictor:
     """Depth of pictures of any size: the one path below every command.
 
@@ -114,16 +107,9 @@ class DepthPredictor:
         side: longest side that a network for any size is given; None: the one it was trained on.
     """
 
-    def __init__(
-        self,
-        network: Predictor,
-        alignment: InverseDepth | None = None,
-        side: int | None = None,
-    ) -> None:
-        self.network = network
-        self.alignment = alignment
-        self.side = side
-        self.family = family_of(network.info)
+    network: Predictor
+    alignment: ScaleShift | None = None
+    side: int | None = None
 
     @classmethod
     def from_folder(
@@ -133,12 +119,25 @@ class DepthPredictor:
         engine: str = AUTO,
         precision: str = "fp32",
         calibration: Path | None = None,
-        alignment: InverseDepth | None = None,
+        alignment: ScaleShift | None = None,
         side: int | None = None,
     ) -> DepthPredictor:
-        """Load the model of a weights folder; see :meth:`Predictor.from_folder`."""
-        network = Predictor.from_folder(Path(folder), device, engine, precision, calibration)
-        return cls(network, alignment, side)
+        """Load the model of a weights folder.
+
+        Args:
+            folder: the weights folder.
+            device: ``cpu``, ``gpu`` or ``gpu:N``; None takes the GPU when Paddle has one.
+            engine: one of :data:`options.ENGINES`, or ``auto``.
+            precision: ``fp32``; ``int8`` with OpenVINO and ONNX Runtime; ``bf16`` with OpenVINO.
+            calibration: folder of pictures that ``int8`` is fitted to, for its first use.
+            alignment, side: see :class:`DepthPredictor`.
+
+        Raises:
+            InputError: the folder, device or engine cannot be used.
+        """
+        opened = open_model(Path(folder), FOR_DEPTH)
+        running = open_engine(opened, engine, precision, device, calibration)
+        return cls(Predictor(running, opened.info), alignment, side)
 
     @property
     def info(self) -> ModelInfo:
@@ -150,7 +149,7 @@ class DepthPredictor:
         """``m``, ``relative`` or ``relative inverse depth``, see :class:`DepthMap`."""
         if self.alignment is not None or self.info.metric:
             return METRES
-        return self.family.unit if self.info.shift_known else RELATIVE_INVERSE
+        return FAMILIES[self.info.kind].unit if self.info.shift_known else RELATIVE_INVERSE
 
     def __call__(self, picture: Picture) -> DepthMap:
         """Predict one picture: RGB uint8 [H, W, 3], a Pillow image, or the path of a file.
@@ -164,36 +163,60 @@ class DepthPredictor:
     def many(self, pictures: Sequence[Picture]) -> list[DepthMap]:
         """Predict several pictures, of any sizes, at once."""
         arrays = [as_array(picture) for picture in pictures]
-        by_size: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
-        for index, array in enumerate(arrays):
-            image = self.network_input(array)
-            by_size.setdefault(image.shape, []).append((index, image))
+        images = [self.network_input(array) for array in arrays]
         maps: dict[int, DepthMap] = {}
-        for members in by_size.values():
-            outputs = self.network.disparity(np.stack([image for _, image in members]))
-            for (index, _), output in zip(members, outputs):
+        for shape in {image.shape for image in images}:
+            members = [index for index, image in enumerate(images) if image.shape == shape]
+            outputs = self.network.disparity(np.stack([images[index] for index in members]))
+            for index, output in zip(members, outputs):
                 maps[index] = self.depth_map(output, arrays[index].shape[:2])
         return [maps[index] for index in range(len(arrays))]
 
     def network_input(self, picture: np.ndarray) -> np.ndarray:
         """A picture [H, W, 3] in the size of the network's input."""
-        size = self.family.input_size(self.info, picture.shape[1::-1], self.side)
-        return self.family.shrink(picture, size)
+        return network_input(self.info, picture, self.side)
 
     def depth_map(self, output: np.ndarray, shape: tuple[int, int]) -> DepthMap:
         """The network's output [h, w] as depth of a picture of ``shape`` (height, width)."""
-        info = self.info
-        height, width = shape
-        output = cv2.resize(output, (width, height), interpolation=self.family.enlarge)
-        disparity = self.family.disparity(info, output)
+        info, family = self.info, FAMILIES[self.info.kind]
+        output = cv2.resize(output, shape[::-1], interpolation=family.enlarge)
+        disparity = family.disparity(info, output)
         inverse_depth = self.alignment
         if inverse_depth is None and self.unit == RELATIVE_INVERSE:
             # Its shift is not known: for views, the farthest is taken to be 20 times the nearest.
             largest = max(float(disparity.max()), 1e-6)
-            inverse_depth = InverseDepth((1 - FARTHEST_INVERSE) / largest, FARTHEST_INVERSE)
+            inverse_depth = ScaleShift((1 - FARTHEST_INVERSE) / largest, FARTHEST_INVERSE)
         elif inverse_depth is None:
-            inverse_depth = InverseDepth(1 / info.metres_per_unit if info.metric else 1.0)
+            inverse_depth = ScaleShift(1 / info.metres_per_unit if info.metric else 1.0)
         return DepthMap(disparity, self.unit, inverse_depth)
+
+
+def open_predictor(
+    options: PredictorOptions,
+    alignment: Path | None = None,
+    side: int | None = None,
+) -> DepthPredictor:
+    """The model that the options of a command name, in the engine that they choose.
+
+    Args:
+        options: with ``load_weights_folder`` or ``model_name``, ``device``, ``engine``,
+            ``precision`` and ``calibration``.
+        alignment: file of ``python -m tools.align`` for this model.
+        side: longest side that a network for any size is given.
+
+    Raises:
+        InputError: it cannot be loaded or fetched, or the alignment is not of it.
+    """
+    predictor = DepthPredictor.from_folder(
+        find_model(options.load_weights_folder, options.model_name),
+        options.device,
+        options.engine,
+        options.precision,
+        options.calibration,
+    )
+    info = predictor.info
+    fit = alignment and read_alignment(alignment, info.name)
+    return replace(predictor, alignment=fit, side=side if info.kind == MIDAS_SMALL else None)
 
 
 def as_array(picture: Picture) -> np.ndarray:
@@ -207,3 +230,55 @@ def as_array(picture: Picture) -> np.ndarray:
             f"picture: expected uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}"
         )
     return picture
+
+
+@dataclass(frozen=True)
+class PosePredictor:
+    """The pose network of a weights folder.
+
+    Attributes:
+        model: the networks.
+        info: what the folder says of the model: size of the images, unit.
+    """
+
+    model: Monodepth
+    info: ModelInfo
+
+    @classmethod
+    def from_folder(cls, folder: Path, device: str | None = None) -> PosePredictor:
+        """Load the model of a weights folder.
+
+        Raises:
+            InputError: the folder or the device cannot be used, or its pose network does not see
+                pairs of frames.
+        """
+        opened = open_model(folder, MODULES)
+        architecture = opened.info.architecture
+        if not architecture.temporal_ids:
+            trained_on = "stereo pairs" if architecture.source_ids else "known depth"
+            raise InputError(f"{folder}: was trained on {trained_on} alone, it has no pose network")
+        if architecture.pose_model_type == "posecnn" or architecture.pose_model_input != "pairs":
+            raise InputError(
+                f"{folder}: has a pose network of type {architecture.pose_model_type} that sees "
+                f"{architecture.pose_model_input}; measured are separate_resnet and shared on pairs"
+            )
+        choose_device(device)
+        return cls(opened.network(), opened.info)
+
+    def later_T_earlier(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+        """Motion [B,4,4], model units, between RGB images [B,H,W,3] uint8: earlier to later."""
+        images = [paddle.to_tensor(frames).transpose([0, 3, 1, 2]) for frames in (earlier, later)]
+        with paddle.no_grad():
+            motion = self.model.predict_motion(*(x.astype("float32") / 255 for x in images))
+            return transform_from_parameters(*motion, invert=False).numpy()
+
+
+def pairwise_poses(predictor: PosePredictor, batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Motions [N-1,4,4] float64 between each two following ones of N frames, given in batches."""
+    poses, last = [], None
+    for batch in batches:
+        frames = batch if last is None else np.concatenate([last, batch])
+        if len(frames) > 1:
+            poses.append(predictor.later_T_earlier(frames[:-1], frames[1:]))
+        last = frames[-1:]
+    return np.concatenate(poses).astype(np.float64)

@@ -6,19 +6,12 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from options import COLORMAPS
 from prediction.depth_map import METRES, DepthMap
 
 WHITE = (255, 255, 255)
 BLACK = (0, 0, 0)
-# matplotlib's perceptually uniform maps, of which each is dark at its low end.
-COLORMAPS = {
-    "inferno": cv2.COLORMAP_INFERNO,
-    "magma": cv2.COLORMAP_MAGMA,
-    "plasma": cv2.COLORMAP_PLASMA,
-    "viridis": cv2.COLORMAP_VIRIDIS,
-    "cividis": cv2.COLORMAP_CIVIDIS,
-}
-COLORMAP = "inferno"
+COLORMAP = COLORMAPS[0]
 
 
 def disparity_range(disparity: np.ndarray) -> tuple[float, float]:
@@ -30,7 +23,7 @@ def disparity_range(disparity: np.ndarray) -> tuple[float, float]:
 
 
 def colorize(values: np.ndarray, low: float, high: float, colormap: str = COLORMAP) -> np.ndarray:
-    """Show values [H, W] in a colour map of ``COLORMAPS``: ``low`` dark, ``high`` bright.
+    """Show values [H, W] in one of :data:`options.COLORMAPS`: ``low`` dark, ``high`` bright.
 
     Values beyond the two are shown as the nearer one; when both are equal all is ``low``.
 
@@ -40,7 +33,8 @@ def colorize(values: np.ndarray, low: float, high: float, colormap: str = COLORM
     span = high - low
     share = (values - low) / span if span > 0 else np.zeros(values.shape)
     levels = np.clip(share * 256, 0, 255).astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(levels, COLORMAPS[colormap]), cv2.COLOR_BGR2RGB)
+    code = getattr(cv2, f"COLORMAP_{colormap.upper()}")
+    return cv2.cvtColor(cv2.applyColorMap(levels, code), cv2.COLOR_BGR2RGB)
 
 
 def colorize_disparity(disparity: np.ndarray, colormap: str = COLORMAP) -> np.ndarray:
@@ -113,12 +107,14 @@ def side_by_side(
     colormap: str = COLORMAP,
     shown: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """A picture beside its depth in colours, and a bar that says which colours are near.
+    """A picture beside its depth in colours, above a bar that says which are near.
+
+    Of metric depth it also says how near and far, in metres.
 
     Args:
         picture: uint8 RGB [H, W, 3].
         depth_map: of it.
-        colormap: one of ``COLORMAPS``.
+        colormap: one of :data:`options.COLORMAPS`.
         shown: disparities of the darkest and the brightest colour; without it, its own range.
 
     Returns:
@@ -126,24 +122,12 @@ def side_by_side(
     """
     low, high = disparity_range(depth_map.disparity) if shown is None else shown
     pair = [picture, colorize(depth_map.disparity, low, high, colormap)]
-    return np.concatenate(
-        [np.concatenate(pair, axis=1), bar(depth_map, low, high, 2 * picture.shape[1], colormap)]
-    )
-
-
-def bar(
-    depth_map: DepthMap, low: float, high: float, width: int, colormap: str = COLORMAP
-) -> np.ndarray:
-    """The colours from far to near with words below and, of metric depth, distances.
-
-    Returns:
-        uint8 RGB [h, ``width``, 3].
-    """
-    colors = colorize(np.tile(np.linspace(low, high, width), (16, 1)), low, high, colormap)
+    width = 2 * picture.shape[1]
+    bar = colorize(np.tile(np.linspace(low, high, width), (16, 1)), low, high, colormap)
     far, near = "far", "near"
     if depth_map.metric:
         ends = DepthMap(np.array([low, high], np.float32), METRES, depth_map.inverse_depth)
         far, near = (f"{word} ({d:.3g} m)" for word, d in zip((far, near), ends.depth))
     size = max(10, min(24, width // 30))
     pieces = [(4, far), (max(4, width - 4 - round(0.62 * size * len(near))), near)]
-    return np.concatenate([colors, text_line(pieces, width, size)])
+    return np.concatenate([np.concatenate(pair, axis=1), bar, text_line(pieces, width, size)])

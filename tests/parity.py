@@ -14,18 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-import cpu_math
+from system import cpu_math
 
 # Before Paddle is loaded: other instructions round otherwise, which a single pixel of SSIM and the
 # third step of a training show. Set the variable to compare those (docs/performance.md).
 os.environ.setdefault(cpu_math.VARIABLE, cpu_math.DEFAULT)
 
-from errors import InputError, run_command
+from system.errors import InputError, run_command
 from tests.parity_kitti_eval import check_kitti_eval
 from tests.parity_midas import check_midas, seed_of
 from tests.parity_monodepth2 import check_monodepth2
-from training import onednn
-from training.setup import fused_kernels
+from training.cpu.fast_paths import fast_paths
 
 
 def main() -> int:
@@ -44,7 +43,7 @@ def main() -> int:
         arrays = dict(file)
 
     if "seed" in arrays and "image/0" in arrays:
-        if args.fast and not (onednn.works() and fused_kernels()):
+        if args.fast and not (fast_paths().onednn and fast_paths().kernels):
             raise InputError("--fast: neither oneDNN nor Numba may be missing, nor Paddle on a GPU")
         figures = check_monodepth2(arrays, args.fast)
     elif "drive" in arrays:

@@ -11,7 +11,7 @@ import paddle
 
 from networks.midas_small import MidasSmall, input_size
 from tests.figures import Figure, compare
-from weight_files.state_dicts import torch_name
+from weight_files.names import torch_name
 
 RELATIVE = 1e-4  # to the largest value of an array
 FEATURES_OF = "256x256"

@@ -5,18 +5,21 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
+from unittest.mock import patch
 
 import numpy as np
 import paddle
 
 import layers
-from networks.monodepth import STEREO, Architecture, Monodepth, Prediction
-from networks.parameter_names import published_names
+from datasets.conventions import STEREO
+from networks.monodepth import Architecture, Monodepth, Prediction
 from tests.figures import Figure, compare
-from training import onednn
-from training.objective import Losses, Objective
-from training.setup import fused_kernels
-from training.step import Networks
+from training.cpu import onednn
+from training.cpu.fast_paths import fast_paths
+from training.objective import PLAIN, Losses, Objective
+from training.self_supervised import Networks
+from weight_files.names import published_names
 
 NETWORKS = 1e-4  # absolute: disparities and transforms
 LOSS = 1e-5  # relative
@@ -51,6 +54,7 @@ CONFIGURATIONS = {
 }
 
 
+@lru_cache(maxsize=400)  # encoders are the same in most configurations
 def derived_parameter(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     """The value that a published ``module/key`` name stands for."""
     rng = np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2**32)
@@ -69,14 +73,35 @@ def derived_parameter(name: str, shape: tuple[int, ...], seed: int) -> np.ndarra
     return value.astype(np.float32)
 
 
-def derived_model(architecture: Architecture, seed: int, fast: bool = False) -> Monodepth:
-    model = Monodepth(architecture)
+@lru_cache(maxsize=4)  # architectures take turns, and take seconds to make
+def _derived_layers(
+    architecture: Architecture, seed: int, fast: bool
+) -> tuple[Monodepth, dict[str, np.ndarray]]:
+    # Drawing numbers that are overwritten would take a third of the check.
+    paddle.nn.initializer.set_global_initializer(paddle.nn.initializer.Constant(0.0))
+    try:
+        with patch("networks.resnet_encoder.start_convolution"):
+            model = Monodepth(architecture)
+    finally:
+        paddle.nn.initializer.set_global_initializer(None)
     if fast:
         compile_networks(model)
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    names = published_names(shapes, architecture)
+    return model, {
+        name: derived_parameter(f"{module}/{key}", shapes[name], seed)
+        for name, (module, key) in names.items()
+    }
+
+
+def derived_model(architecture: Architecture, seed: int, fast: bool = False) -> Monodepth:
+    """The model as the seed makes it; the one that was made before of the same is used again."""
+    model, arrays = _derived_layers(architecture, seed, fast)
     state = model.state_dict()
-    for name, (module, key) in published_names(state, architecture).items():
-        value = derived_parameter(f"{module}/{key}", tuple(state[name].shape), seed)
+    for name, value in arrays.items():
         state[name].set_value(value)
+    for parameter in model.parameters():
+        parameter.clear_gradient(set_to_zero=False)
     return model
 
 
@@ -125,7 +150,7 @@ def compile_networks(model: Monodepth) -> None:
     def forward(target: paddle.Tensor, sources: paddle.Tensor) -> Prediction:
         model.forward = plain  # which the networks call while they are compiled
         try:
-            return Prediction.from_flat(model.architecture, networks(target, sources))
+            return Prediction.from_dict(networks({"target": target, "sources": sources}))
         finally:
             model.forward = forward
 
@@ -198,7 +223,9 @@ def check_configuration(
 ) -> Iterator[Figure]:
     model = derived_model(architecture, seed, fast)
     model.train()
-    objective = Objective(architecture, kernels=fused_kernels() if fast else None, **arguments)
+    objective = Objective(
+        architecture, kernels=fast_paths().kernels if fast else PLAIN, **arguments
+    )
     losses = batch.losses(model, objective)
     losses.total.backward()
     prefix = f"objective/{name}"
@@ -329,7 +356,7 @@ def check_trajectory(
     """Losses before each of a few Adam steps; only the first three are held to a tolerance."""
     model = derived_model(MONO_STEREO, seed, fast)
     model.train()
-    objective = Objective(MONO_STEREO, kernels=fused_kernels() if fast else None)
+    objective = Objective(MONO_STEREO, kernels=fast_paths().kernels if fast else PLAIN)
     adam = paddle.optimizer.Adam(learning_rate=1e-4, parameters=model.parameters())
     for step, expected in enumerate(arrays["trajectory/loss"]):
         loss = batch.losses(model, objective).total

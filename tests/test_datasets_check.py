@@ -7,10 +7,10 @@ import shutil
 import pytest
 
 from datasets import check
-from datasets.archives import archive_of_day, archive_of_drive, archive_of_sequence
+from datasets.check import implausible
 from datasets.kitti import read_calibration
-from datasets.plausibility import implausible
-from errors import EXIT_BAD_INPUT, InputError
+from datasets.layouts import archive_of_day, archive_of_drive, archive_of_sequence
+from system.errors import EXIT_BAD_INPUT, InputError
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_truncated_image_is_found_by_looking_deep(data, capsys):
     path.write_bytes(path.read_bytes()[:-200])
     code, out = run(data, capsys, "--deep")
     assert code == EXIT_BAD_INPUT
-    assert f"problem: {path}: cannot be read as an image" in out
+    assert f"problem: {path}: cannot be read as a picture" in out
 
 
 @pytest.mark.parametrize(

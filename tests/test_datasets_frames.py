@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.frames import AREA, LANCZOS, FrameFiles, read_bgr, resize_image
-from errors import InputError
+from datasets.frames import AREA, LANCZOS, FrameFiles, resize_image
+from system.errors import InputError
 
 SIZE = (50, 30)  # width, height
 
@@ -35,37 +35,6 @@ def test_every_format_gives_pillows_pixels_as_planes(suffix, picture, tmp_path):
     frame = FrameFiles(SIZE[1], SIZE[0]).read(path, SIZE)
     np.testing.assert_array_equal(frame, pillow(path).transpose(2, 0, 1))
     assert frame.dtype == np.uint8
-
-
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
-def test_pictures_without_three_colours(mode, picture, tmp_path):
-    path = tmp_path / "a.png"
-    Image.fromarray(picture).convert(mode).save(path)
-    np.testing.assert_array_equal(read_bgr(path)[:, :, ::-1], pillow(path))
-
-
-def test_a_turned_camera_does_not_turn_frames(picture, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # orientation
-    path = saved(picture, tmp_path / "a.jpg", exif=exif)
-    assert read_bgr(path).shape[:2] == (SIZE[1], SIZE[0])
-
-
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
-@pytest.mark.parametrize("share", [0, 0.3, 0.98])
-def test_a_truncated_image_is_refused(suffix, share, picture, tmp_path):
-    path = saved(picture, tmp_path / f"a.{suffix}")
-    content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(InputError, match="cannot be read as an image"):
-        read_bgr(path)
-
-
-def test_what_follows_an_image_does_not_matter(picture, tmp_path):
-    path = saved(picture, tmp_path / "a.jpg")
-    expected = read_bgr(path)
-    path.write_bytes(path.read_bytes() + b"more")
-    np.testing.assert_array_equal(read_bgr(path), expected)
 
 
 def test_another_size_and_a_missing_file_are_refused(picture, tmp_path):

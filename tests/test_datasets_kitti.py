@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -7,19 +8,17 @@ import pytest
 from PIL import Image
 
 from datasets.kitti import (
+    Calibration,
+    common_baseline,
     day_folder,
     find_extension,
-    flip_intrinsics,
     frame_path,
-    intrinsics,
-    published_intrinsics,
     read_calibration,
-    read_image,
-    resize_intrinsics,
+    stereo_baseline,
     sweep_path,
 )
 from datasets.splits import SplitLine
-from errors import InputError
+from system.errors import InputError
 
 CAMERAS = {
     "S_rect_02": "1.242000e+03 3.750000e+02",
@@ -78,7 +77,7 @@ def test_calibration_of_both_cameras(day):
     calibration = read_calibration(day, with_lidar=True)
     assert calibration.image_size == {"l": (1242, 375), "r": (1240, 370)}
     np.testing.assert_array_equal(
-        intrinsics(calibration, "r"), [[720, 0, 610], [0, 730, 180], [0, 0, 1]]
+        calibration.camera("r").K, [[720, 0, 610], [0, 730, 180], [0, 0, 1]]
     )
     # A point 1 m ahead of the LiDAR lies ahead of the camera, a little below and behind it.
     np.testing.assert_allclose(calibration.velo_to_camera @ [1, 0, 0, 1], [0, -0.08, 0.73, 1])
@@ -118,52 +117,43 @@ def test_missing_calibration_is_refused(tmp_path):
         read_calibration(tmp_path)
 
 
-def test_resized_intrinsics_keep_the_image_borders():
-    K = np.array([[700.0, 0, 600], [0, 710, 170], [0, 0, 1]])
-    resized = resize_intrinsics(K, (1242, 375), (640, 192))
-    # The ray through the left border (x = -0.5) and the bottom border (y = 374.5) stays the same.
-    ray = np.linalg.inv(K) @ [-0.5, 374.5, 1]
-    np.testing.assert_allclose(resized @ ray, [-0.5, 191.5, 1], atol=1e-9)
-    np.testing.assert_allclose(resize_intrinsics(resized, (640, 192), (1242, 375)), K)
+def calibration(left: float, right: float) -> Calibration:
+    """Cameras at these metres right of camera 0, with different focal lengths."""
+    projection = {}
+    for side, x, focal in (("l", left, 700.0), ("r", right, 710.0)):
+        K = np.array([[focal, 0, 600], [0, focal, 180], [0, 0, 1]])
+        projection[side] = K @ np.array([[1, 0, 0, -x], [0, 1, 0, 0], [0, 0, 1, 0]])
+    return Calibration(projection, {"l": (1200, 360), "r": (1200, 360)}, np.eye(4))
 
 
-def test_flipped_intrinsics_mirror_pixels():
-    K = np.array([[700.0, 0, 600], [0, 710, 170], [0, 0, 1]])
-    point = np.array([1.0, 0.5, 4.0])
-    x, y, _ = K @ point / point[2]
-    mirrored = flip_intrinsics(K, 1242) @ (point * [-1, 1, 1]) / point[2]
-    np.testing.assert_allclose(mirrored, [1241 - x, y, 1])
-    assert K[0, 2] == 600
+def days(*baselines: float) -> dict:
+    return {Path(f"day{i}"): calibration(-0.06, b - 0.06) for i, b in enumerate(baselines)}
 
 
-def test_published_intrinsics():
-    np.testing.assert_allclose(
-        published_intrinsics(640, 192), [[371.2, 0, 320], [0, 368.64, 96], [0, 0, 1]]
-    )
+def test_the_baseline_is_the_distance_between_the_cameras():
+    assert stereo_baseline(calibration(-0.06, 0.47)) == pytest.approx(0.53)
 
 
-def test_read_image(tmp_path):
-    path = tmp_path / "image.png"
-    make_image(path)
-    image = read_image(path)
-    assert image.shape == (6, 8, 3)
-    assert image.dtype == np.uint8
-    assert image[0, 0].tolist() == [10, 20, 30]
+def test_kittis_days_count_as_the_published_baseline():
+    assert common_baseline(days(0.532, 0.537, 0.54)) == 0.54
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_truncated_image_is_refused(tmp_path, suffix):
-    path = tmp_path / f"image.{suffix}"
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    Image.fromarray(noise).save(path)
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(InputError, match=path.name):
-        read_image(path)
+def test_no_calibration_means_the_published_baseline():
+    assert common_baseline({}) == 0.54
 
 
-def test_missing_and_empty_images_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.jpg: no such image"):
-        read_image(tmp_path / "gone.jpg")
-    (tmp_path / "empty.jpg").touch()
-    with pytest.raises(InputError, match=r"empty\.jpg"):
-        read_image(tmp_path / "empty.jpg")
+def test_another_pair_of_cameras_has_its_own_metres():
+    assert common_baseline(days(0.12, 0.122)) == pytest.approx(0.121)
+
+
+def test_different_cameras_do_not_train_together():
+    with pytest.raises(InputError, match=r"0\.120 m apart in day1 and 0\.540 m in day0"):
+        common_baseline(days(0.54, 0.12))
+
+
+@pytest.mark.parametrize("baseline", [0, -0.54])
+def test_a_calibration_without_a_baseline_is_said(baseline, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert common_baseline({Path("day0"): calibration(0, baseline)}) == 0.54
+    assert "day0" in caplog.text
+    assert f"{baseline:g} m right" in caplog.text

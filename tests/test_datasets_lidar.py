@@ -6,7 +6,7 @@ from PIL import Image
 
 from datasets.kitti import Calibration
 from datasets.lidar import project_sweep, read_improved_depth, read_sweep
-from errors import InputError
+from system.errors import InputError
 
 WIDTH, HEIGHT = 40, 20
 FOCAL = 10.0
@@ -124,7 +124,7 @@ def test_improved_depth_is_in_256ths_of_a_metre(tmp_path):
     assert depth.dtype == np.float32
     assert depth.tolist() == [[0, 1, 2.5]]
     Image.new("RGB", (3, 1)).save(path)
-    with pytest.raises(InputError, match=r"depth\.png.*16-bit"):
+    with pytest.raises(InputError, match=r"depth\.png: .*it needs 16"):
         read_improved_depth(path)
     with pytest.raises(InputError, match=r"gone\.png"):
         read_improved_depth(tmp_path / "gone.png")

@@ -17,7 +17,7 @@ import pytest
 from datasets.items import make_items
 from datasets.loader import Loader
 from datasets.splits import load_split
-from errors import InputError
+from system.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 
 import cv2
 import numpy as np
@@ -9,14 +10,13 @@ import pytest
 from PIL import Image
 
 import train
-from datasets.clips import held_out
-from datasets.footage import Selector, choose_stride, measure_step, small_grey
-from datasets.footage_files import find_footage
+from datasets.footage.selection import choose_stride, held_out, measure_step, select, small_grey
+from datasets.footage.video import find_footage
 from datasets.items import make_items
 from datasets.layouts import LAYOUTS
-from datasets.prepare import main, prepare
+from datasets.prepare import main, prepare, prepared
 from datasets.splits import load_split
-from errors import InputError
+from system.errors import InputError
 
 WIDTH, HEIGHT = 192, 96
 CAMERA = {"image_size": [WIDTH, HEIGHT], "horizontal_fov_degrees": 80}
@@ -53,13 +53,6 @@ def footage(tmp_path):
     return folder
 
 
-def choose(frames):
-    selector = Selector()
-    for number, frame in enumerate(frames):
-        selector.see(number, small_grey(frame))
-    return selector.finish()
-
-
 def test_motion_is_measured_in_widths():
     far = [texture()[:, shift : shift + WIDTH] for shift in (0, 6)]
     step = measure_step(*map(small_grey, far))
@@ -80,7 +73,7 @@ def test_the_stride_makes_motion_useful():
 
 def test_still_frames_are_dropped_and_their_neighbours_stay_together():
     shifts = [0, 4, 8, 8, 8, 8, 12, 16]
-    selection = choose([view(shift) for shift in shifts])
+    selection = select([view(shift) for shift in shifts])
     assert selection.clips == [[0, 1, 2, 6, 7]]
     assert selection.still == 3
 
@@ -88,11 +81,11 @@ def test_still_frames_are_dropped_and_their_neighbours_stay_together():
 def test_blurred_frames_and_cuts_end_a_clip():
     frames = [view(4 * number) for number in range(12)]
     frames[5] = cv2.GaussianBlur(frames[5], (0, 0), 8)
-    selection = choose(frames)
+    selection = select(frames)
     assert selection.clips == [[0, 1, 2, 3, 4], [6, 7, 8, 9, 10, 11]]
     assert selection.blurred == 1
     elsewhere = [texture(7)[:, 4 * n : 4 * n + WIDTH] for n in range(6)]
-    cut = choose([*frames[:5], *elsewhere])
+    cut = select([*frames[:5], *elsewhere])
     assert cut.clips == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9, 10]]
     assert cut.cuts == 1
 
@@ -106,6 +99,7 @@ def test_the_end_of_the_footage_is_held_out():
 
 
 def test_frames_become_a_data_set_with_its_camera_and_split(footage, tmp_path):
+    (tmp_path / ".data.77.new" / "clip_000").mkdir(parents=True)  # left by a run that was killed
     main([str(footage), str(tmp_path / "data")])
     data = tmp_path / "data"
     items = {}
@@ -188,11 +182,19 @@ def test_videos_are_found_beside_each_other(tmp_path):
 
 
 def test_training_prepares_footage_by_itself(footage, tmp_path):
-    words = f"--dataset frames --data_path {footage} --height 64 --width 128 --batch_size 2"
-    more = f"--num_workers 1 --max_steps 1 --eager --log_dir {tmp_path / 'logs'}"
+    words = f"--dataset frames --data_path {footage} --height 64 --width 64 --batch_size 2"
+    more = f"--num_workers 0 --max_steps 1 --eager --log_dir {tmp_path / 'logs'}"
     train.main([*words.split(), *more.split()])
-    assert (footage / "prepared" / "camera.json").is_file()
+    made = footage / "prepared"
     assert (tmp_path / "logs" / "mdp" / "last" / "model.json").is_file()
-    train.main([*words.split(), *more.split(), "--model_name", "again"])
+    times = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
+    assert made / "camera.json" in times
+    for folder in (footage, made):  # found, and not made again
+        assert prepared(folder) == made
+    assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == times
     with pytest.raises(InputError, match="no such folder"):
-        train.main(["--dataset", "frames", "--data_path", str(tmp_path / "nowhere")])
+        prepared(tmp_path / "nowhere")
+
+
+def test_workers_can_be_given_every_layout():
+    assert pickle.loads(pickle.dumps(LAYOUTS)).keys() == LAYOUTS.keys()

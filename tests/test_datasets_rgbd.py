@@ -1,80 +1,25 @@
-"""Pictures with depth: every form is read in metres, and what is wrong with a data set is named."""
+"""Pictures with depth: pairs by name, and what is wrong with the depth of a data set is named."""
 
-import importlib.util
 import json
-import os
-import sys
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.exr import depth_channel
-from datasets.rgbd import DepthNote, Pair, find_pairs, read_depth, read_note, suspicions
-from errors import InputError
+from datasets.depth_files import DepthNote
+from datasets.rgbd import Pair, find_pairs, read_note, suspicions
+from system.errors import InputError
 
 METRES = np.array([[1.5, 0, 3.25], [2, 4, 0]], np.float32)
-MILLIMETRES = DepthNote("depth", 0.001)
-OPENCV_HAS_EXR = cv2.haveImageWriter("a.exr")
-needs_exr = pytest.mark.skipif(
-    not OPENCV_HAS_EXR and importlib.util.find_spec("OpenEXR") is None,
-    reason="this OpenCV is built without EXR, and the package OpenEXR is not installed",
-)
 
 
-def write_exr(path, channels):
-    """Write channels [H, W] by name; OpenCV writes Y alone."""
-    if OPENCV_HAS_EXR:
-        assert cv2.imwrite(str(path), channels["Y"])
-        return
-    OpenEXR = pytest.importorskip("OpenEXR")
-    OpenEXR.File({"type": OpenEXR.scanlineimage}, channels).write(str(path))
-
-
-def write_pair(folder, name, depth=METRES, suffix=".npy"):
+def write_pair(folder, name, depth=METRES):
     for kind in ("rgb", "depth"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     Image.new("RGB", depth.shape[::-1]).save(folder / "rgb" / f"{name}.png")
-    path = folder / "depth" / f"{name}{suffix}"
-    if suffix == ".npy":
-        np.save(path, depth)
-    elif suffix == ".png":
-        Image.fromarray(np.rint(depth * 1000).astype(np.uint16)).save(path)
-    elif suffix == ".exr":
-        write_exr(path, {"Y": depth.astype(np.float32)})
-    else:
-        index = np.flatnonzero(depth)
-        np.savez(path, index=index, depth=depth.ravel()[index], shape=depth.shape)
+    path = folder / "depth" / f"{name}.npy"
+    np.save(path, depth)
     return path
-
-
-@pytest.mark.parametrize(
-    "suffix",
-    [
-        ".npy",
-        ".png",
-        ".npz",
-        pytest.param(".exr", marks=needs_exr),
-    ],
-)
-def test_every_form_gives_metres_and_0_for_unknown(tmp_path, suffix):
-    path = write_pair(tmp_path, "a", suffix=suffix)
-    got = read_depth(path, MILLIMETRES)
-    assert got.dtype == np.float32
-    np.testing.assert_allclose(got, METRES, rtol=1e-5)
-
-
-def test_inverse_depth_and_what_is_not_a_number_are_understood(tmp_path):
-    np.save(tmp_path / "a.npy", np.array([[0.5, np.nan, -1, np.inf, 0]], np.float32))
-    got = read_depth(tmp_path / "a.npy", DepthNote("inverse_depth"))
-    assert got.tolist() == [[2, 0, 0, 0, 0]]
-
-
-def test_a_dense_npz_is_read(tmp_path):
-    np.savez(tmp_path / "a.npz", depth=METRES)
-    np.testing.assert_array_equal(read_depth(tmp_path / "a.npz", DepthNote()), METRES)
 
 
 def test_pairs_are_found_by_name(tmp_path):
@@ -123,58 +68,6 @@ def test_notes_are_read(tmp_path):
     assert read_note(tmp_path) == DepthNote()
     (tmp_path / "depth.json").write_text(json.dumps({"kind": "inverse_depth"}))
     assert read_note(tmp_path) == DepthNote("inverse_depth")
-
-
-def test_whole_numbers_need_a_unit_and_16_bits(tmp_path):
-    path = write_pair(tmp_path, "a", suffix=".png")
-    with pytest.raises(InputError, match=r"unknown unit.*metres_per_step"):
-        read_depth(path, DepthNote())
-    Image.new("L", (3, 2), 9).save(tmp_path / "b.png")
-    with pytest.raises(InputError, match="8 bits"):
-        read_depth(tmp_path / "b.png", MILLIMETRES)
-
-
-@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.png", "a.exr"])
-def test_damaged_depth_is_named(tmp_path, name):
-    (tmp_path / name).write_bytes(b"nothing")
-    with pytest.raises(InputError, match=name):
-        read_depth(tmp_path / name, MILLIMETRES)
-    assert os.environ["OPENCV_IO_ENABLE_OPENEXR"] == "1"
-
-
-@needs_exr
-@pytest.mark.skipif(OPENCV_HAS_EXR, reason="of the package OpenEXR")
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_depth_is_found_among_the_channels_of_an_exr(tmp_path, dtype):
-    other = np.full(METRES.shape, 9, dtype)
-    channels = {"View.Depth.Z": METRES.astype(dtype), **dict.fromkeys("RGB", other)}
-    write_exr(tmp_path / "a.exr", channels)
-    np.testing.assert_allclose(read_depth(tmp_path / "a.exr", DepthNote()), METRES, rtol=1e-3)
-
-
-@needs_exr
-def test_a_truncated_exr_is_named(tmp_path):
-    depth = np.random.default_rng(0).random((64, 64), np.float32)
-    path = write_pair(tmp_path, "a", depth, suffix=".exr")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(InputError, match=r"a\.exr: cannot be read as EXR"):
-        read_depth(path, DepthNote())
-
-
-def test_the_channel_of_depth_is_told_by_its_name():
-    one, other = np.zeros((2, 2)), np.ones((2, 2))
-    assert depth_channel({"whatever": one}, Path("a.exr")) is one
-    assert depth_channel({"R": other, "G": other, "layer.Z": one}, Path("a.exr")) is one
-    with pytest.raises(InputError, match=r"a\.exr: holds the channels a, b"):
-        depth_channel({"a": one, "b": other}, Path("a.exr"))
-
-
-@pytest.mark.skipif(OPENCV_HAS_EXR, reason="this OpenCV has EXR")
-def test_without_a_reader_of_exr_the_package_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "OpenEXR", None)
-    (tmp_path / "a.exr").write_bytes(b"")
-    with pytest.raises(InputError, match="pip install OpenEXR"):
-        read_depth(tmp_path / "a.exr", DepthNote())
 
 
 def scene(near_at_the_bottom=True):

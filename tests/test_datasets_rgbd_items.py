@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.augmentation import draw_augmentation
+from datasets.items import draw_augmentation
 from datasets.loader import Loader
-from datasets.rgbd import DepthNote
-from datasets.rgbd_folders import HELD_OUT, find_part
+from datasets.rgbd import HELD_OUT, DepthNote, find_part
 from datasets.rgbd_items import MixedItems, RgbdItems, draw_window
-from errors import InputError
+from system.errors import InputError
 
 
 def write_pairs(folder, count, size=(96, 64), name="", shift=0.0):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.rgbd import find_pairs, read_depth, read_note, suspicions
+from datasets.depth_files import read_depth
+from datasets.rgbd import find_pairs, read_note, suspicions
 from datasets.rooms import Room, View, draw_room, main, render
-from errors import InputError
+from system.errors import InputError
 
 
 def empty_room(*boxes):

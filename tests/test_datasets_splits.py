@@ -1,16 +1,88 @@
+"""Splits: lists are read as published, and the compact form of these is exact and reversible."""
+
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 
 from datasets import splits
 from datasets.splits import (
+    FOLDER,
+    PUBLISHED_NAMES,
+    TRAIN_FILE,
+    VAL_FILE,
     SplitLine,
+    decode,
     load_split,
+    published_files,
     published_lines,
     read_split_file,
     split_folder,
 )
-from errors import EXIT_BAD_INPUT, InputError
+from system.errors import EXIT_BAD_INPUT, InputError
+
+SUMS = json.loads((Path(__file__).parent / "data" / "split_sums.json").read_text())
+
+
+def encode(files: Mapping[str, Iterable[str]]) -> str:
+    """The compact form of text files, which :func:`decode` turns back.
+
+    Raises:
+        ValueError: the lists are not of the kind that the form can hold.
+    """
+    content: dict[str, Any] = {}
+    tests = {file: list(lines) for file, lines in files.items() if file.startswith("test")}
+    if TRAIN_FILE in files:
+        val = {_sortable(line) for line in files[VAL_FILE]}
+        every = sorted(val.union(map(_sortable, files[TRAIN_FILE])))
+        drives: dict[str, list[int]] = {}
+        for folder, frame, side in every:
+            if side == "l":
+                drives.setdefault(folder, []).append(frame)
+        is_val = np.packbits([item in val for item in every])
+        content["drives"] = {folder: _ranges(frames) for folder, frames in drives.items()}
+        content["validation"] = base64.b64encode(zlib.compress(is_val.tobytes(), 9)).decode()
+    for file, lines in tests.items():
+        if lines[0].startswith("image "):
+            content["anonymous"] = len(lines)
+            continue
+        digits = min(len(line.split()[1]) for line in lines)
+        content["frame_digits"] = digits
+        drives = {}
+        for folder, frame, _ in map(_sortable, lines):
+            drives.setdefault(folder, []).append(frame)
+        content.setdefault("tests", {})[file] = {f: _ranges(n) for f, n in drives.items()}
+    text = json.dumps(content, indent=1) + "\n"
+    decoded = decode(text)
+    for file, lines in files.items():
+        same = list if file in tests else sorted
+        if same(decoded[file]) != same(lines):
+            raise ValueError(f"{file}: cannot be held in the compact form")
+    return text
+
+
+def _sortable(line: str) -> tuple[str, int, str]:
+    folder, frame, side = line.split()
+    return folder, int(frame), side
+
+
+def _ranges(frames: Iterable[int]) -> str:
+    """Numbers in their order as text, runs of following ones as ``first-last``."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    return " ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
 
 
 def test_reads_published_line_formats_in_order(tmp_path):
@@ -95,3 +167,50 @@ def test_command_needs_a_part_or_a_folder(capsys):
         splits.main(["eigen"])
     assert end.value.code == EXIT_BAD_INPUT
     assert "--write DIR" in capsys.readouterr().err
+
+
+def test_every_file_has_the_sum_of_the_published_one():
+    files = {f"{n}/{file}": lines for n in PUBLISHED_NAMES for file, lines in files_of(n)}
+    sums = {k: hashlib.sha256("\n".join(sorted(v)).encode()).hexdigest() for k, v in files.items()}
+    assert sums == SUMS
+
+
+def files_of(name: str) -> list[tuple[str, tuple[str, ...]]]:
+    return list(published_files(name).items())
+
+
+def test_equals_the_published_text(shared):
+    texts = sorted((shared / "splits").glob("*/*.txt"))
+    assert len(texts) == len(SUMS)
+    for path in texts:
+        lines = published_files(path.parent.name)[path.name]
+        published = path.read_text().splitlines()
+        if not path.name.startswith("test"):
+            published = sorted(published)
+            lines = sorted(lines)
+        assert list(lines) == published, path
+
+
+def test_takes_less_than_150_kb():
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.json")) < 150_000
+
+
+def test_random_lists_return_from_the_compact_form():
+    rng = np.random.default_rng(0)
+    every = [f"day/{d} {f} {s}" for d in "abc" for f in range(int(d, 16) * 3) for s in "lr"]
+    shuffled = rng.permutation(every).tolist()
+    tests = [f"day/z {frame:04d} l" for frame in rng.permutation(50)[:20]]
+    files = {"train_files.txt": shuffled[20:], "val_files.txt": shuffled[:20]}
+    decoded = decode(encode({**files, "test_files.txt": tests}))
+    assert list(decoded["test_files.txt"]) == tests
+    assert {file: sorted(decoded[file]) for file in files} == {
+        file: sorted(lines) for file, lines in files.items()
+    }
+
+
+def test_lists_that_the_form_cannot_hold_are_refused():
+    files = {"train_files.txt": ["day/a 1 l"], "val_files.txt": ["day/a 2 r"]}
+    with pytest.raises(ValueError, match=r"_files\.txt: cannot be held"):
+        encode(files)
+    with pytest.raises(ValueError, match=r"test_files\.txt"):
+        encode({"test_files.txt": ["day/a 1 r"]})

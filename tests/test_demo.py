@@ -11,13 +11,15 @@ import pytest
 from PIL import Image
 
 import demo
-from errors import InputError
-from networks.model_info import ModelInfo
-from networks.monodepth import STEREO, Architecture
-from prediction.depth_map import DepthMap, InverseDepth
+from datasets.conventions import STEREO
+from datasets.pictures import read_picture
+from networks.monodepth import Architecture
+from prediction.depth_map import DepthMap, ScaleShift
+from prediction.inputs import find_inputs
 from prediction.pictures import encode_depth
 from prediction.predictor import DepthPredictor
-from prediction.reading import find_inputs, read_picture
+from system.errors import InputError
+from weight_files.model_info import ModelInfo
 
 HEIGHT, WIDTH = 32, 64
 MIN_DEPTH, MAX_DEPTH = 0.1, 100.0
@@ -33,10 +35,6 @@ class StubPredictor:
         sources = (STEREO,) if self.metric else (-1, 1)
         self.info = ModelInfo(Architecture(source_ids=sources), HEIGHT, WIDTH, name="stub")
 
-    @classmethod
-    def from_folder(cls, folder, device=None, engine=None, precision=None, calibration=None):
-        return cls()
-
     def disparity(self, images):
         assert images.dtype == np.uint8
         assert images.shape[1:] == (HEIGHT, WIDTH, 3)
@@ -49,12 +47,12 @@ class RelativeStub(StubPredictor):
 
 @pytest.fixture
 def stub(monkeypatch):
-    monkeypatch.setattr(demo, "Predictor", StubPredictor)
+    monkeypatch.setattr(DepthPredictor, "from_folder", lambda *_: DepthPredictor(StubPredictor()))
 
 
 @pytest.fixture
 def relative_stub(monkeypatch):
-    monkeypatch.setattr(demo, "Predictor", RelativeStub)
+    monkeypatch.setattr(DepthPredictor, "from_folder", lambda *_: DepthPredictor(RelativeStub()))
 
 
 def save(path, red=51, size=(100, 40), **how):
@@ -147,9 +145,9 @@ def test_metric_depth_is_written_in_metres(tmp_path, stub):
 def test_depth_is_the_inverse_of_scale_times_disparity_plus_shift():
     disparity = np.array([[0.5, 0.0]], np.float32)
     assert DepthMap(disparity).depth.tolist() == [[2, np.inf]]
-    assert DepthMap(disparity, "m", InverseDepth(0.1)).depth[0, 0] == pytest.approx(20)
-    assert DepthMap(disparity, "m", InverseDepth(0.1, 0.05)).depth.tolist() == [[10, 20]]
-    assert DepthMap(disparity, "m", InverseDepth(1.0, -0.5)).depth.tolist() == [[np.inf, np.inf]]
+    assert DepthMap(disparity, "m", ScaleShift(0.1)).depth[0, 0] == pytest.approx(20)
+    assert DepthMap(disparity, "m", ScaleShift(0.1, 0.05)).depth.tolist() == [[10, 20]]
+    assert DepthMap(disparity, "m", ScaleShift(1.0, -0.5)).depth.tolist() == [[np.inf, np.inf]]
 
 
 def test_disparity_keeps_left_right_top_and_bottom():

@@ -12,11 +12,13 @@ from PIL import Image
 
 import evaluate_depth
 import export_gt_depth
+from datasets.conventions import STEREO
 from datasets.kitti import frame_path
-from errors import InputError
 from evaluation.metrics import METRIC_NAMES
-from networks.model_info import ModelInfo
-from networks.monodepth import STEREO, Architecture
+from networks.monodepth import Architecture
+from prediction.predictor import DepthPredictor
+from system.errors import InputError
+from weight_files.model_info import ModelInfo
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 GOLDEN = SHARED / "golden" / "kitti_eval_seed0.npz"
@@ -56,14 +58,12 @@ def run(monkeypatch, place, *arguments, metric=True, baseline_metres=0.54):
     architecture = Architecture(source_ids=(STEREO,) if metric else (-1, 1))
     info = ModelInfo(architecture, height=6, width=8, baseline_metres=baseline_metres)
 
-    class Loader:
-        @staticmethod
-        def from_folder(folder, device, engine, precision, calibration):
-            assert folder == place / "weights"
-            return StubPredictor(info)
+    def opened(options):
+        assert options.load_weights_folder == place / "weights"
+        return DepthPredictor(StubPredictor(info))
 
     common = ["--data_path", place / "kitti", "--eval_split", place / "split", "--num_workers", 0]
-    monkeypatch.setattr("evaluation.metric_task.Predictor", Loader)
+    monkeypatch.setattr("evaluation.metric_depth.open_predictor", opened)
     monkeypatch.setattr("sys.argv", list(map(str, ["evaluate_depth.py", *common, *arguments])))
     evaluate_depth.main()
 

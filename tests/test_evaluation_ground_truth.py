@@ -9,16 +9,17 @@ from PIL import Image
 import export_gt_depth
 from datasets.kitti import improved_depth_path, sweep_path
 from datasets.splits import SplitLine
-from errors import InputError
-from evaluation import ground_truth_export
+from evaluation import ground_truth
 from evaluation.ground_truth import (
     CAMERA,
     FORWARD,
     IMPROVED,
+    export_ground_truth,
     ground_truth_file,
+    ground_truth_kind,
     open_ground_truth,
 )
-from evaluation.ground_truth_export import export_ground_truth, ground_truth_kind
+from system.errors import InputError
 
 LINES = [SplitLine("day/drive", frame, "l") for frame in range(3)]
 CAMERAS = """S_rect_02: 40 20
@@ -76,13 +77,13 @@ def test_interrupted_export_goes_on_where_it_stopped(kitti, tmp_path, monkeypatc
 
     last.write_bytes(content)
     exported = []
-    frame_depth = ground_truth_export.frame_depth
+    frame_depth = ground_truth.frame_depth
 
     def counting(data_path, line, kind):
         exported.append(line.frame)
         return frame_depth(data_path, line, kind)
 
-    monkeypatch.setattr(ground_truth_export, "frame_depth", counting)
+    monkeypatch.setattr(ground_truth, "frame_depth", counting)
     export_ground_truth(kitti, LINES, FORWARD, target, 0)
     assert exported == [2]
     assert stored_depths(target) == [1, 2, 3]

@@ -2,20 +2,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from errors import InputError
 from evaluation.ground_truth import CAMERA, FORWARD, IMPROVED
 from evaluation.metrics import METRIC_NAMES
 from evaluation.protocols import (
     Protocol,
     eigen_protocol,
     garg_mask,
+    image_batches,
     join_flipped,
     predict,
+    read_resized,
     report,
     result,
     score,
 )
+from system.errors import InputError
 
 HEIGHT, WIDTH = 50, 100
 NO_SCALING = Protocol(crop=False, median_scaling=False)
@@ -53,8 +56,8 @@ def test_median_scaling_takes_any_scale():
     )
     np.testing.assert_allclose(scores.per_image[:, :4], 0, atol=1e-5)
     np.testing.assert_allclose(scores.ratios, [1, 1 / 3], rtol=1e-5)
-    assert scores.ratio_median() == pytest.approx(2 / 3, rel=1e-5)
-    assert scores.ratio_spread() == pytest.approx(1 / 2, rel=1e-5)
+    ratios = {"median": 2 / 3, "relative_std": 1 / 2}
+    assert scores.scaling_ratios() == pytest.approx(ratios, rel=1e-5)
 
 
 def test_stereo_depth_is_multiplied_and_not_scaled():
@@ -172,5 +175,37 @@ def test_report_says_how_it_was_measured():
     assert set(values["metrics"]) == set(METRIC_NAMES)
     assert values["scaling_ratios"]["median"] == pytest.approx(1)
     stereo = eigen_protocol(IMPROVED, stereo=True)
+    scores = score([1 / depth_map()], [depth_map()], stereo, ["image"])
     assert "scaling ratios" not in report(scores, stereo, IMPROVED)
     assert "times 5.4" in report(scores, stereo, IMPROVED)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    paths = [tmp_path / f"{index}.png" for index in range(7)]
+    for index, path in enumerate(paths):
+        Image.new("RGB", (20 + index, 10), (index, 0, 0)).save(path)
+    return paths
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 3])
+def test_batches_keep_the_order(paths, num_workers):
+    batches = list(image_batches(paths, 8, 4, 3, num_workers))
+    assert [batch.shape for batch in batches] == [(3, 4, 8, 3), (3, 4, 8, 3), (1, 4, 8, 3)]
+    assert batches[0].dtype == np.uint8
+    np.testing.assert_array_equal(np.concatenate(batches)[:, 0, 0, 0], np.arange(7))
+
+
+def test_resizing_is_lanczos(tmp_path):
+    path = tmp_path / "noise.png"
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    expected = Image.fromarray(noise).resize((16, 8), Image.LANCZOS)
+    np.testing.assert_array_equal(read_resized(path, 16, 8), np.asarray(expected))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_missing_image_is_named(paths, num_workers):
+    paths[4].unlink()
+    with pytest.raises(InputError, match=r"4\.png"):
+        list(image_batches(paths, 8, 4, 3, num_workers))

@@ -25,7 +25,7 @@ def model(shared, tmp_path_factory):
         lines = [f"{DRIVE} {frame:010d} l" for frame in chosen]
         (place / f"{part}_files.txt").write_text("\n".join(lines) + "\n")
     where = ["--data_path", str(data), "--split", str(place), "--log_dir", str(place / "logs")]
-    size = ["--height", "64", "--width", "224", "--batch_size", "2", "--num_workers", "0"]
+    size = ["--height", "64", "--width", "128", "--batch_size", "2", "--num_workers", "0"]
     run = ["--model_name", "real", "--num_epochs", "1", "--log_frequency", "1", "--eager"]
     train.main([*where, *size, *run])
     return place / "logs" / "real" / "last"

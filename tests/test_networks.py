@@ -2,10 +2,13 @@ import numpy as np
 import paddle
 import pytest
 
-from networks.depth_decoder import DepthDecoder
-from networks.monodepth import STEREO, Architecture, Monodepth
-from networks.parameter_names import published_names
+from datasets.conventions import STEREO
+from networks.decoders import DepthDecoder
+from networks.midas_small import MidasSmall
+from networks.monodepth import Architecture, Monodepth
 from networks.resnet_encoder import ResnetEncoder
+from tests.blank import blank_networks
+from weight_files.names import published_names
 
 MONO_STEREO = Architecture(source_ids=(-1, 1, STEREO))
 
@@ -14,8 +17,15 @@ def images(*shape):
     return paddle.to_tensor(np.random.default_rng(0).random(shape, np.float32))
 
 
+@pytest.fixture
+def blank():
+    """For what does not look at values."""
+    with blank_networks():
+        yield
+
+
 @pytest.mark.parametrize("num_layers", [18, 34, 50])
-def test_encoder_strides_and_channels(num_layers):
+def test_encoder_strides_and_channels(blank, num_layers):
     encoder = ResnetEncoder(num_layers, num_images=2)
     encoder.eval()
     with paddle.no_grad():
@@ -25,7 +35,7 @@ def test_encoder_strides_and_channels(num_layers):
 
 
 @pytest.mark.parametrize("num_layers", [101, 152])
-def test_deep_encoders_have_bottleneck_channels(num_layers):
+def test_deep_encoders_have_bottleneck_channels(blank, num_layers):
     assert ResnetEncoder(num_layers).num_channels == (64, 256, 512, 1024, 2048)
 
 
@@ -78,7 +88,7 @@ def test_outputs_can_be_started_at_a_value():
         ),
     ],
 )
-def test_modules_and_motions(architecture, modules):
+def test_modules_and_motions(blank, architecture, modules):
     model = Monodepth(architecture)
     assert {name for name, _ in model.named_children()} == modules
     sources = images(2, len(architecture.source_ids), 3, 64, 64)
@@ -92,7 +102,7 @@ def test_modules_and_motions(architecture, modules):
 
 
 @pytest.mark.parametrize("kind", ["separate_resnet", "shared", "posecnn"])
-def test_all_frames_at_once_give_one_motion_per_source(kind):
+def test_all_frames_at_once_give_one_motion_per_source(blank, kind):
     model = Monodepth(Architecture(pose_model_type=kind, pose_model_input="all"))
     motions = model(images(1, 3, 64, 64), images(1, 2, 3, 64, 64)).motions
     assert [motion.invert for motion in motions] == [False, False]
@@ -120,14 +130,14 @@ def test_pose_pairs_are_in_temporal_order():
         Architecture(pose_model_type="posecnn", scales=(0, 2)),
     ],
 )
-def test_name_table_is_one_to_one(architecture):
+def test_name_table_is_one_to_one(blank, architecture):
     names = Monodepth(architecture).state_dict()
     table = published_names(names, architecture)
     assert set(table) == set(names)
     assert len(set(table.values())) == len(table)
 
 
-def test_name_table_knows_published_names():
+def test_name_table_knows_published_names(blank):
     table = published_names(Monodepth(MONO_STEREO).state_dict(), MONO_STEREO)
     expected = {
         "encoder.resnet.bn1._mean": ("encoder", "encoder.bn1.running_mean"),
@@ -143,3 +153,10 @@ def test_name_table_knows_published_names():
         "pose_encoder.resnet.conv1.weight": ("pose_encoder", "encoder.conv1.weight"),
     }
     assert {name: table[name] for name in expected} == expected
+
+
+def test_an_untrained_midas_starts_finite():
+    paddle.seed(0)
+    network = MidasSmall()
+    with paddle.no_grad():
+        assert np.isfinite(network(paddle.rand([1, 3, 64, 64])).numpy()).all()

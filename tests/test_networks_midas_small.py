@@ -5,30 +5,37 @@ import shutil
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 import pytest
 from PIL import Image
 
-import align
 import demo
-import export_model
-from errors import InputError
-from networks import model_zoo
-from networks.conversion import convert_midas
-from networks.midas_small import MULTIPLE, MidasSmall, SameConv, input_size
-from networks.model_info import MIDAS_SMALL, ModelInfo
+from networks.kinds import MIDAS_SMALL
+from networks.midas_small import MULTIPLE, SameConv, depthwise_product, input_size, is_faster
 from networks.monodepth import Architecture
-from networks.weights import load_depth_model, load_model, save_weights
-from prediction import quantise
-from prediction.engines.choice import open_engine
+from prediction.engines import onnx_file, open_engine
+from prediction.graph import calibration_images, change_of
 from prediction.predictor import DepthPredictor
-from prediction.quantise import calibration_images, change_of
+from system.errors import InputError
+from tests.blank import blank_networks
 from tests.parity import main as parity
-from tests.parity_midas import check_midas, derived_model
+from tests.parity_midas import derived_model
+from tools import align, export_model
+from weight_files.conversion import convert_midas
+from weight_files.download import named_model
+from weight_files.folder import open_model, save_weights
+from weight_files.model_info import ModelInfo
+from weight_files.names import torch_name
 from weight_files.published import MIDAS, MIDAS_FILE
-from weight_files.state_dicts import torch_name
 from weight_files.torch_files import write_torch
 
 PARAMETERS = 21_320_545
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _blank():
+    with blank_networks():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +61,11 @@ def photo(tmp_path):
     return tmp_path / "photo.png"
 
 
-def test_outputs_and_sizes_are_the_published_ones(monkeypatch, request):
+def test_outputs_and_sizes_are_the_published_ones(monkeypatch, request, capsys):
     path = request.path.parent / "data" / "midas_small_seed0_256x192.npz"
-    with np.load(path, allow_pickle=False) as file:
-        figures = list(check_midas(dict(file), seed=0))
-    assert len(figures) == 8 + 2
-    assert [str(figure) for figure in figures if not figure.ok] == []
     monkeypatch.setattr("sys.argv", ["parity", str(path)])
     assert parity() == 0
+    assert f"{8 + 2} figures, 0 off" in capsys.readouterr().out
 
 
 def test_it_has_the_published_number_of_parameters(model):
@@ -101,7 +105,8 @@ def test_the_official_file_becomes_a_weights_folder(model, tmp_path):
         file = tmp_path / MIDAS_FILE
         write_torch(file, state)
         convert_midas(file, tmp_path / "folder", "midas")
-        loaded, info = load_depth_model(tmp_path / "folder")
+        opened = open_model(tmp_path / "folder")
+        loaded, info = opened.depth_network(), opened.info
         np.testing.assert_array_equal(loaded(x).numpy(), expected)
     assert (info.kind, info.metric, info.width) == (MIDAS_SMALL, False, 256)
     del state["scratch.output_conv.4.bias"]
@@ -116,17 +121,17 @@ def test_a_file_that_was_fetched_by_hand_is_taken_from_the_cache(model, tmp_path
     monkeypatch.setenv("MONODEPTH_HOME", str(tmp_path))
     monkeypatch.setenv("MONODEPTH_MIRROR", "http://127.0.0.1:9/")
     with pytest.raises(InputError, match=rf"put it at .*{MIDAS_FILE}"):
-        model_zoo.named_model(MIDAS)
+        named_model(MIDAS)
     state = {torch_name(name): value.numpy() for name, value in model.state_dict().items()}
     write_torch(tmp_path / "downloads" / MIDAS_FILE, state)
-    folder = model_zoo.named_model(MIDAS)
-    assert load_depth_model(folder)[1].name == MIDAS
-    assert model_zoo.named_model(MIDAS) == folder
+    folder = named_model(MIDAS)
+    assert open_model(folder).info.name == MIDAS
+    assert named_model(MIDAS) == folder
 
 
 def test_commands_that_need_motion_refuse_it(weights):
     with pytest.raises(InputError, match="is a midas_small"):
-        load_model(weights)
+        open_model(weights).network()
 
 
 def test_pictures_of_several_shapes_are_predicted_together(weights):
@@ -199,7 +204,7 @@ def test_engines_agree_for_every_shape(weights, model, name):
     if name != "paddle-inference":
         pytest.importorskip(name, reason="needs requirements-engines.txt")
         pytest.importorskip("paddle2onnx", reason="needs requirements-engines.txt")
-    engine = open_engine(weights, name, "fp32", "cpu")
+    engine = open_engine(open_model(weights), name, "fp32", "cpu")
     for height, width in ((64, 96), (96, 64)):
         image = np.random.default_rng(1).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
         x = paddle.to_tensor(image.transpose(0, 3, 1, 2)).astype("float32") / 255
@@ -227,14 +232,14 @@ def test_8_bits_keep_the_trunk_in_float_and_its_depth(model, pictures, tmp_path,
     info = ModelInfo(Architecture(), 96, 96, name="midas", kind=MIDAS_SMALL)
     save_weights(tmp_path, model, info)
     assert {each.shape for each in calibration_images(pictures, info)} == {(64, 96, 3), (96, 64, 3)}
-    monkeypatch.setattr(quantise, "LARGEST_CHANGE", 0.1)  # random weights
-    engine = open_engine(tmp_path, "onnxruntime", "int8", "cpu", pictures)
-    exact = open_engine(tmp_path, "onnxruntime", "fp32", "cpu")
+    monkeypatch.setattr("prediction.graph.LARGEST_INT8_CHANGE", 0.1)  # random weights
+    engine = open_engine(open_model(tmp_path), "onnxruntime", "int8", "cpu", pictures)
+    exact = open_engine(open_model(tmp_path), "onnxruntime", "fp32", "cpu")
     image = calibration_images(pictures, info)[0][None]
     change = change_of(exact.disparity(image), engine.disparity(image), info)
     assert 1e-4 < change < 0.1
     onnx = pytest.importorskip("onnx")
-    graph = onnx.load(quantise.int8_file(tmp_path, info, None)).graph
+    graph = onnx.load(onnx_file(open_model(tmp_path), "int8")).graph
     whole = [each for each in graph.initializer if each.data_type == onnx.TensorProto.INT8]
     assert sum(len(each.dims) == 4 for each in whole) == 20  # 4 reduce, 14 fuse, 2 end
 
@@ -261,11 +266,35 @@ def test_damage_is_noticed(weights, tmp_path):
     shutil.copytree(weights, copy, ignore=shutil.ignore_patterns("exported"))
     (copy / "scratch.safetensors").unlink()
     with pytest.raises(InputError, match=r"scratch.*missing"):
-        load_depth_model(copy)
+        open_model(copy).depth_network()
 
 
-def test_untrained_networks_start_finite():
-    paddle.seed(0)
-    network = MidasSmall()
-    with paddle.no_grad():
-        assert np.isfinite(network(paddle.rand([1, 3, 64, 64])).numpy()).all()
+@pytest.mark.parametrize("size", [(2, 2), (4, 6), (8, 8), (2, 8)])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_a_depthwise_product_has_the_outputs_and_gradients_of_the_convolution(size, kernel, stride):
+    rng = np.random.default_rng(0)
+    layer = SameConv(16, 16, kernel, stride, groups=16)
+    arrays = rng.normal(size=(3, 16, *size)), rng.normal(size=(16, 1, kernel, kernel))
+    stride, before, after = layer.strided
+    results = []
+    for product in (False, True):
+        x, weight = (
+            paddle.to_tensor(array.astype(np.float32), stop_gradient=False) for array in arrays
+        )
+        if product:
+            y = depthwise_product(x, weight, stride, before, after)
+        else:
+            y = F.conv2d(x, weight, None, stride, [before, after, before, after], groups=16)
+        (y * y).sum().backward()
+        results.append([value.numpy() for value in (y, x.grad, weight.grad)])
+    for ours, theirs in zip(*results):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_products_are_for_small_maps_on_cpus(monkeypatch):
+    monkeypatch.setattr(paddle.device, "get_device", lambda: "cpu")
+    assert is_faster(paddle.zeros([1, 1, 2, 6]))
+    assert not is_faster(paddle.zeros([1, 1, 48, 160]))
+    monkeypatch.setattr(paddle.device, "get_device", lambda: "gpu:0")
+    assert not is_faster(paddle.zeros([1, 1, 2, 6]))

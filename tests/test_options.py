@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from errors import InputError
-from evaluation.depth_layouts import LAYOUTS
-from evaluation.relative import ALIGNMENTS
+from evaluation.depth_layouts import DEPTH_LAYOUTS
+from evaluation.metrics import ALIGNMENTS
+from options import LAYOUTS as LAYOUT_NAMES
 from options import (
     DemoOptions,
     EvaluateOptions,
     ExportOptions,
+    SelfSupervisedOptions,
+    SupervisedOptions,
     TrainOptions,
     from_json,
     parse,
     to_json,
 )
-from options.evaluation import LAYOUTS as LAYOUT_NAMES
+from system.command_line import by_task, options_of
+from system.errors import InputError
 
 PUBLISHED_DEFAULTS = {
     "data_path": Path("kitti_data"),
@@ -230,7 +233,7 @@ def test_published_evaluation_command_is_accepted():
 
 
 def test_layouts_and_alignments_offered_are_those_there_are():
-    assert set(LAYOUT_NAMES) == LAYOUTS.keys()
+    assert set(LAYOUT_NAMES) == DEPTH_LAYOUTS.keys()
     for name in ALIGNMENTS:
         read(EvaluateOptions, f"--load_weights_folder w --task relative --alignment {name}")
 
@@ -242,7 +245,7 @@ def test_json_round_trip(cls):
 
 
 def test_json_round_trip_of_changed_options():
-    options = TrainOptions(
+    options = SelfSupervisedOptions(
         data_path=Path("a") / "b", frame_ids=(0, 1), png=True, initial_disparity=0.05, max_steps=3
     )
     again = from_json(TrainOptions, to_json(options))
@@ -271,16 +274,16 @@ def test_saved_options_are_checked(text, named):
 
 def test_options_made_in_python_are_checked_and_frozen():
     with pytest.raises(InputError, match="--height 190"):
-        TrainOptions(height=190)
+        SelfSupervisedOptions(height=190)
     with pytest.raises(InputError, match="--frame_ids 0 1: must be a tuple"):
-        TrainOptions(frame_ids=[0, 1])
+        SelfSupervisedOptions(frame_ids=[0, 1])
     with pytest.raises(InputError, match="--image_path"):
         DemoOptions(load_weights_folder=Path("w"))
-    assert TrainOptions(min_depth=1).min_depth == 1
+    assert SelfSupervisedOptions(min_depth=1).min_depth == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
-        TrainOptions().height = 64
+        SelfSupervisedOptions().height = 64
     with pytest.raises(InputError, match="--batch_size 0"):
-        dataclasses.replace(TrainOptions(), batch_size=0)
+        dataclasses.replace(SelfSupervisedOptions(), batch_size=0)
 
 
 @pytest.mark.parametrize(
@@ -305,19 +308,90 @@ def test_help_names_every_option(cls, capsys):
         parse(cls, ["--help"])
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    for field in dataclasses.fields(cls):
-        assert f"--{field.name}" in shown
-        assert field.metadata["help"], field.name
+    for each in by_task(cls).values():
+        for name, option in options_of(each).items():
+            assert f"--{name}" in shown
+            assert option.facts["help"], name
 
 
-def test_importing_the_options_loads_no_framework():
-    code = "import options, sys; print([m for m in ('paddle', 'numpy') if m in sys.modules])"
-    root = Path(__file__).parents[1]
+def test_help_says_which_options_and_defaults_are_of_one_task(capsys):
+    with pytest.raises(SystemExit):
+        parse(TrainOptions, ["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Loss (--task self_supervised):" in shown
+    assert "Known depth (--task supervised):" in shown
+    assert "(default: 192, or 256 with --task supervised; at least 64; a multiple of 32)" in shown
+    assert "seed INT decides every random draw (default: 0;" in shown
+
+
+# The commands, and what each of them refuses.
+REFUSED = {
+    "train": "--height 190",
+    "evaluate_depth": "--batch_size 0",
+    "export_gt_depth": "--num_workers -1",
+    "demo": "--image_path street.jpg --load_weights_folder w --fov 0",
+    "tools.align": "--image_path street.jpg --load_weights_folder w",
+    "tools.convert_weights": "src dst --to torch --height 30",
+    "tools.evaluate_pose": "--eval_split odom_1",
+    "tools.export_model": "--format onnx --precision fp8",
+    "tools.quickstart": "--help",  # it has --seed alone
+    "tools.quickstart_midas": "--help",
+    "tools.reproduce": "",
+    "web": "--port 0",
+}
+LIGHT = """
+import contextlib, importlib, io, sys
+from system.errors import InputError
+main = importlib.import_module(sys.argv[1]).main
+for argv in ["--help"], sys.argv[2:]:
+    sys.argv[1:] = argv
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            main()
+    except (InputError, SystemExit) as error:
+        print(type(error).__name__, error)
+print([name for name in ("paddle", "cv2", "numpy") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("module", REFUSED)
+def test_help_and_refusals_load_no_framework(module):
+    name = "web.__main__" if module == "web" else module
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", LIGHT, name, *REFUSED[module].split()],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout.strip() == "[]"
+    asked, refused, loaded = done.stdout.splitlines()
+    assert asked == "SystemExit 0"
+    assert refused.startswith("InputError --") or REFUSED[module] == "--help"
+    assert loaded == "[]"
 
 
 def test_json_is_plain():
-    assert json.loads(to_json(TrainOptions()))["data_path"] == "kitti_data"
+    assert json.loads(to_json(SelfSupervisedOptions()))["data_path"] == "kitti_data"
+
+
+def test_the_task_chooses_the_class():
+    assert type(parse(TrainOptions, [])) is SelfSupervisedOptions
+    supervised = read(TrainOptions, "--task supervised --dataset rgbd")
+    assert type(supervised) is SupervisedOptions
+    assert type(from_json(TrainOptions, to_json(supervised))) is SupervisedOptions
+    assert "frame_ids" not in json.loads(to_json(supervised))
+    assert "--task both: must be self_supervised or" in refusal(TrainOptions, "--task both")
+
+
+@pytest.mark.parametrize(
+    ("cls", "other"),
+    [(SelfSupervisedOptions, SupervisedOptions), (SupervisedOptions, SelfSupervisedOptions)],
+)
+def test_saved_options_may_hold_those_of_the_other_task_with_their_defaults(cls, other):
+    options = cls(seed=3, dataset="rgbd" if cls is SupervisedOptions else "kitti")
+    defaults = {name: option.default for name, option in options_of(other).items()}
+    both = {**json.loads(json.dumps(defaults, default=str)), **json.loads(to_json(options))}
+    assert from_json(TrainOptions, json.dumps(both)) == options
+    foreign = {"trim": 0.3} if cls is SelfSupervisedOptions else {"frame_ids": [0, 1]}
+    with pytest.raises(InputError, match=f"is for --task {other.task}; leave it out"):
+        from_json(TrainOptions, json.dumps({**both, **foreign}))

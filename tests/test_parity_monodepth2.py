@@ -8,17 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from errors import EXIT_BAD_INPUT, run_command
+from system.errors import EXIT_BAD_INPUT, run_command
 from tests import parity
 from tests.parity_monodepth2 import (
     CONFIGURATIONS,
     GoldenBatch,
     check_configuration,
-    check_monodepth2,
     check_trajectory,
 )
-from training import onednn
-from training.setup import fused_kernels
+from training.cpu.fast_paths import fast_paths
 
 GOLDEN = Path(__file__).parent / "data" / "monodepth2_seed0_96x64.npz"
 
@@ -38,12 +36,16 @@ def test_every_published_figure_is_reproduced(monkeypatch, capsys):
     assert lines[-1] == f"{len(lines) - 1} figures, 0 off"
 
 
-def test_training_as_on_cpus_reproduces_them_too():
-    """One configuration of fourteen; ``python -m tests.parity FILE --fast`` checks them all."""
-    if not onednn.works() or fused_kernels() is None:
-        pytest.skip("needs oneDNN in Paddle, and Numba, an extra; and is for CPUs")
+@pytest.fixture
+def arrays():
     with np.load(GOLDEN, allow_pickle=False) as archive:
-        arrays = dict(archive)
+        return dict(archive)
+
+
+def test_training_as_on_cpus_reproduces_them_too(arrays):
+    """One configuration of fourteen; ``python -m tests.parity FILE --fast`` checks them all."""
+    if not (fast_paths().onednn and fast_paths().kernels):
+        pytest.skip("needs oneDNN in Paddle, and Numba, an extra; and is for CPUs")
     batch, seed = GoldenBatch(arrays), int(arrays["seed"])
     name = "mono_stereo"
     figures = [
@@ -54,12 +56,14 @@ def test_training_as_on_cpus_reproduces_them_too():
     assert [str(figure) for figure in figures if not figure.ok] == []
 
 
-def test_a_loss_that_is_off_by_a_thousandth_is_noticed():
-    with np.load(GOLDEN, allow_pickle=False) as archive:
-        arrays = dict(archive)
-    key = "objective/mono_stereo/loss"
+def test_a_loss_that_is_off_by_a_thousandth_is_noticed(arrays):
+    name = "stereo"
+    key = f"objective/{name}/loss"
     arrays[key] = arrays[key] * np.float32(1.001)
-    figure = next(figure for figure in check_monodepth2(arrays) if figure.name == key)
+    batch, seed = GoldenBatch(arrays), int(arrays["seed"])
+    figures = check_configuration(arrays, batch, seed, name, *CONFIGURATIONS[name], fast=False)
+    figure = next(iter(figures))
+    assert figure.name == key
     assert not figure.ok
     assert "OFF" in str(figure)
 

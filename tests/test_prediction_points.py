@@ -6,10 +6,10 @@ import struct
 import numpy as np
 import pytest
 
-from datasets.street_rays import cast_rays
-from datasets.street_render import CAMERA_HEIGHT, kitti_camera, render_depth
-from datasets.street_world import BOX
-from datasets.synthetic import StreetSettings, list_drives, load_street
+from datasets.streets.generate import StreetSettings, list_drives, load_street
+from datasets.streets.render import render_depth
+from datasets.streets.sensors import CAMERA_HEIGHT, camera_rays, cast_rays, kitti_camera
+from datasets.streets.world import BOX
 from prediction.points import back_project, encode_glb, encode_ply, surface
 
 K = np.array([[100, 0, 40], [0, 100, 30], [0, 0, 1]], float)
@@ -62,9 +62,8 @@ def test_the_road_of_a_street_is_a_plane():
     street = load_street(settings, drive)
     camera = kitti_camera(settings.width, settings.height)
     depth = render_depth(street, 0, street.poses[0], camera)
-    K = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
-    points = back_project(depth, K)
-    ground = cast_rays(np.empty(0, BOX), street.poses[0], CAMERA_HEIGHT, camera.rays()).t
+    points = back_project(depth, camera.K)
+    ground = cast_rays(np.empty(0, BOX), street.poses[0], CAMERA_HEIGHT, camera_rays(camera)).t
     road = points[np.isfinite(ground) & (depth == ground)]
     assert len(road) > 0.1 * depth.size
     plane, *_ = np.linalg.lstsq(np.c_[road[:, [0, 2]], np.ones(len(road))], road[:, 1], rcond=None)

@@ -6,14 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets.video_file import Video
-from errors import InputError
-from networks.model_info import ModelInfo
+from datasets.footage.video import Video
 from networks.monodepth import Architecture
-from prediction import disparity_store, video
-from prediction.disparity_store import Store
+from prediction import video
 from prediction.predictor import DepthPredictor, Predictor
-from prediction.video import VideoFormat, predict_camera, predict_video, write_video
+from prediction.video import DisparityStore, VideoFormat, predict_camera, predict_video, write_video
+from system.errors import InputError
+from weight_files.model_info import ModelInfo
 
 FRAMES, RATE, SIZE = 23, 12.5, (96, 64)
 
@@ -105,7 +104,7 @@ def test_a_limited_side_makes_frames_smaller(source):
 
 
 def test_an_interrupted_video_goes_on_where_it_stopped(source, monkeypatch):
-    monkeypatch.setattr(disparity_store, "CHUNK", 8)
+    monkeypatch.setattr(video, "CHUNK", 8)
     whole = frames(run(source))
     with pytest.raises(KeyboardInterrupt):
         run(source, model=predictor(stop_after=20))
@@ -116,15 +115,15 @@ def test_an_interrupted_video_goes_on_where_it_stopped(source, monkeypatch):
 
 
 def test_what_another_model_predicted_is_not_taken(tmp_path):
-    store = Store(tmp_path / "parts", {"model": "a"})
+    store = DisparityStore(tmp_path / "parts", {"model": "a"})
     store.add(np.zeros((2, 2)))
     store.finish()
-    assert Store(tmp_path / "parts", {"model": "a"}).frames == 1
-    assert Store(tmp_path / "parts", {"model": "b"}).frames == 0
+    assert DisparityStore(tmp_path / "parts", {"model": "a"}).frames == 1
+    assert DisparityStore(tmp_path / "parts", {"model": "b"}).frames == 0
 
 
 def test_disparities_are_kept_in_half_precision(tmp_path):
-    store = Store(tmp_path / "parts", {})
+    store = DisparityStore(tmp_path / "parts", {})
     values = 900 * np.random.default_rng(0).random((3, 4, 5))
     for value in values:
         store.add(value)

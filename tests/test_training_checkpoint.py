@@ -14,12 +14,10 @@ from paddle import nn
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-import files
-import networks.weights
-from errors import InputError
-from networks.model_info import ModelInfo
+import weight_files.folder
 from networks.monodepth import Architecture
-from networks.weights import load_into, read_info
+from system import files
+from system.errors import InputError
 from training import checkpoint
 from training.checkpoint import (
     Progress,
@@ -29,6 +27,8 @@ from training.checkpoint import (
     resume,
     save_checkpoint,
 )
+from weight_files.folder import load_into, read_info
+from weight_files.model_info import ModelInfo
 
 INFO = ModelInfo(Architecture(), height=64, width=64)
 SUMS = ["SHA256SUMS"]
@@ -180,7 +180,7 @@ def fail_at(patch, name, error):
 
         return write_or_fail
 
-    for module in (networks.weights, checkpoint):
+    for module in (weight_files.folder, checkpoint):
         patch.setattr(module, "save_file", failing(save_file, lambda arrays, path: path, b"{"))
     folder = type(checkpoint.Path())
     text = failing(folder.write_text, lambda path, *rest: path, b"{")

@@ -9,7 +9,7 @@ import paddle
 import pytest
 from PIL import Image, ImageEnhance
 
-from datasets.augmentation import NO_JITTER, draw_augmentation
+from datasets.items import NO_JITTER, draw_augmentation
 from training.color_jitter import (
     adjust_brightness,
     adjust_contrast,

@@ -6,7 +6,6 @@ import pytest
 
 from training.depth_losses import (
     berhu,
-    fit_scale_and_shift,
     gradient_matching,
     l1,
     masked_median,
@@ -99,18 +98,6 @@ def test_gradient_matching_sums_differences_over_scales():
     mask[0, :, 5] = False  # breaks two differences of a row at the first scale only
     got = gradient_matching(tensor(ramp), tensor(mask), scales=1).item()
     assert got == pytest.approx(13 / 15)  # of 15 known pixels in a row
-
-
-def test_scale_and_shift_equal_a_direct_least_squares_solution():
-    scales, shifts = fit_scale_and_shift(tensor(PREDICTION), tensor(TARGET), tensor(MASK))
-    for index, known in enumerate(MASK):
-        x, y = PREDICTION[index][known], TARGET[index][known]
-        expected = np.linalg.lstsq(np.c_[x, np.ones_like(x)], y, rcond=None)[0]
-        assert float(scales[index]) == pytest.approx(expected[0], rel=1e-3, abs=1e-4)
-        assert float(shifts[index]) == pytest.approx(expected[1], rel=1e-3, abs=1e-4)
-    constant = np.ones_like(PREDICTION)
-    scales, shifts = fit_scale_and_shift(tensor(constant), tensor(TARGET), tensor(MASK))
-    assert float(shifts[0]) == pytest.approx(TARGET[0][MASK[0]].mean(), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["invariant", "l1", "silog", "berhu"])

@@ -19,18 +19,32 @@ from safetensors.numpy import load_file
 
 import train
 from datasets.loader import Loader, Share
-from errors import InputError
+from system.errors import InputError
+from tests import stub_task
+from tests.stub_items import write_items
 from training.checkpoint import Progress
 from training.group import Group, synchronised
 from training.schedule import in_turns, with_steps_of
 
 ROOT = Path(__file__).resolve().parents[1]
+# What each of the processes does, one after the other; the last run goes on until it is killed.
 PROGRAM = """
-import sys, numpy as np, paddle
-sys.path.insert(0, sys.argv[1])
+import sys
+from functools import lru_cache
+from pathlib import Path
+import numpy as np, paddle
 from paddle import nn
+from options import TrainOptions, parse
+from tests import stub_task
+from training import trainer
 from training.group import join_group
-group = join_group()
+from training.self_supervised import SelfSupervised
+from training.trainer import Trainer
+
+out, streets, numbers = map(Path, sys.argv[1:])
+trainer.join_group = lru_cache(join_group)
+group = trainer.join_group()
+
 paddle.seed(0)
 layer = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
 layer.register_buffer("statistic", paddle.full([2], float(group.rank)))
@@ -40,8 +54,23 @@ share = data[2 * group.rank : 2 * group.rank + 2] if group.size > 1 else data
 values = group.share(layer, [float(group.rank), 1.0])
 mean = group.mean([group.rank, 3])
 grads = [p.grad.numpy().ravel() for p in layer.parameters()]
-np.savez(f"{sys.argv[2]}/{group.size}_{group.rank}.npz", values=values, mean=mean,
+np.savez(out / f"{group.size}_{group.rank}.npz", values=values, mean=mean,
          statistic=layer.statistic.numpy(), grads=np.concatenate(grads))
+if group.size == 1:
+    sys.exit()
+
+def train(task, name, *more, data=numbers):
+    trainer.task_of = task
+    more = ("--batch_size", 1, "--split", streets / "splits", *more)
+    Trainer(parse(TrainOptions, stub_task.words(data, out, *more, name=name))).run()
+    group.mean([0])  # the second process waits until the first one has saved
+
+train(SelfSupervised, "streets", "--max_steps", 2, data=streets)
+stub = stub_task.StubTask
+train(stub, "straight", "--num_epochs", 2)
+train(stub, "stopped", "--num_epochs", 2, "--max_steps", 3)
+train(stub, "stopped", "--num_epochs", 2, "--resume")
+train(stub, "killed", "--num_epochs", 10_000, "--save_every_steps", 1)
 """
 
 
@@ -81,33 +110,47 @@ def test_validation_leaves_out_nothing_and_repeats_nothing():
     assert sorted(chain(*chain(*seen))) == list(range(50))
 
 
-def launch(words, log_dir, **more):
-    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", "2"]
-    command += ["--backend", "gloo", "--log_dir", log_dir, *words]
-    return subprocess.Popen(
-        [str(word) for word in command],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        **more,
-    )
-
-
 def logs(log_dir):
     return "\n".join(p.read_text(errors="replace") for p in sorted(log_dir.glob("workerlog.*")))
 
 
-needs_gloo = pytest.mark.skipif(sys.platform != "linux", reason="Paddle has gloo on Linux only")
-
-
-@needs_gloo
-def test_gradients_equal_those_of_one_process_with_the_joint_batch(tmp_path):
-    program = tmp_path / "program.py"
+def launch(out, streets):
+    """Two processes, and one of them alone, leave in ``out`` what they compute."""
+    out.mkdir()
+    numbers = write_items(out / "numbers")
+    program = out / "program.py"
     program.write_text(PROGRAM)
-    assert launch([program, ROOT, tmp_path], tmp_path / "log").wait() == 0, logs(tmp_path / "log")
-    subprocess.run([sys.executable, program, ROOT, tmp_path], check=True)
-    one = np.load(tmp_path / "1_0.npz")
-    both = [np.load(tmp_path / f"2_{rank}.npz") for rank in range(2)]
+    words = [str(word) for word in (program, out, streets, numbers)]
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", "2"]
+    command += ["--backend", "gloo", "--log_dir", str(out / "log"), *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    alone = subprocess.Popen([sys.executable, *words], env=environment)
+    with (out / "launcher.log").open("w") as log:
+        job = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        assert alone.wait() == 0
+        deadline = time.monotonic() + 240
+        while not (out / "killed" / "last" / "progress.json").exists():
+            assert job.poll() is None, logs(out / "log")
+            assert time.monotonic() < deadline, logs(out / "log")
+            time.sleep(0.1)
+        os.kill(worker_of(job.pid), signal.SIGKILL)
+        assert job.wait(120) != 0
+    finally:
+        job.kill()
+
+
+@pytest.fixture(scope="module")
+def launched(streets, made_once):
+    """The folder of what :func:`launch` left."""
+    if sys.platform != "linux":
+        pytest.skip("Paddle has gloo on Linux only")
+    return made_once("group", lambda out: launch(out, streets))
+
+
+def test_gradients_equal_those_of_one_process_with_the_joint_batch(launched):
+    one = np.load(launched / "1_0.npz")
+    both = [np.load(launched / f"2_{rank}.npz") for rank in range(2)]
     for got in both:
         np.testing.assert_allclose(got["grads"], one["grads"], rtol=1e-5, atol=1e-7)
         np.testing.assert_allclose(got["values"], [0.5, 1])
@@ -117,58 +160,45 @@ def test_gradients_equal_those_of_one_process_with_the_joint_batch(tmp_path):
     assert np.abs(one["grads"]).max() > 0.01
 
 
-def words(streets, place, name, *more):
-    common = ["--data_path", streets, "--split", streets / "splits", "--log_dir", place]
-    common += ["--frame_ids", 0, "--use_stereo", "--height", 64, "--width", 64, "--num_workers", 0]
-    common += ["--eager", "--log_frequency", 1, "--device", "cpu", "--model_name", name]
-    return [str(word) for word in (*common, *more)]
+def steps_logged(run):
+    rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [row["step"] for row in rows if row["phase"] == "train"]
 
 
-def weights(run):
-    return load_file(run / "last" / "depth.safetensors")
+def test_two_processes_train_on_frames(launched):
+    assert "2 items a step: 2 devices, --batch_size 1" in logs(launched / "log")
+    assert steps_logged(launched / "streets") == [0, 1]  # of one process alone
+    weights = load_file(launched / "streets" / "last" / "depth.safetensors")
+    assert all(np.isfinite(value).all() for value in weights.values())
 
 
-@needs_gloo
-def test_two_processes_train_stop_and_resume_exactly(streets, tmp_path):
-    def run(name, *more):
-        log = tmp_path / f"log_{name}_{len(more)}"
-        argv = ["train.py", *words(streets, tmp_path, name, "--batch_size", 1, *more)]
-        assert launch(argv, log).wait() == 0, logs(log)
-        return logs(log)
+@pytest.fixture
+def go_on(launched, tmp_path, monkeypatch):
+    """Goes on with a run by itself, in a copy of its folder; returns its steps."""
+    stub_task.use_stub(monkeypatch.setattr)
 
-    said = run("straight", "--max_steps", 4)
-    assert "2 items a step: 2 devices, --batch_size 1" in said
-    run("stopped", "--max_steps", 2)
-    run("stopped", "--max_steps", 4, "--resume")
-    straight, stopped = weights(tmp_path / "straight"), weights(tmp_path / "stopped")
-    assert all((straight[name] == stopped[name]).all() for name in straight)
-    lines = (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()
-    steps = [entry["step"] for entry in map(json.loads, lines) if entry["phase"] == "train"]
-    assert steps == [0, 1, 2, 3]  # of one process alone
+    def go_on(name, max_steps, *more):
+        shutil.copytree(launched / name, tmp_path / name)
+        words = ("--num_epochs", 10_000, "--max_steps", max_steps, "--resume", *more)
+        train.main(stub_task.words(launched / "numbers", tmp_path, *words, name=name))
+        return json.loads((tmp_path / name / "last" / "progress.json").read_text())["step"]
+
+    return go_on
+
+
+def test_two_processes_stop_and_resume_exactly(launched, go_on):
+    for file in ("depth.safetensors", "encoder.safetensors", "optimiser.safetensors"):
+        straight, stopped = (launched / name / "last" / file for name in ("straight", "stopped"))
+        assert straight.read_bytes() == stopped.read_bytes()
+    assert steps_logged(launched / "straight") == steps_logged(launched / "stopped") == [0, 1, 2, 3]
     # With another number of processes the order of the items goes on.
-    train.main(words(streets, tmp_path, "stopped", "--batch_size", 2, "--max_steps", 5, "--resume"))
-    assert json.loads((tmp_path / "stopped/last/progress.json").read_text())["step"] == 5
+    assert go_on("stopped", 5) == 5
 
 
-@needs_gloo
-def test_a_killed_process_ends_the_job(streets, tmp_path):
-    log = tmp_path / "log"
-    more = ("--batch_size", 1, "--num_epochs", 500, "--save_every_steps", 1)
-    job = launch(["train.py", *words(streets, tmp_path, "run", *more)], log)
-    try:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "run" / "last" / "progress.json").exists():
-            assert job.poll() is None, logs(log)
-            assert time.monotonic() < deadline, logs(log)
-            time.sleep(0.1)
-        os.kill(worker_of(job.pid), signal.SIGKILL)
-        assert job.wait(120) != 0
-    finally:
-        job.kill()
-    assert "lost another one" in logs(log)
-    step = json.loads((tmp_path / "run/last/progress.json").read_text())["step"]
-    argv = words(streets, tmp_path, "run", "--batch_size", 2, "--max_steps", step + 1, "--resume")
-    train.main(argv)
+def test_a_killed_process_ends_the_job(launched, go_on):
+    assert "lost another one" in logs(launched / "log")
+    step = json.loads((launched / "killed/last/progress.json").read_text())["step"]
+    assert go_on("killed", step + 1, "--save_every_steps", 1) == step + 1
 
 
 def worker_of(parent):
@@ -182,19 +212,6 @@ def worker_of(parent):
         if int(fields[1]) == parent:
             children.append(int(path.parent.name))
     return sorted(children)[-1]
-
-
-def test_accumulated_batches_are_as_one(streets, tmp_path):
-    """All but batch normalisation, whose statistics are those of each batch."""
-    losses = []
-    for name, size in (("one", 2), ("two", 1)):
-        accumulate = ("--accumulate", 2 // size, "--max_steps", 1, "--no_ssim")
-        train.main(words(streets, tmp_path, name, "--batch_size", size, *accumulate))
-        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
-        losses.append(json.loads(lines[0])["loss"])
-        assert json.loads((tmp_path / name / "last/progress.json").read_text())["step"] == 1
-        shutil.rmtree(tmp_path / name)
-    assert losses[0] == pytest.approx(losses[1], rel=0.05)
 
 
 def test_steps_of_another_size_keep_the_items_seen(caplog):

@@ -4,13 +4,15 @@ import numpy as np
 import paddle
 import pytest
 
-from networks.monodepth import STEREO, Architecture, Monodepth
+from datasets.conventions import STEREO
+from networks.monodepth import Architecture, Monodepth
+from training.model_with_loss import ModelWithLoss
 from training.objective import Objective
 from training.recompute import recompute_blocks, recomputed
-from training.step import TrainingStep
+from training.self_supervised import Loss, Networks
 
-ARCHITECTURE = Architecture(source_ids=(-1, 1, STEREO))
-HEIGHT, WIDTH = 64, 96
+ARCHITECTURE = Architecture(source_ids=(-1, STEREO), scales=(0, 2))
+HEIGHT, WIDTH = 64, 64
 
 
 def after_a_step(again):
@@ -19,17 +21,19 @@ def after_a_step(again):
     model = Monodepth(ARCHITECTURE)
     if again:
         recompute_blocks(model)
-    step = TrainingStep(model, Objective(ARCHITECTURE, recompute=again))
+    layers = ModelWithLoss(Networks(model), Loss(Objective(ARCHITECTURE, recompute=again)))
     rng = np.random.default_rng(0)
     target, sources, noise = (
         paddle.to_tensor(rng.random(shape, np.float32))
-        for shape in ((2, 3, HEIGHT, WIDTH), (2, 3, 3, HEIGHT, WIDTH), (2, 3, HEIGHT, WIDTH))
+        for shape in ((2, 3, HEIGHT, WIDTH), (2, 2, 3, HEIGHT, WIDTH), (2, 2, HEIGHT, WIDTH))
     )
     K = np.array([[0.6 * WIDTH, 0, WIDTH / 2], [0, 2 * HEIGHT, HEIGHT / 2], [0, 0, 1]], np.float32)
     T = np.eye(4, dtype=np.float32)
     T[0, 3] = -0.1
     K, T = (paddle.to_tensor(np.stack([matrix, matrix])) for matrix in (K, T))
-    loss = step(target, sources, target, sources, K, T, noise)[0]
+    frames = {"target": target, "sources": sources}
+    known = {**frames, "K": K, "T_stereo": T, "tie_break": noise}
+    loss = layers({"seen": frames, "known": known})["total"]
     loss.backward()
     gradients = {name: p.grad.numpy() for name, p in model.named_parameters() if p.trainable}
     return float(loss), gradients, {name: v.numpy() for name, v in model.state_dict().items()}

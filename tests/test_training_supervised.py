@@ -10,24 +10,28 @@ import paddle
 import pytest
 from paddle import nn
 
-from errors import InputError
+from datasets.conventions import STEREO
+from networks.kinds import MIDAS_SMALL
 from networks.midas_small import MidasSmall
-from networks.model_info import (
-    METRIC_DEPTH,
-    MIDAS_SMALL,
-    RELATIVE_DEPTH,
-    ModelInfo,
-    read_info_file,
-)
-from networks.monodepth import STEREO, Architecture, Monodepth
+from networks.monodepth import Architecture, Monodepth
 from options import TrainOptions, parse
-from training.depth_health import DepthHealth
-from training.health import LOOKS
-from training.parts import freeze, set_part_rates
+from system.errors import InputError
+from training.health import LOOKS, Health, signs_of_depth
+from training.model_with_loss import ModelWithLoss
+from training.optimisation import freeze, set_part_rates
 from training.recompute import recompute_blocks
-from training.supervised import Supervised
-from training.supervised_setup import FINE_TUNING_RATE, SCRATCH_RATE, suggested_rate
-from training.supervised_step import SupervisedStep, metric_loss, relative_loss
+from training.supervised import (
+    FINE_TUNING_RATE,
+    SCRATCH_RATE,
+    InverseDepths,
+    MeanLoss,
+    Supervised,
+    SupervisedOutput,
+    metric_loss,
+    relative_loss,
+)
+from weight_files.folder import read_info
+from weight_files.model_info import METRIC_DEPTH, RELATIVE_DEPTH, ModelInfo
 
 COMMON = "--task supervised --dataset rgbd "
 MONODEPTH = COMMON + "--network monodepth "
@@ -53,6 +57,12 @@ def batch():
     return images, paddle.to_tensor(depth)
 
 
+def evaluated(model, loss, batch):
+    """What a network and its loss say of pictures and depth."""
+    layers = ModelWithLoss(InverseDepths(model, 0.1, 100.0), MeanLoss(loss))
+    return SupervisedOutput(**layers({"seen": batch[0], "known": batch[1]}))
+
+
 class Fixed(nn.Layer):
     """Stands for Monodepth2's network: disparities that were thought of."""
 
@@ -71,25 +81,23 @@ def sigmoid_of(depth, low=0.1, high=100.0):
 
 
 def test_the_right_depth_costs_nothing_and_a_metre_off_costs_a_metre(batch):
-    images, depth = batch
+    depth = batch[1]
     truth = np.where(depth.numpy() > 0, depth.numpy(), 50)  # wrong where nothing is known
     right, off = (Fixed([sigmoid_of(truth + error)]) for error in (0, 1))
     for loss in (relative_loss(0.2, 0.5), metric_loss("l1"), metric_loss("silog")):
-        total, inverse = SupervisedStep(right, loss, 0.1, 100.0)(images, depth)
-        assert float(total) == pytest.approx(0, abs=2e-4)
-    np.testing.assert_allclose(inverse.numpy(), 1 / truth, rtol=1e-4)
-    total, _ = SupervisedStep(off, metric_loss("l1"), 0.1, 100.0)(images, depth)
-    assert float(total) == pytest.approx(1, rel=1e-3)
+        output = evaluated(right, loss, batch)
+        assert float(output.total) == pytest.approx(0, abs=2e-4)
+    np.testing.assert_allclose(output.inverse_depth.numpy(), 1 / truth, rtol=1e-4)
+    output = evaluated(off, metric_loss("l1"), batch)
+    assert float(output.total) == pytest.approx(1, rel=1e-3)
 
 
 def test_the_loss_is_the_mean_over_scales_at_full_size(batch):
-    images, depth = batch
     fine, coarse = np.full((2, 1, 64, 64), 0.02, np.float32), np.full((2, 1, 32, 32), 0.1)
     coarse = coarse.astype(np.float32)
 
     def total(*disps):
-        step = SupervisedStep(Fixed(disps), metric_loss("l1"), 0.1, 100.0)
-        return float(step(images, depth)[0])
+        return float(evaluated(Fixed(disps), metric_loss("l1"), batch).total)
 
     full = np.full((2, 1, 64, 64), 0.1, np.float32)
     assert total(fine, coarse) == pytest.approx((total(fine) + total(full)) / 2, rel=1e-5)
@@ -98,8 +106,8 @@ def test_the_loss_is_the_mean_over_scales_at_full_size(batch):
 def test_an_image_without_known_depth_moves_nothing(batch):
     images, depth = batch
     model = MidasSmall()
-    step = SupervisedStep(model, relative_loss(0.2, 0.5), 0.1, 100.0)
-    total, _ = step(images, paddle.zeros_like(depth))
+    unknown = (images, paddle.zeros_like(depth))
+    total = evaluated(model, relative_loss(0.2, 0.5), unknown).total
     total.backward()
     assert float(total) == 0
     for parameter in model.parameters():
@@ -115,11 +123,9 @@ def changed(before, after):
 
 
 def train(model, batch, steps=2, rate=1e-3, clip=None):
-    step = SupervisedStep(model, relative_loss(0.2, 0.5), 0.1, 100.0)
     optimiser = paddle.optimizer.Adam(rate, parameters=model.parameters(), grad_clip=clip)
-    step.train()
     for _ in range(steps):
-        step(*batch)[0].backward()
+        evaluated(model, relative_loss(0.2, 0.5), batch).total.backward()
         optimiser.step()
         optimiser.clear_grad()
 
@@ -175,9 +181,7 @@ def test_recomputing_changes_nothing_that_midas_learns(batch):
         model = MidasSmall()
         if again:
             recompute_blocks(model)
-        step = SupervisedStep(model, relative_loss(0.2, 0.5), 0.1, 100.0)
-        step.train()
-        total, _ = step(*batch)
+        total = evaluated(model, relative_loss(0.2, 0.5), batch).total
         total.backward()
         results.append((float(total), state(model)))
     assert results[0][0] == results[1][0]
@@ -199,7 +203,7 @@ def test_the_model_says_what_its_depth_means(tmp_path, line, kind, supervision, 
     assert info.shift_known == metric
     assert (info.height, info.width) == size
     (tmp_path / "model.json").write_text(info.to_json())
-    assert read_info_file(tmp_path) == info
+    assert read_info(tmp_path) == info
 
 
 def test_a_model_json_of_before_says_what_it_said(tmp_path):
@@ -207,7 +211,7 @@ def test_a_model_json_of_before_says_what_it_said(tmp_path):
     fields = json.loads(info.to_json())
     del fields["supervision"]
     (tmp_path / "model.json").write_text(json.dumps(fields))
-    read = read_info_file(tmp_path)
+    read = read_info(tmp_path)
     assert read == info
     assert (read.metric, read.shift_known) == (True, True)
     assert read.metres_per_unit == pytest.approx(5.4)
@@ -225,7 +229,7 @@ def test_a_model_json_that_cannot_be_is_refused(tmp_path, change):
     fields = {**json.loads(ModelInfo(Architecture(), 64, 96).to_json()), **change}
     (tmp_path / "model.json").write_text(json.dumps(fields))
     with pytest.raises(InputError, match="impossible value"):
-        read_info_file(tmp_path)
+        read_info(tmp_path)
 
 
 def test_monodepth_without_sources_has_its_depth_network_alone():
@@ -245,7 +249,7 @@ def test_monodepth_without_sources_has_its_depth_network_alone():
 )
 def test_the_learning_rate_follows_from_the_start(line, rate, reason):
     assert 1e-5 <= FINE_TUNING_RATE <= 5e-5 < SCRATCH_RATE
-    chosen, why = suggested_rate(options_of(line))
+    chosen, why = Supervised(options_of(line)).learning_rate()
     assert chosen == rate
     assert reason in why
 
@@ -304,8 +308,9 @@ def test_signs_of_trouble_are_said_once_when_they_last():
         "outside of 0.1 to 3 m": (good, depth),
     }
     for words, pair in cases.items():
-        health = DepthHealth((0.1, 3.0 if "outside" in words else 10.0))
-        said = [message for _ in range(3 * LOOKS) for message in health.look(*pair)]
+        health = Health()
+        signs = signs_of_depth(*pair, (0.1, 3.0 if "outside" in words else 10.0))
+        said = [message for _ in range(3 * LOOKS) for message in health.look(signs)]
         assert len(said) == 1
         assert words in said[0]
-    assert not any(DepthHealth(None).look(good, depth) for _ in range(3 * LOOKS))
+    assert not any(signs_of_depth(good, depth, None).values())

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from networks.model_info import ModelInfo
-from networks.monodepth import STEREO, Architecture
+from datasets.conventions import STEREO
+from networks.monodepth import Architecture
 from prediction.predictor import DepthPredictor, Predictor
-from web.jobs import Jobs, Limits, Refusal
-from web.results import Result, Results
+from web.jobs import Jobs, Limits, Refusal, Result, Results
 from web.words import CHINESE, ENGLISH, WORDS, language_of, say
+from weight_files.model_info import ModelInfo
 
 LIMITS = Limits(pixels=20_000, frames=12, seconds=60)
 
@@ -159,7 +159,6 @@ def test_old_results_are_removed(tmp_path):
         token, folder = results.new_folder()
         results.keep(token, Result(folder, (1, 1), "m"))
         tokens.append(token)
-    assert len(results) == 3
     assert [results.find(token) is None for token in tokens] == [True, True, False, False, False]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(tokens[2:])
 

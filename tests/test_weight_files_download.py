@@ -1,19 +1,44 @@
-"""Downloads from a server on this machine that also breaks off, lies and damages."""
+"""Published weights: by name from a cache folder, from a server that breaks off, lies, damages."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import stat
 import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
+import paddle
 import pytest
+from PIL import Image
+from safetensors.numpy import save_file
 
-from errors import InputError
-from weight_files import archives, download
-from weight_files.archives import unpack
-from weight_files.download import Checksum, fetch
+import demo
+from datasets.conventions import STEREO
+from networks.monodepth import Architecture, Monodepth
+from networks.resnet_encoder import ResnetEncoder
+from options import SelfSupervisedOptions
+from system.errors import InputError
+from tests.blank import blank_networks
+from training.self_supervised import initial_model
+from weight_files import download
+from weight_files.conversion import convert_folder
+from weight_files.download import (
+    Checksum,
+    cache_folder,
+    fetch,
+    find_model,
+    find_weights_file,
+    imagenet_file,
+    named_model,
+    unpack,
+)
+from weight_files.folder import load_imagenet, open_model, save_weights
+from weight_files.model_info import ModelInfo
+from weight_files.names import torch_name
+from weight_files.torch_files import write_torch
 
 CONTENT = bytes(range(256)) * 5000
 CHECKSUM = Checksum("md5", hashlib.md5(CONTENT).hexdigest())
@@ -193,7 +218,7 @@ def test_one_name_twice_is_refused(zipped):
 
 
 def test_an_archive_that_is_too_large_is_refused_before_it_is_unpacked(zipped, monkeypatch):
-    monkeypatch.setattr(archives, "LARGEST", 10**6)
+    monkeypatch.setattr(download, "LARGEST", 10**6)
     archive, out = zipped(("m/encoder.pth", bytes(2 * 10**6)))
     assert "would unpack to more than" in refusal(unpack, archive, out, NAMES)
     assert list(out.iterdir()) == []
@@ -212,3 +237,176 @@ def test_an_archive_that_states_less_than_it_unpacks_to_is_refused(zipped):
 def test_what_is_no_archive_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"hello")
     assert "no zip archive" in refusal(unpack, tmp_path / "a.zip", tmp_path, NAMES)
+
+
+NAME = "mono+stereo_640x192"
+INFO = ModelInfo(Architecture(source_ids=(-1, 1, STEREO)), height=64, width=96)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _blank():
+    with blank_networks():
+        yield
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MONODEPTH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MONODEPTH_MIRROR", "http://127.0.0.1:1/")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """The archive of a model in the published layout."""
+    folder = tmp_path_factory.mktemp("published")
+    rng, model = np.random.default_rng(0), Monodepth(INFO.architecture)
+    for value in model.state_dict().values():
+        value.set_value(rng.random(value.shape, np.float32))
+    (folder / "own").mkdir()
+    save_weights(folder / "own", model, INFO)
+    convert_folder(folder / "own", folder / NAME, "torch", {})
+    path = folder / f"{NAME}.zip"
+    with zipfile.ZipFile(path, "w") as content:
+        for file in (folder / NAME).glob("*.pth"):
+            content.write(file, f"{NAME}/{file.name}")
+    return path
+
+
+@pytest.fixture
+def known(archive, monkeypatch):
+    """Takes that archive for the published one."""
+    monkeypatch.setitem(download.MODELS, NAME, hashlib.md5(archive.read_bytes()).hexdigest())
+    return archive
+
+
+@pytest.fixture
+def mirror(known, home, monkeypatch):
+    """A server of the archive's folder."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(known.parent))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MONODEPTH_MIRROR", f"http://127.0.0.1:{server.server_port}")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_named_model_is_fetched_converted_and_then_there_without_network(
+    mirror, archive, tmp_path
+):
+    folder = named_model(NAME)
+    mirror.shutdown()
+    assert named_model(NAME) == folder
+    assert folder == cache_folder() / "models" / NAME
+    opened = open_model(folder)
+    model, info = opened.network(), opened.info
+    assert (info.height, info.width, info.metric, info.name) == (64, 96, True, NAME)
+    expected = open_model(archive.parent / "own").network()
+    for name, value in expected.state_dict().items():
+        np.testing.assert_array_equal(model.state_dict()[name].numpy(), value.numpy())
+    # The demo takes it by its name, too.
+    Image.new("RGB", (96, 64)).save(tmp_path / "a.jpg")
+    words = ["--image_path", str(tmp_path / "a.jpg"), "--model_name", NAME, "--engine", "paddle"]
+    demo.main(words)
+    assert (tmp_path / "a_disp.npy").is_file()
+    assert find_model(None, NAME) == folder
+    assert find_model(tmp_path, NAME) == tmp_path
+
+
+def test_without_network_it_says_which_file_to_put_where(known, home, monkeypatch):
+    with pytest.raises(InputError) as error:
+        named_model(NAME)
+    target = home / "downloads" / f"{NAME}.zip"
+    assert f"put it at {target}" in str(error.value)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(known.read_bytes())
+    converted = []
+    monkeypatch.setattr(download, "convert_folder", lambda *words: converted.append(words))
+    folder = named_model(NAME)
+    assert [words[1] for words in converted] == [folder]
+
+
+def test_an_archive_without_a_model_leaves_nothing(home, tmp_path, monkeypatch):
+    target = home / "downloads" / f"{NAME}.zip"
+    target.parent.mkdir(parents=True)
+    with zipfile.ZipFile(target, "w") as content:
+        content.writestr("encoder.pth", b"")
+    monkeypatch.setitem(download.MODELS, NAME, hashlib.md5(target.read_bytes()).hexdigest())
+    with pytest.raises(InputError, match=r"encoder\.pth|not a weights folder"):
+        named_model(NAME)
+    assert list((home / "models").iterdir()) == []
+
+
+def test_an_unknown_name_lists_the_known_ones(home):
+    with pytest.raises(InputError, match=r"mono_640x192.*stereo_1024x320"):
+        named_model("mono")
+
+
+def test_the_names_of_the_urls_are_quoted(monkeypatch):
+    monkeypatch.delenv("MONODEPTH_MIRROR", raising=False)
+    url = download._url(download.MODELS_URL, f"{NAME}.zip")
+    assert url.endswith("/monodepth2/mono%2Bstereo_640x192.zip")
+
+
+def resnet_arrays(num_layers=18):
+    rng, state = np.random.default_rng(0), ResnetEncoder(num_layers).resnet.state_dict()
+    arrays = {torch_name(n): rng.normal(0, 0.02, v.shape).astype("f4") for n, v in state.items()}
+    arrays.update({n: 1 + a for n, a in arrays.items() if n.endswith("running_var")})
+    return {**arrays, "fc.weight": np.ones((1000, 512), np.float32), "fc.bias": np.ones(1000)}
+
+
+def test_both_encoders_start_from_imagenet(tmp_path):
+    arrays = resnet_arrays()
+    write_torch(tmp_path / "resnet18-pytorch.pth", arrays)
+    options = SelfSupervisedOptions(
+        weights_init=str(tmp_path / "resnet18-pytorch"), height=64, width=64
+    )
+    model = initial_model(options)
+    image = paddle.rand([1, 3, 64, 64])
+    model.eval()
+    first = arrays["conv1.weight"]
+    np.testing.assert_array_equal(model.encoder.resnet.conv1.weight.numpy(), first)
+    stacked = model.pose_encoder.resnet.conv1.weight.numpy()
+    np.testing.assert_array_equal(stacked, np.concatenate([first, first], axis=1) / 2)
+    # So that the same image twice gives what it gives once.
+    with paddle.no_grad():
+        one = model.encoder(image)
+        two = model.pose_encoder(paddle.concat([image, image], axis=1))
+    for a, b in zip(one, two):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-4)
+
+
+def test_a_resnet_of_another_depth_is_refused(tmp_path):
+    write_torch(tmp_path / "r.pth", resnet_arrays(34))
+    with pytest.raises(InputError, match=r"r\.pth: weights of another architecture"):
+        load_imagenet(Monodepth(Architecture()), tmp_path / "r.pth")
+
+
+@pytest.mark.parametrize("name", ["w", "w.safetensors"])
+def test_a_file_is_found_with_or_without_its_suffix(name, tmp_path):
+    save_file({"a": np.ones(1, np.float32)}, tmp_path / "w.safetensors")
+    assert find_weights_file(tmp_path / name) == tmp_path / "w.safetensors"
+    with pytest.raises(InputError, match="--weights_init"):
+        find_weights_file(tmp_path / "v")
+
+
+def test_imagenet_weights_are_taken_from_the_cache(home, monkeypatch):
+    with pytest.raises(InputError, match=r"resnet18-f37072fd\.pth"):
+        imagenet_file(18)
+    path = home / "downloads" / "resnet18-5c106cde.pth"
+    path.write_bytes(b"something else")
+    with pytest.raises(InputError, match="sha256 does not start with 5c106cde"):
+        imagenet_file(18)
+    content = b"a file"
+    name = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    monkeypatch.setitem(download.RESNETS, 18, (name,))
+    (home / "downloads" / name).write_bytes(content)
+    assert imagenet_file(18) == home / "downloads" / name
+    with pytest.raises(InputError, match="--num_layers 18, 34, 50"):
+        imagenet_file(101)

@@ -15,7 +15,7 @@ import paddle
 import pytest
 from safetensors.numpy import save_file
 
-from errors import InputError
+from system.errors import InputError
 from tests.damage import damaged
 from weight_files.reading import read_weights
 from weight_files.torch_files import ARCHIVE, LEGACY_MAGIC, LEGACY_VERSION, write_torch

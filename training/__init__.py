@@ -1,5 +1,5 @@
 """The objective, the loop, checkpoints and logs."""
 
-from cpu_math import prepare
+from system.cpu_math import prepare
 
 prepare()  # has to come before Paddle

@@ -1,6 +1,6 @@
 """Checkpoints that a kill or a full disk cannot damage.
 
-A checkpoint is a weights folder (``networks.weights``) with the state of the optimiser and the
+A checkpoint is a weights folder (``weight_files.folder``) with the state of the optimiser and the
 position in the run beside the weights. A new one is written in full, with checksums, and brought
 to the disk before it takes the place of the old one; ``last`` moves on to ``previous_1`` and so on.
 """
@@ -20,10 +20,10 @@ from paddle import nn
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from errors import InputError
-from files import check_sum, recover_folder, replace_folder
-from networks.model_info import ModelInfo
-from networks.weights import differences, load_into, save_weights
+from system.errors import InputError
+from system.files import check_sum, read_json, recover_folder, replace_folder
+from weight_files.folder import differences, load_into, save_weights
+from weight_files.model_info import ModelInfo
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ def load_checkpoint(
     load_into(model, folder, [module for module, _ in model.named_children()])
     try:
         arrays = load_file(folder / OPTIMISER_FILE)
-        progress = Progress(**json.loads((folder / PROGRESS_FILE).read_text()))
+        progress = Progress(**read_json(folder / PROGRESS_FILE))
         check_progress(progress)
         check_optimiser(model, arrays, progress.step)
         restore_optimiser(model, optimiser, arrays)

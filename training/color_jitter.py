@@ -1,6 +1,6 @@
 """Colour jitter on the device: brightness, contrast, saturation and hue in a drawn order.
 
-The draws come with the batch (``datasets.augmentation``); images are float in [0, 1].
+The draws come with the batch (``datasets.items``); images are float in [0, 1].
 """
 
 from __future__ import annotations

@@ -42,24 +42,6 @@ def normalise(values: Tensor, mask: Tensor) -> Tensor:
     return (values - shift) / paddle.clip(scale, min=SMALLEST)
 
 
-def fit_scale_and_shift(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale and shift [B] of the least squares fit to the target (equations 3 and 4)."""
-    known = mask.astype(prediction.dtype)
-    a00 = (known * prediction * prediction).sum(axis=[1, 2])
-    a01 = (known * prediction).sum(axis=[1, 2])
-    a11 = known.sum(axis=[1, 2])
-    b0 = (known * prediction * target_or_zero(target, mask)).sum(axis=[1, 2])
-    b1 = (known * target_or_zero(target, mask)).sum(axis=[1, 2])
-    determinant = a00 * a11 - a01 * a01
-    solvable = determinant > SMALLEST
-    safe = paddle.where(solvable, determinant, paddle.ones_like(determinant))
-    zero = paddle.zeros_like(safe)
-    scale = paddle.where(solvable, (a11 * b0 - a01 * b1) / safe, zero)
-    mean = b1 / paddle.clip(a11, min=1)  # all that a constant prediction can be fitted to
-    shift = paddle.where(solvable, (a00 * b1 - a01 * b0) / safe, mean)
-    return scale, shift
-
-
 def target_or_zero(target: Tensor, mask: Tensor) -> Tensor:
     """The target with 0 where it is not known, whatever is stored there."""
     return paddle.where(mask, target, paddle.zeros_like(target))

@@ -16,8 +16,8 @@ import paddle
 import paddle.distributed as dist
 from paddle import Tensor, nn
 
-from errors import InputError
-from training.arrays import to_tensor
+from system.errors import InputError
+from training.cpu.arrays import to_tensor
 
 
 @dataclass(frozen=True)

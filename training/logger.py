@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 from visualdl import LogWriter
 
-from prediction.visualise import colorize_disparity
-
 METRICS_FILE = "metrics.jsonl"
 
 
@@ -49,13 +47,3 @@ class Logger:
 def image_picture(image: np.ndarray) -> np.ndarray:
     """[3, H, W] float in [0, 1] as [H, W, 3] uint8."""
     return (np.clip(image, 0, 1).transpose(1, 2, 0) * 255).round().astype(np.uint8)
-
-
-def disparity_picture(disp: np.ndarray) -> np.ndarray:
-    """[1, H, W] disparity in colours, near bright, [H, W, 3] uint8."""
-    return colorize_disparity(disp[0])
-
-
-def mask_picture(mask: np.ndarray) -> np.ndarray:
-    """[1, H, W] mask in [0, 1] as grey [H, W, 3] uint8."""
-    return image_picture(np.repeat(mask, 3, axis=0))

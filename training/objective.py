@@ -12,6 +12,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
+from datasets.conventions import STEREO
 from layers import (
     LocalStatistics,
     average_halve,
@@ -24,7 +25,7 @@ from layers import (
     ssim_distance,
     warp,
 )
-from networks.monodepth import STEREO, Architecture, Motion, Prediction
+from networks.monodepth import Architecture, Motion, Prediction
 from training.recompute import recomputed
 
 SSIM_WEIGHT = 0.85
@@ -89,175 +90,6 @@ def smoothness(disp: Tensor, image: Tensor) -> Tensor:
     return edge_aware_smoothness(disp / (mean + 1e-7), image)
 
 
-@dataclass(frozen=True)
-class Kernels:
-    """The two functions that take most of the loss's time, for which there may be faster ones.
-
-    Attributes:
-        warp_sources: see :func:`warp_sources`.
-        photometric_error: see :func:`photometric_error`.
-        compilable: whether they are made of Paddle's operations alone.
-    """
-
-    warp_sources: Callable[..., list[Tensor]]
-    photometric_error: Callable[..., Tensor]
-    compilable: bool = True
-
-
-class Objective:
-    """The loss of Monodepth2 (paper, section 3).
-
-    Args:
-        architecture: which sources and scales there are.
-        min_depth: nearest depth, model units.
-        max_depth: farthest depth, model units.
-        disparity_smoothness: weight of the smoothness, halved from one scale to the next.
-        ssim: whether the photometric error has its SSIM part.
-        average_sources: mean over the sources instead of their minimum.
-        automasking: whether the unwarped sources compete with the warped ones, which leaves out
-            what moves with the camera (section 3.2).
-        v1_multiscale: compare each scale at its own resolution instead of the full one.
-        recompute: compute photometric errors again in the backward pass, to save memory.
-        kernels: those of :mod:`training.fused`, for example, in the place of this module's.
-    """
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        min_depth: float = 0.1,
-        max_depth: float = 100.0,
-        disparity_smoothness: float = 1e-3,
-        ssim: bool = True,
-        average_sources: bool = False,
-        automasking: bool = True,
-        v1_multiscale: bool = False,
-        recompute: bool = False,
-        kernels: Kernels | None = None,
-    ) -> None:
-        self.architecture = architecture
-        self.min_depth = min_depth
-        self.max_depth = max_depth
-        self.disparity_smoothness = disparity_smoothness
-        self.ssim = ssim
-        self.reduce: Callable[[Sequence[Tensor]], Tensor] = (
-            mean_error if average_sources else minimum_error
-        )
-        self.automasking = automasking
-        self.v1_multiscale = v1_multiscale
-        self.kernels = kernels or Kernels(warp_sources, photometric_error)
-        error = self.kernels.photometric_error
-        self.photometric_error = recomputed(error) if recompute else error
-
-    def __call__(
-        self,
-        prediction: Prediction,
-        target: Tensor,
-        sources: Tensor,
-        K: Tensor,
-        T_stereo: Tensor | None = None,
-        tie_break: Tensor | None = None,
-    ) -> Losses:
-        """Loss of one batch.
-
-        Args:
-            prediction: of the networks.
-            target: [B, 3, H, W] in [0, 1], not augmented.
-            sources: [B, S, 3, H, W] in [0, 1], in the order of ``source_ids``.
-            K: [B, 3, 3] in pixels of H x W.
-            T_stereo: pose [B, 4, 4] of the stereo source, if there is one.
-            tie_break: noise [B, S, H, W] of deviation 1 that lets neither side win the auto-mask
-                where warped and unwarped sources are equally good.
-
-        Returns:
-            The losses.
-        """
-        scales = self.architecture.scales
-        levels = max(scales) + 1
-        targets = pyramid(target, levels)
-        source_images = [sources[:, i] for i in range(len(self.architecture.source_ids))]
-        compared = sorted({self._comparison_level(scale) for scale in scales})
-        source_pyramids = [pyramid(image, max(compared) + 1) for image in source_images]
-        shared = self.ssim and self.kernels.photometric_error is photometric_error
-        statistics = {
-            level: local_statistics(targets[level]) if shared else None for level in compared
-        }
-        identity_errors = {}
-        if self.automasking:
-            for level in compared:
-                unwarped = [images[level] for images in source_pyramids]
-                identity_errors[level] = self._identity_error(
-                    unwarped, targets[level], statistics[level], tie_break
-                )
-
-        per_scale, warped_images, automasks = [], [], []
-        for index, scale in enumerate(scales):
-            level = self._comparison_level(scale)
-            disp = prediction.disps[index]
-            height, width = targets[level].shape[2:]
-            _, depth = disp_to_depth(
-                resize_bilinear(disp, height, width), self.min_depth, self.max_depth
-            )
-            transforms = self._transforms(prediction.motions, depth, T_stereo)
-            warped = self.kernels.warp_sources(
-                [images[level] for images in source_pyramids],
-                depth,
-                scale_intrinsics(K, level),
-                transforms,
-            )
-            errors = [
-                self.photometric_error(image, targets[level], self.ssim, statistics[level])
-                for image in warped
-            ]
-            loss = 0.0
-            if prediction.masks is not None:
-                mask = resize_bilinear(prediction.masks[index], height, width)
-                errors = [error * mask[:, i : i + 1] for i, error in enumerate(errors)]
-                loss = PREDICTED_MASK_WEIGHT * F.binary_cross_entropy(mask, paddle.ones_like(mask))
-            error = self.reduce(errors)
-            if self.automasking:
-                automasks.append(automask(error, identity_errors[level]))
-                error = paddle.minimum(identity_errors[level], error)
-            weight = self.disparity_smoothness / 2**scale
-            loss = loss + error.mean() + weight * smoothness(disp, targets[scale])
-            per_scale.append(loss)
-            warped_images.append(warped)
-        return Losses(sum(per_scale) / len(per_scale), per_scale, warped_images, automasks)
-
-    def _comparison_level(self, scale: int) -> int:
-        """The pyramid level at which warped and target images of a scale are compared."""
-        return scale if self.v1_multiscale else 0
-
-    def _identity_error(
-        self,
-        sources: Sequence[Tensor],
-        target: Tensor,
-        statistics: LocalStatistics | None,
-        tie_break: Tensor | None,
-    ) -> Tensor:
-        """Error of the unwarped sources."""
-        error = self.kernels.photometric_error
-        errors = [error(image, target, self.ssim, statistics) for image in sources]
-        if tie_break is not None:
-            height, width = target.shape[2:]
-            noise = TIE_BREAK * tie_break[:, :, :height, :width]
-            errors = [error + noise[:, i : i + 1] for i, error in enumerate(errors)]
-        return self.reduce(errors)
-
-    def _transforms(
-        self, motions: Sequence[Motion], depth: Tensor, T_stereo: Tensor | None
-    ) -> list[Tensor]:
-        """``source_T_target`` [B, 4, 4] of every source, in the order of ``source_ids``."""
-        translation_scale = None
-        if self.architecture.pose_model_type == "posecnn":
-            # Translation relative to mean inverse depth (Wang et al., CVPR 2018).
-            translation_scale = (1 / depth).mean(axis=[1, 2, 3]).unsqueeze(1)
-        temporal = iter(motions)
-        return [
-            T_stereo if source == STEREO else next(temporal).source_T_target(translation_scale)
-            for source in self.architecture.source_ids
-        ]
-
-
 def pyramid(image: Tensor, levels: int) -> list[Tensor]:
     """``image`` [B, 3, H, W] and its successive 2x2 averages."""
     images = [image]
@@ -283,3 +115,164 @@ def warp_sources(
         warp(source, project(points, K, source_T_target, height, width))
         for source, source_T_target in zip(sources, transforms)
     ]
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The two functions that take most of the loss's time, for which there may be faster ones.
+
+    Attributes:
+        warp_sources: see :func:`warp_sources`.
+        photometric_error: see :func:`photometric_error`.
+        compilable: whether they are made of Paddle's operations alone.
+    """
+
+    warp_sources: Callable[..., list[Tensor]]
+    photometric_error: Callable[..., Tensor]
+    compilable: bool = True
+
+
+PLAIN = Kernels(warp_sources, photometric_error)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of Monodepth2 (paper, section 3).
+
+    Attributes:
+        architecture: which sources and scales there are.
+        min_depth: nearest depth, model units.
+        max_depth: farthest depth, model units.
+        disparity_smoothness: weight of the smoothness, halved from one scale to the next.
+        ssim: whether the photometric error has its SSIM part.
+        average_sources: mean over the sources instead of their minimum.
+        automasking: whether the unwarped sources compete with the warped ones, which leaves out
+            what moves with the camera (section 3.2).
+        v1_multiscale: compare each scale at its own resolution instead of the full one.
+        recompute: compute photometric errors again in the backward pass, to save memory.
+        kernels: those of :mod:`training.cpu.fused`, for example, in the place of this module's.
+    """
+
+    architecture: Architecture
+    min_depth: float = 0.1
+    max_depth: float = 100.0
+    disparity_smoothness: float = 1e-3
+    ssim: bool = True
+    average_sources: bool = False
+    automasking: bool = True
+    v1_multiscale: bool = False
+    recompute: bool = False
+    kernels: Kernels = PLAIN
+
+    def __call__(
+        self,
+        prediction: Prediction,
+        target: Tensor,
+        sources: Tensor,
+        K: Tensor,
+        T_stereo: Tensor | None = None,
+        tie_break: Tensor | None = None,
+    ) -> Losses:
+        """Loss of one batch.
+
+        Args:
+            prediction: of the networks.
+            target: [B, 3, H, W] in [0, 1], not augmented.
+            sources: [B, S, 3, H, W] in [0, 1], in the order of ``source_ids``.
+            K: [B, 3, 3] in pixels of H x W.
+            T_stereo: pose [B, 4, 4] of the stereo source, if there is one.
+            tie_break: noise [B, S, H, W] of deviation 1 that lets neither side win the auto-mask
+                where warped and unwarped sources are equally good.
+
+        Returns:
+            The losses.
+        """
+        scales = self.architecture.scales
+        error_of = self.kernels.photometric_error
+        if self.recompute:
+            error_of = recomputed(error_of)
+        levels = max(scales) + 1
+        targets = pyramid(target, levels)
+        source_images = [sources[:, i] for i in range(len(self.architecture.source_ids))]
+        # The pyramid level at which warped and target images of a scale are compared.
+        level_of = {scale: scale if self.v1_multiscale else 0 for scale in scales}
+        compared = sorted(set(level_of.values()))
+        source_pyramids = [pyramid(image, max(compared) + 1) for image in source_images]
+        shared = self.ssim and self.kernels.photometric_error is photometric_error
+        statistics = {
+            level: local_statistics(targets[level]) if shared else None for level in compared
+        }
+        identity_errors = {}
+        if self.automasking:
+            for level in compared:
+                unwarped = [images[level] for images in source_pyramids]
+                identity_errors[level] = self._identity_error(
+                    unwarped, targets[level], statistics[level], tie_break
+                )
+
+        per_scale, warped_images, automasks = [], [], []
+        for index, scale in enumerate(scales):
+            level = level_of[scale]
+            disp = prediction.disps[index]
+            height, width = targets[level].shape[2:]
+            _, depth = disp_to_depth(
+                resize_bilinear(disp, height, width), self.min_depth, self.max_depth
+            )
+            transforms = self._transforms(prediction.motions, depth, T_stereo)
+            warped = self.kernels.warp_sources(
+                [images[level] for images in source_pyramids],
+                depth,
+                scale_intrinsics(K, level),
+                transforms,
+            )
+            errors = [
+                error_of(image, targets[level], self.ssim, statistics[level]) for image in warped
+            ]
+            loss = 0.0
+            if prediction.masks is not None:
+                mask = resize_bilinear(prediction.masks[index], height, width)
+                errors = [error * mask[:, i : i + 1] for i, error in enumerate(errors)]
+                loss = PREDICTED_MASK_WEIGHT * F.binary_cross_entropy(mask, paddle.ones_like(mask))
+            error = self._reduce(errors)
+            if self.automasking:
+                automasks.append(automask(error, identity_errors[level]))
+                error = paddle.minimum(identity_errors[level], error)
+            weight = self.disparity_smoothness / 2**scale
+            loss = loss + error.mean() + weight * smoothness(disp, targets[scale])
+            per_scale.append(loss)
+            warped_images.append(warped)
+        return Losses(sum(per_scale) / len(per_scale), per_scale, warped_images, automasks)
+
+    def _identity_error(
+        self,
+        sources: Sequence[Tensor],
+        target: Tensor,
+        statistics: LocalStatistics | None,
+        tie_break: Tensor | None,
+    ) -> Tensor:
+        """Error of the unwarped sources."""
+        error = self.kernels.photometric_error
+        errors = [error(image, target, self.ssim, statistics) for image in sources]
+        if tie_break is not None:
+            height, width = target.shape[2:]
+            noise = TIE_BREAK * tie_break[:, :, :height, :width]
+            errors = [error + noise[:, i : i + 1] for i, error in enumerate(errors)]
+        return self._reduce(errors)
+
+    def _reduce(self, errors: Sequence[Tensor]) -> Tensor:
+        """One error of those of the sources."""
+        return mean_error(errors) if self.average_sources else minimum_error(errors)
+
+    def _transforms(
+        self, motions: Sequence[Motion], depth: Tensor, T_stereo: Tensor | None
+    ) -> list[Tensor]:
+        """``source_T_target`` [B, 4, 4] of every source, in the order of ``source_ids``."""
+        translation_scale = None
+        if self.architecture.pose_model_type == "posecnn":
+            # Translation relative to mean inverse depth (Wang et al., CVPR 2018).
+            translation_scale = (1 / depth).mean(axis=[1, 2, 3]).unsqueeze(1)
+        temporal = iter(motions)
+        return [
+            T_stereo if source == STEREO else next(temporal).source_T_target(translation_scale)
+            for source in self.architecture.source_ids
+        ]

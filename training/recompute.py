@@ -14,7 +14,7 @@ from paddle import Tensor, nn
 from paddle.distributed.fleet.utils import recompute
 from paddle.vision.models.resnet import BasicBlock, BottleneckBlock
 
-from networks.convolution import ConvBlock
+from networks.decoders import ConvBlock
 from networks.midas_small import InvertedResidual, ResidualConvUnit, SeparableBlock
 
 BLOCKS = (

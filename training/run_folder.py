@@ -8,9 +8,9 @@ import logging
 import shutil
 from pathlib import Path
 
-from errors import InputError
-from files import make_writable_folder, written_whole
 from options import TrainOptions, from_json, to_json
+from system.errors import InputError
+from system.files import make_writable_folder, read_text, written_whole
 from training.checkpoint import LAST, Progress, checkpoints
 from training.logger import METRICS_FILE
 
@@ -64,7 +64,7 @@ def starting_options(folder: Path, options: TrainOptions) -> TrainOptions:
     if not options.resume or checkpoints(folder):
         return options
     try:
-        saved = from_json(TrainOptions, (folder / OPTIONS_FILE).read_text(encoding="utf-8"))
+        saved = from_json(TrainOptions, read_text(folder / OPTIONS_FILE))
     except (OSError, UnicodeDecodeError, InputError) as error:
         raise InputError(
             f"--resume: {folder / OPTIONS_FILE} does not say how the run began ({error}); start it "
@@ -106,13 +106,15 @@ def warn_of_a_full_disk(folder: Path, num_parameters: int, keep_checkpoints: int
 def changed_options(path: Path, options: TrainOptions) -> list[str]:
     """What of ``options`` differs from a saved file and changes the weights to come."""
     try:
-        saved = from_json(TrainOptions, path.read_text(encoding="utf-8"))
+        saved = from_json(TrainOptions, read_text(path))
     except (OSError, UnicodeDecodeError, InputError):
         return []  # of another version; the checkpoint says whether the networks fit
     return [
         f"{name} was {getattr(saved, name)}, is {getattr(options, name)}"
         for name in (field.name for field in dataclasses.fields(options))
-        if name not in FREE_TO_CHANGE and getattr(saved, name) != getattr(options, name)
+        if name not in FREE_TO_CHANGE
+        and hasattr(saved, name)
+        and getattr(saved, name) != getattr(options, name)
     ]
 
 

@@ -2,52 +2,171 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import paddle
 from paddle import Tensor
 
-from datasets.items import TrainingItems
+from datasets.cache import with_cache
+from datasets.conventions import KITTI_BASELINE_METRES
+from datasets.items import TrainingItems, make_items
+from datasets.layouts import LAYOUTS, SPLITS
 from datasets.loader import Batch
-from networks.model_info import ModelInfo
-from networks.monodepth import Monodepth
-from options import TrainOptions
-from training.arrays import to_tensor
+from datasets.prepare import prepared
+from datasets.splits import load_split
+from networks.monodepth import Architecture, Monodepth, Prediction
+from options import SCRATCH, SelfSupervisedOptions, TrainOptions
+from prediction.visualise import colorize_disparity
 from training.color_jitter import jitter_batch
-from training.health import Health, signs_of
-from training.logger import disparity_picture, image_picture, mask_picture
-from training.setup import architecture_of, info_of, initial_model, items_of, objective_of
-from training.step import StepOutput, TrainingStep, draw_tie_break
-from training.task import Place, Task
+from training.cpu.arrays import to_tensor
+from training.cpu.fast_paths import fast_paths
+from training.health import Signs, signs_of_frames
+from training.logger import image_picture
+from training.model_with_loss import ModelWithLoss, TracedLayer
+from training.objective import PLAIN, Objective
+from training.optimisation import networks_in
+from training.task import Place, Task, check_depth_range, encoder_file, random_monodepth
+from weight_files.folder import load_imagenet, open_model
+from weight_files.model_info import ModelInfo
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SelfSupervisedOutput:
+    """What one pass over a batch gives.
+
+    Attributes:
+        total: the loss, scalar.
+        per_scale: its parts, one scalar per scale.
+        disp: sigmoid disparity of the first scale, [B, 1, H, W].
+        warped: sources warped at the first scale, [B, 3, H, W] each.
+        automask: of the first scale, [B, 1, H, W], or None without auto-masking.
+    """
+
+    total: Tensor
+    per_scale: list[Tensor]
+    disp: Tensor
+    warped: list[Tensor]
+    automask: Tensor | None
+
+
+class Networks(TracedLayer):
+    """The networks on the target and the sources that they are shown, [B, ...] in [0, 1].
+
+    What they predict (:meth:`networks.monodepth.Prediction.as_dict`) is in float32.
+    """
+
+    def __init__(self, model: Monodepth, precision: str = "fp32") -> None:
+        super().__init__()
+        self.model = model
+        self.precision = precision
+
+    def compute(self, inputs: dict[str, Tensor]) -> dict[str, Any]:
+        """The prediction for ``target`` and ``sources``."""
+        if self.precision == "fp32":
+            return self.model(**inputs).as_dict()
+        with networks_in(self.precision):
+            predicted = self.model(**inputs).as_dict()
+        return paddle.utils.map_structure(
+            lambda part: part.astype("float32") if hasattr(part, "astype") else part, predicted
+        )
+
+
+class Loss(TracedLayer):
+    """The objective of a prediction."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+        self.compilable = objective.kernels.compilable
+
+    def compute(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The fields of :class:`SelfSupervisedOutput`.
+
+        Args:
+            inputs: ``predicted`` by :class:`Networks`, and the other arguments of the objective
+                as ``known``.
+        """
+        prediction = Prediction.from_dict(inputs["predicted"])
+        losses = self.objective(prediction, **inputs["known"])
+        return {
+            "total": losses.total,
+            "per_scale": losses.per_scale,
+            "disp": prediction.disps[0],
+            "warped": losses.warped[0],
+            "automask": losses.automasks[0] if losses.automasks else None,
+        }
 
 
 class SelfSupervised(Task):
     """Training on frames without known depth."""
 
+    output = SelfSupervisedOutput
+
     def __init__(self, options: TrainOptions) -> None:
         super().__init__(options)
         self.architecture = architecture_of(options)
-        self.health = Health()
 
     def items(self, part: str) -> TrainingItems:
-        """The items of a split; see :func:`training.setup.items_of`."""
-        return items_of(self.options, part)
+        """The items of a part of the split.
+
+        Raises:
+            InputError: frames are missing, or those of one's own cannot be prepared.
+        """
+        options = self.options
+        data_path, split = options.data_path, options.split
+        if options.dataset == "frames":
+            data_path = prepared(data_path)
+            if split == SelfSupervisedOptions.split:  # frames of one's own bring a split along
+                split = str(data_path / SPLITS)
+        items = make_items(
+            data_path,
+            load_split(split, part),
+            options.source_ids,
+            options.height,
+            options.width,
+            options.png,
+            options.intrinsics,
+            options.seed,
+            augment=part == "train",
+            layout=LAYOUTS[options.dataset],
+            resize=options.resize,
+        )
+        if options.cache_dir is None:
+            return items
+        return with_cache(items, options.cache_dir, options.num_workers)
 
     def initial_model(self) -> Monodepth:
-        """Depth and pose networks; see :func:`training.setup.initial_model`."""
+        """Depth and pose networks; see :func:`initial_model`."""
         return initial_model(self.options)
 
     def learning_rate(self) -> tuple[float, str]:
         """The published one."""
         return self.options.learning_rate, "as given or published"
 
-    def step(self, model: Monodepth) -> TrainingStep:
+    def model_with_loss(self, model: Monodepth) -> ModelWithLoss:
         """Networks and objective."""
-        return TrainingStep(model, objective_of(self.options), self.options.precision)
+        options = self.options
+        objective = Objective(
+            self.architecture,
+            min_depth=options.min_depth,
+            max_depth=options.max_depth,
+            disparity_smoothness=options.disparity_smoothness,
+            ssim=not options.no_ssim,
+            average_sources=options.avg_reprojection,
+            automasking=not options.disable_automasking,
+            v1_multiscale=options.v1_multiscale,
+            recompute=options.recompute,
+            kernels=PLAIN if options.eager else fast_paths().kernels or PLAIN,
+        )
+        return ModelWithLoss(Networks(model, options.precision), Loss(objective))
 
-    def inputs(self, batch: Batch, place: Place) -> list[Tensor]:
-        """Frames as they are and as the networks see them, cameras, and tie-break noise.
+    def inputs(self, batch: Batch, place: Place) -> dict[str, dict[str, Tensor]]:
+        """Frames as the networks see them; as they are, with cameras and tie-break noise.
 
         The noise is drawn for the whole step, of which the batch takes its part.
         """
@@ -57,26 +176,16 @@ class SelfSupervised(Task):
         target, sources = (to_tensor(batch[key]) for key in ("target", "sources"))
         frames = paddle.concat([target.unsqueeze(1), sources], axis=1).astype("float32") / 255
         seen = jitter_batch(frames, batch["color_jitter"])
-        return [
-            frames[:, 0],
-            frames[:, 1:],
-            seen[:, 0],
-            seen[:, 1:],
-            to_tensor(batch["K"]),
-            to_tensor(batch["T_stereo"]),
-            noise[place.first : place.first + count],
-        ]
+        known = {
+            "target": frames[:, 0],
+            "sources": frames[:, 1:],
+            "K": to_tensor(batch["K"]),
+            "T_stereo": to_tensor(batch["T_stereo"]),
+            "tie_break": noise[place.first : place.first + count],
+        }
+        return {"seen": {"target": seen[:, 0], "sources": seen[:, 1:]}, "known": known}
 
-    def output(self, tensors: Sequence[Tensor]) -> StepOutput:
-        """Name the tensors that :meth:`TrainingStep.forward` returned."""
-        rest = list(tensors)
-        total = rest.pop(0)
-        per_scale = [rest.pop(0) for _ in self.architecture.scales]
-        disp = rest.pop(0)
-        warped = [rest.pop(0) for _ in self.architecture.source_ids]
-        return StepOutput(total, per_scale, disp, warped, rest[0] if rest else None)
-
-    def scalars(self, output: StepOutput, batch: Batch) -> dict[str, float]:
+    def scalars(self, output: SelfSupervisedOutput, batch: Batch) -> dict[str, float]:
         """The loss of each scale, and the share of pixels that the auto-mask keeps."""
         scales = self.architecture.scales
         scalars = {f"loss_{s}": float(v) for s, v in zip(scales, output.per_scale)}
@@ -84,22 +193,79 @@ class SelfSupervised(Task):
             scalars["automask_share"] = float(output.automask.mean())
         return scalars
 
-    def pictures(self, output: StepOutput, batch: Batch) -> dict[str, np.ndarray]:
+    def pictures(self, output: SelfSupervisedOutput, batch: Batch) -> dict[str, np.ndarray]:
         """Target, disparity, warped sources and auto-mask."""
         pictures = {
             "input": batch["target"][0].transpose(1, 2, 0),
-            "disparity": disparity_picture(output.disp[0].numpy()),
+            "disparity": colorize_disparity(output.disp[0, 0].numpy()),
         }
         for source, warped in zip(self.architecture.source_ids, output.warped):
             pictures[f"warped_{source}"] = image_picture(warped[0].numpy())
         if output.automask is not None:
-            pictures["automask"] = mask_picture(output.automask[0].numpy())
+            pictures["automask"] = image_picture(np.repeat(output.automask[0].numpy(), 3, axis=0))
         return pictures
 
-    def warnings(self, output: StepOutput, batch: Batch) -> list[str]:
+    def signs(self, output: SelfSupervisedOutput, batch: Batch) -> Signs:
         """Collapse, a camera that stands still, frames without parallax."""
-        return self.health.look(signs_of(output, batch))
+        return signs_of_frames(output.disp, output.warped, output.automask, batch)
 
     def info(self, items: TrainingItems, step: int) -> ModelInfo:
         """Architecture, size, depth range and baseline."""
         return info_of(self.options, step, items.baseline_metres)
+
+
+def architecture_of(options: TrainOptions) -> Architecture:
+    """The networks that the options ask for."""
+    return Architecture(
+        num_layers=options.num_layers,
+        scales=options.scales,
+        source_ids=options.source_ids,
+        pose_model_type=options.pose_model_type,
+        pose_model_input=options.pose_model_input,
+        predictive_mask=options.predictive_mask,
+    )
+
+
+def info_of(
+    options: TrainOptions, step: int = 0, baseline_metres: float = KITTI_BASELINE_METRES
+) -> ModelInfo:
+    """What is saved beside the weights."""
+    return ModelInfo(
+        architecture=architecture_of(options),
+        height=options.height,
+        width=options.width,
+        min_depth=options.min_depth,
+        max_depth=options.max_depth,
+        name=options.model_name,
+        step=step,
+        baseline_metres=baseline_metres,
+    )
+
+
+def initial_model(options: TrainOptions) -> Monodepth:
+    """The model that training starts from: drawn from the seed, or loaded.
+
+    Raises:
+        InputError: the weights to start from are of another architecture or depth range.
+    """
+    paddle.seed(options.seed)
+    model = random_monodepth(architecture_of(options), options)
+    if options.weights_init != SCRATCH and not options.resume:
+        path = encoder_file(options)
+        encoders = load_imagenet(model, path)
+        logger.info("%s: start from %s", ", ".join(encoders), path)
+    folder = options.load_weights_folder
+    if folder is None and options.weights_init == SCRATCH and not options.resume:
+        logger.info("encoders start from random weights; --weights_init pretrained: from ImageNet")
+    if folder is not None:
+        opened = open_model(folder, options.models_to_load)
+        check_depth_range(opened.info, folder, options)
+        loaded = opened.load_into(model, options.models_to_load)
+        logger.info("loaded %s from %s", ", ".join(loaded), folder)
+    return model
+
+
+def draw_tie_break(seed: int, step: int, shape: list[int]) -> Tensor:
+    """Noise of deviation 1 for the auto-mask of one step, the same for the same seed and step."""
+    paddle.seed((seed * 1_000_003 + step) % 2**63)
+    return paddle.randn(shape)

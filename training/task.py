@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from paddle import Tensor, nn
 
 from datasets.loader import Batch, Items
-from networks.model_info import ModelInfo
-from options import TrainOptions
+from networks.monodepth import Architecture, Monodepth
+from options import PRETRAINED, TrainOptions
+from system.errors import InputError
+from training.health import Signs
+from training.model_with_loss import ModelWithLoss
+from weight_files.download import find_weights_file, imagenet_file
+from weight_files.model_info import ModelInfo
 
 
 class Output(Protocol):
@@ -45,7 +51,12 @@ class Task(ABC):
 
     Args:
         options: of the run.
+
+    Attributes:
+        output: makes the output of a batch of what :meth:`model_with_loss` says of it, by name.
     """
+
+    output: ClassVar[Callable[..., Output]]
 
     def __init__(self, options: TrainOptions) -> None:
         self.options = options
@@ -77,16 +88,12 @@ class Task(ABC):
         return {}
 
     @abstractmethod
-    def step(self, model: nn.Layer) -> nn.Layer:
-        """Networks and loss as one layer, which is compiled: flat tensors in and out."""
+    def model_with_loss(self, model: nn.Layer) -> ModelWithLoss:
+        """Networks and loss as one layer, which is compiled."""
 
     @abstractmethod
-    def inputs(self, batch: Batch, place: Place) -> list[Tensor]:
-        """What the step is given of a batch."""
-
-    @abstractmethod
-    def output(self, tensors: Sequence[Tensor]) -> Output:
-        """Name what the step returned."""
+    def inputs(self, batch: Batch, place: Place) -> dict[str, Any]:
+        """What that layer is given of a batch, as tensors on the device."""
 
     @abstractmethod
     def scalars(self, output: Output, batch: Batch) -> dict[str, float]:
@@ -97,9 +104,34 @@ class Task(ABC):
         """What the first item of a batch looks like, [H, W, 3] uint8 by tag."""
 
     @abstractmethod
-    def warnings(self, output: Output, batch: Batch) -> list[str]:
-        """Signs that training goes nowhere, once they have lasted."""
+    def signs(self, output: Output, batch: Batch) -> Signs:
+        """What may be bad about a batch; the loop says what lasts."""
 
     @abstractmethod
     def info(self, items: Items, step: int) -> ModelInfo:
         """What ``model.json`` says of the networks after so many steps on ``items``."""
+
+
+def random_monodepth(architecture: Architecture, options: TrainOptions) -> Monodepth:
+    """Networks of random weights, from Paddle's random numbers."""
+    model = Monodepth(architecture)
+    if options.initial_disparity is not None:
+        model.depth.start_outputs_at(options.initial_disparity)
+    return model
+
+
+def encoder_file(options: TrainOptions) -> Path:
+    """The file of the ResNet that the encoders are to start from."""
+    if options.weights_init == PRETRAINED:
+        return imagenet_file(options.num_layers)
+    return find_weights_file(Path(options.weights_init))
+
+
+def check_depth_range(start: ModelInfo, folder: Path, options: TrainOptions) -> None:
+    """Raise InputError where the weights to start from have another depth range."""
+    for name in ("min_depth", "max_depth"):
+        if getattr(start, name) != getattr(options, name):
+            raise InputError(
+                f"--{name} {getattr(options, name)}: the weights in {folder} were trained with "
+                f"{getattr(start, name)}; give --{name} {getattr(start, name)}"
+            )

@@ -11,34 +11,126 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import paddle
 from tqdm import tqdm
 
-from datasets.loader import Batch
-from errors import InputError
-from options import TrainOptions
-from training.checkpoint import LAST
+from datasets.loader import Batch, Loader, Share
+from options import SUPERVISED, TrainOptions, flag
+from system.device import choose_device
+from system.errors import InputError
+from training.checkpoint import LAST, Progress, resume, save_checkpoint
+from training.cpu.fast_paths import compile_layers
+from training.cpu.process import keep_freed_memory, use_threads
 from training.data_wait import DataWait
+from training.group import join_group, synchronised
+from training.health import Health
 from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger
-from training.run import Run
-from training.run_folder import open_run_folder
-from training.schedule import in_turns, learning_rate
-from training.task import Output, Place
-from training.validation import check_finite, validate
+from training.optimisation import Update, check_precision
+from training.recompute import recompute_blocks
+from training.run_folder import check_run_folder, open_run_folder, starting_options
+from training.schedule import in_turns, learning_rate, step_in_words, with_steps_of
+from training.self_supervised import SelfSupervised
+from training.supervised import Supervised
+from training.task import Output, Place, Task
 
 logger = logging.getLogger(__name__)
 
+VALIDATION_STEP = 0  # what is drawn is the same for every validation
 
-class Trainer(Run):
-    """The loop of one training run, which leaves ``best`` and ``last`` in its folder.
+
+def task_of(options: TrainOptions) -> Task:
+    """The method that the options ask for."""
+    return (Supervised if options.task == SUPERVISED else SelfSupervised)(options)
+
+
+class Trainer:
+    """One training run, new or resumed, which leaves ``best`` and ``last`` in its folder.
+
+    Attributes:
+        folder: ``<log_dir>/<model_name>``.
+        group: the processes that train together.
+        task: the method.
+        train_loader: batches to train on.
+        val_loader: batches to validate on.
+        model: the networks.
+        model_with_loss: networks and loss, compiled unless ``--eager``.
+        update: the optimiser.
+        progress: where the run stands.
+        rate: learning rate that it began with.
+        logger: of the first process, while it runs.
+        health: of this run, once it lasts.
 
     Raises:
-        InputError: see :class:`training.run.Run`.
+        InputError: data, weights, device or an earlier run of that name keep it from starting.
     """
 
     def __init__(self, options: TrainOptions) -> None:
-        super().__init__(options)
-        self.logger: Logger | None = None  # of the first process
+        self.folder = options.log_dir / options.model_name
+        check_run_folder(self.folder, options)
+        options = self.options = starting_options(self.folder, options)
+        choose_device(options.device)
+        keep_freed_memory()
+        self.group = join_group()
+        self.task = task_of(options)
+        self.train_loader, self.val_loader = (self.loader(part) for part in ("train", "val"))
+        self.model = self.task.initial_model()
+        if options.sync_batch_norm:
+            self.model = synchronised(self.model, self.group)
+        if options.recompute:
+            recompute_blocks(self.model)
+        check_precision(options.precision)
+        self.model_with_loss = self.task.model_with_loss(self.model)
+        if options.eager:
+            use_threads(1)  # as Paddle does, whatever ran before in this process
+        else:
+            compile_layers(self.model_with_loss, self.group.size)
+        self.update = Update(self.model, options.precision, options.clip_norm)
+        items_per_step = self.train_loader.items_per_step
+        self.progress = Progress(items_per_step=items_per_step)
+        if options.resume:
+            progress = resume(self.folder, self.model, self.update.optimiser)
+            self.progress = with_steps_of(progress, items_per_step)
+            self.update.restore_scaling(progress.loss_scaling)
+            logger.info("resuming at epoch %d, step %d", self.progress.epoch, self.progress.step)
+        self.rate = self.choose_rate()
+        self.logger: Logger | None = None
+        self.health = Health()
+
+    def loader(self, part: str) -> Loader:
+        """Batches of the items of ``train`` or ``val``, this process's share of them.
+
+        Raises:
+            InputError: items are missing, or too few for a step.
+        """
+        options, group, training = self.options, self.group, part == "train"
+        items = self.task.items(part)
+        logger.info("%s: %d items", part, len(items))
+        share = Share(group.rank, group.size, options.accumulate)
+        workers = options.num_workers
+        loader = Loader(items, options.batch_size, workers, training, items.cached, share)
+        if training and len(loader) == 0:
+            most = max(1, len(items) // (group.size * options.accumulate))
+            raise InputError(
+                f"{flag('batch_size', options.batch_size)}: a step takes {loader.items_per_step} "
+                f"items and there are only {len(items)} to train on; try --batch_size {most}"
+            )
+        return loader
+
+    def choose_rate(self) -> float:
+        """The learning rate to start with: given, that of the run that goes on, or the task's."""
+        options, reason = self.options, "as before"
+        rate = options.learning_rate or self.progress.learning_rate
+        if rate is None:
+            rate, reason = self.task.learning_rate()
+        words = f"{rate:g}"
+        if options.learning_rate is None:
+            words = f"{rate:g} ({reason})"
+            self.progress = replace(self.progress, learning_rate=rate)
+        size = (self.train_loader.items_per_step, self.group.size)
+        step = step_in_words(*size, options.batch_size, options.accumulate)
+        logger.info("%s; learning rate %s, not scaled by any of these", step, words)
+        return rate
 
     def run(self) -> None:
         """Train to the last epoch or step.
@@ -66,6 +158,14 @@ class Trainer(Run):
             self.train_loader.close()
             self.val_loader.close()
 
+    def save(self, name: str) -> None:
+        """Save a weights folder: ``best``, or ``last`` with all that resuming needs."""
+        if not self.group.is_first:
+            return
+        info = self.task.info(self.train_loader.items, self.progress.step)
+        more = (self.update.optimiser, self.progress, self.options.keep_checkpoints)
+        save_checkpoint(self.folder / name, self.model, info, *(more if name == LAST else ()))
+
     def steps_done(self) -> bool:
         """Whether ``--max_steps`` is reached."""
         return self.options.max_steps is not None and self.progress.step >= self.options.max_steps
@@ -75,7 +175,7 @@ class Trainer(Run):
         options, start = self.options, self.progress
         rate = learning_rate(self.rate, start.epoch, options.scheduler_step_size)
         self.update.set_rates(self.rate, rate, self.task.part_rates())
-        self.step.train()
+        self.model_with_loss.train()
         wait = DataWait()
         per_step = self.train_loader.items_per_step
         with tqdm(
@@ -133,16 +233,14 @@ class Trainer(Run):
             output = self.evaluate(batch, self.place(turn))
             self.update.add(output.total / len(turns))
             losses.append(float(output.total))
-        mean = float(np.mean(losses))
-        loss, stop = self.group.share(self.model, [mean, float(self.stop.requested)])
-        loss = mean if self.group.size == 1 else loss
-        names = (self.train_loader.items.name(i) for batch in turns for i in batch["index"])
-        check_finite(loss, self.progress.step, names, self.folder)
+        values = [float(np.mean(losses)), float(self.stop.requested)]
+        loss, stop = self.group.share(self.model, values)
+        self.check_finite(loss, self.train_loader, turns)
         self.update.apply()
         if self.logger is not None and self.progress.step % self.options.log_frequency == 0:
             values = {"loss": loss, "learning_rate": self.update.rate}
             self.log("train", output, batch, {**values, **self.task.scalars(output, batch)})
-            for message in self.task.warnings(output, batch):
+            for message in self.health.look(self.task.signs(output, batch)):
                 logger.warning("step %d: %s", self.progress.step, message)
         self.progress = replace(
             self.progress,
@@ -160,7 +258,7 @@ class Trainer(Run):
 
     def evaluate(self, batch: Batch, place: Place) -> Output:
         """Forward pass and loss of a batch, on the device."""
-        return self.task.output(self.step(*self.task.inputs(batch, place)))
+        return self.task.output(**self.model_with_loss(self.task.inputs(batch, place)))
 
     def log(self, phase: str, output: Output, batch: Batch, scalars: dict[str, float]) -> None:
         """Log scalars of a batch, and what its first item looks like."""
@@ -168,20 +266,41 @@ class Trainer(Run):
         self.logger.pictures(phase, self.progress.step, self.task.pictures(output, batch))
 
     def validate(self) -> float:
-        """Mean loss over the validation items, without augmentation."""
-
-        def look(loss: float, batch: Batch) -> None:
-            names = (self.val_loader.items.name(i) for i in batch["index"])
-            check_finite(loss, self.progress.step, names, self.folder)
-            if self.stop.requested and self.group.size == 1:
-                raise Interrupted
-
-        self.step.eval()
+        """Mean loss over the validation items of all processes, without augmentation."""
+        self.model_with_loss.eval()
         batches = self.or_save(self.val_loader.batches(epoch=0))
         share = math.ceil(len(self.val_loader) / self.group.size)
-        done = validate(self.evaluate, batches, share, self.group, look)
-        self.step.train()
+        bar = tqdm(batches, "validation", share, leave=False, disable=not self.group.is_first)
+        total, items = 0.0, 0
+        output, batch = None, None  # a process may have no share of few batches
+        with paddle.no_grad():
+            for batch in bar:
+                size = len(batch["index"])
+                output = self.evaluate(batch, Place(VALIDATION_STEP, 0, size))
+                loss = float(output.total)
+                self.check_finite(loss, self.val_loader, [batch])
+                if self.stop.requested and self.group.size == 1:
+                    raise Interrupted
+                total, items = total + size * loss, items + size
+        self.model_with_loss.train()
+        total, items = self.group.mean([total, items])
+        loss = total / items
         if self.logger is not None:
-            self.log("val", done.output, done.batch, {"loss": done.loss})
-        logger.info("step %d: validation loss %.5f", self.progress.step, done.loss)
-        return done.loss
+            self.log("val", output, batch, {"loss": loss})
+        logger.info("step %d: validation loss %.5f", self.progress.step, loss)
+        return loss
+
+    def check_finite(self, loss: float, loader: Loader, batches: Sequence[Batch]) -> None:
+        """End a run that has come to nonsense before it is saved.
+
+        Raises:
+            InputError: the loss is not finite; the items of the batches are said.
+        """
+        if math.isfinite(loss):
+            return
+        names = ", ".join(loader.items.name(i) for batch in batches for i in batch["index"])
+        raise InputError(
+            f"the loss is {loss} at step {self.progress.step}, on the items {names}; training "
+            f"stops and the checkpoints in {self.folder} stay as they are; look at these items, "
+            "or lower --learning_rate"
+        )

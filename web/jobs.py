@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import secrets
+import shutil
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,17 +15,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.camera_file import camera_of_angle
-from datasets.video_file import Video
-from errors import InputError
-from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap
-from prediction.engines.choice import Engine
+from datasets.camera import camera_of_angle
+from datasets.footage.video import Video
+from datasets.pictures import read_picture
+from options import COLORMAPS
+from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap, limit_side
+from prediction.engines import Engine
 from prediction.points import back_project, encode_glb, encode_ply
-from prediction.predictor import DepthPredictor, Predictor
-from prediction.reading import limit_side, read_picture
+from prediction.predictor import DepthPredictor
 from prediction.video import Range, VideoFormat, predict_video
-from prediction.visualise import COLORMAP, COLORMAPS, colorize, disparity_range
-from web.results import Result, Results
+from prediction.visualise import COLORMAP, colorize, colorize_disparity, disparity_range
+from system.errors import InputError
 from web.words import say
 
 LIVE_SIDE = 640  # longest side of what a live camera shows
@@ -32,77 +35,94 @@ UNIT_WORDS = {METRES: "metres", RELATIVE: "relative", RELATIVE_INVERSE: "inverse
 
 @dataclass(frozen=True)
 class Limits:
-    """What the page takes at most.
+    """What the page takes at most."""
 
-    Attributes:
-        pixels: of a picture.
-        frames: of a video.
-        seconds: that one video may take.
-    """
-
-    pixels: int = 40_000_000
-    frames: int = 3000
-    seconds: float = 600
+    pixels: int = 40_000_000  # of a picture
+    frames: int = 3000  # of a video
+    seconds: float = 600  # that one video may take
 
 
 class Refusal(Exception):
-    """Something that cannot be done, in the user's language."""
+    """Something that cannot be done, in the user's language; see :func:`web.words.say`."""
+
+    def __init__(self, language: str, key: str, **values: object) -> None:
+        super().__init__(say(language, key, **values))
+
+
+def _refusal(language: str, key: str, error: InputError, path: Path) -> Refusal:
+    """What is wrong with an upload, by its name: the visitor knows no path of the server's."""
+    return Refusal(language, key, detail=str(error).replace(str(path), path.name))
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A prediction as it is shown.
+    """A prediction as it is shown."""
 
-    Attributes:
-        token: by which it is asked about later.
-        picture: file of the picture.
-        depth: file of its depth in colours.
-        far: metres of the darkest colour, None without a unit.
-        near: metres of the brightest colour, likewise.
-        description: of model, engine, size and unit.
-    """
-
-    token: str
     picture: Path
-    depth: Path
-    far: float | None
-    near: float | None
-    description: dict[str, object]
+    depth: Path  # in colours
+    far: float | None  # metres of the darkest colour, None without a unit
+    near: float | None  # of the brightest one, likewise
+    description: dict[str, object]  # of model, engine, size, unit; its token asks about it later
 
 
-class LockedEngine:
-    """An engine that several threads may ask: one at a time."""
+def limited(predictor: DepthPredictor, seconds: float = math.inf) -> DepthPredictor:
+    """A predictor that threads ask one at a time, and that gives up after some seconds.
 
-    def __init__(self, engine: Engine) -> None:
-        self.name, self._engine, self._lock = engine.name, engine, threading.Lock()
+    Raises:
+        TimeoutError: from it, when its time is over.
+    """
+    engine, lock, end = predictor.network.engine, threading.Lock(), time.monotonic() + seconds
 
-    def disparity(self, images: np.ndarray) -> np.ndarray:
-        """See :class:`prediction.engines.choice.Engine`."""
-        with self._lock:
-            return self._engine.disparity(images)
-
-
-class TimedEngine:
-    """An engine that gives up, with TimeoutError, when its time is over."""
-
-    def __init__(self, engine: Engine, seconds: float) -> None:
-        self.name, self._engine = engine.name, engine
-        self._end = time.monotonic() + seconds
-
-    def disparity(self, images: np.ndarray) -> np.ndarray:
-        """See :class:`prediction.engines.choice.Engine`."""
-        if time.monotonic() > self._end:
+    def disparity(images: np.ndarray) -> np.ndarray:
+        if time.monotonic() > end:
             raise TimeoutError
-        return self._engine.disparity(images)
+        with lock:
+            return engine.disparity(images)
+
+    network = replace(predictor.network, engine=Engine(engine.name, disparity))
+    return replace(predictor, network=network)
 
 
-def with_engine(predictor: DepthPredictor, engine: Engine) -> DepthPredictor:
-    """The same predictor with another engine."""
-    return DepthPredictor(Predictor(engine, predictor.info), predictor.alignment, predictor.side)
+@dataclass(frozen=True)
+class Result:
+    """A prediction: a folder with ``picture.jpg`` and ``disparity.npy``, the network's output."""
+
+    folder: Path
+    shape: tuple[int, int]  # of the picture, (height, width)
+    model: str
+
+
+class Results:
+    """The ``most`` last predictions, in a folder; older ones are removed from the disk."""
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self.folder, self.most = folder, most
+        self._kept: OrderedDict[str, Result] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def new_folder(self) -> tuple[str, Path]:
+        """A token that cannot be guessed, and the folder that belongs to it."""
+        token = secrets.token_urlsafe(16)
+        folder = self.folder / token
+        folder.mkdir(parents=True)
+        return token, folder
+
+    def keep(self, token: str, result: Result) -> None:
+        """Remember a result, and forget the oldest ones."""
+        with self._lock:
+            self._kept[token] = result
+            old = [self._kept.popitem(last=False)[1] for _ in range(len(self._kept) - self.most)]
+        for each in old:
+            shutil.rmtree(each.folder, ignore_errors=True)
+
+    def find(self, token: str | None) -> Result | None:
+        """The result of a token, None when it is not kept (any more)."""
+        with self._lock:
+            return self._kept.get(token or "")
 
 
 class Jobs:
-    """The page's work.
+    """The page's work: each of its jobs raises a Refusal where it cannot do what is asked.
 
     Args:
         models: by name; each is loaded already.
@@ -113,22 +133,15 @@ class Jobs:
     def __init__(
         self, models: Mapping[str, DepthPredictor], folder: Path, limits: Limits = Limits()
     ) -> None:
-        self.models = {
-            name: with_engine(model, LockedEngine(model.network.engine))
-            for name, model in models.items()
-        }
+        self.models = {name: limited(model) for name, model in models.items()}
         self.limits = limits
         self.folder = folder.resolve()
         self.results = Results(folder / "results", MOST_KEPT)
 
     def picture(self, path: str | None, model: str, colormap: str, language: str) -> Shown:
-        """Predict a picture file that was uploaded into the page's own folder.
-
-        Raises:
-            Refusal: it cannot be read, is too large, or not the page's.
-        """
+        """Predict a picture file that was uploaded into the page's own folder."""
         if not path or not Path(path).resolve().is_relative_to(self.folder):
-            raise Refusal(say(language, "no_picture"))
+            raise Refusal(language, "no_picture")
         model, predictor = self._model(model)
         colormap = colormap if colormap in COLORMAPS else COLORMAP
         picture = self._read(Path(path), language)
@@ -154,8 +167,7 @@ class Jobs:
         if depth_map.metric:
             ends = replace(depth_map, disparity=np.array([[low, high]], np.float32))
             far, near = ends.depth[0].tolist()
-        files = (folder / "picture.jpg", folder / "depth.jpg")
-        return Shown(token, *files, far, near, description)
+        return Shown(folder / "picture.jpg", folder / "depth.jpg", far, near, description)
 
     def _read(self, path: Path, language: str) -> np.ndarray:
         try:
@@ -167,12 +179,11 @@ class Jobs:
             width = height = 0  # reading will say what is wrong
         if width * height > self.limits.pixels:
             limit = f"{self.limits.pixels / 1e6:g}"
-            raise Refusal(say(language, "too_large", width=width, height=height, limit=limit))
+            raise Refusal(language, "too_large", width=width, height=height, limit=limit)
         try:
             return read_picture(path)
         except InputError as error:
-            detail = str(error).replace(str(path), path.name)
-            raise Refusal(say(language, "unreadable", detail=detail)) from error
+            raise _refusal(language, "unreadable", error, path) from error
 
     def _model(self, name: str | None) -> tuple[str, DepthPredictor]:
         """The model of a name, or the first one."""
@@ -180,15 +191,12 @@ class Jobs:
         return name, self.models[name]
 
     def depth_of(self, token: str | None, language: str) -> tuple[Result, DepthMap]:
-        """A kept prediction.
-
-        Raises:
-            Refusal: it is not kept.
-        """
+        """A prediction, if it is still kept."""
         result = self.results.find(token)
         if result is None or not result.folder.is_dir():
-            raise Refusal(say(language, "gone"))
-        return result, self._model(result.model)[1].depth_map(result.sigmoid, result.shape)
+            raise Refusal(language, "gone")
+        sigmoid = np.load(result.folder / "disparity.npy", allow_pickle=False).astype(np.float32)
+        return result, self._model(result.model)[1].depth_map(sigmoid, result.shape)
 
     def point(
         self,
@@ -199,12 +207,8 @@ class Jobs:
         degrees: float,
         language: str,
     ) -> str:
-        """The depth at a point, and its distance from the one before, in words.
-
-        Raises:
-            Refusal: the prediction is not kept.
-        """
-        (_, depth_map) = self.depth_of(token, language)
+        """The depth at a point, and its distance from the one before, in words."""
+        _, depth_map = self.depth_of(token, language)
         height, width = depth_map.disparity.shape
         x, y = min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
         depth = depth_map.depth
@@ -229,20 +233,14 @@ class Jobs:
     def files(
         self, token: str | None, degrees: float, colormap: str, language: str
     ) -> tuple[Path, list[Path]]:
-        """The mesh to look at, and all files to download, of a kept prediction.
-
-        Raises:
-            Refusal: it is not kept.
-        """
+        """The mesh to look at, and all files to download, of a kept prediction."""
         result, depth_map = self.depth_of(token, language)
         folder = result.folder
-        with Image.open(folder / "picture.jpg") as file:
-            picture = np.asarray(file.convert("RGB"))
+        picture = read_picture(folder / "picture.jpg")
         camera = camera_of_angle(result.shape[::-1], degrees, f"{degrees:g} degrees across")
         points = back_project(depth_map.depth, camera.K)
         unit = "metres" if depth_map.metric else "relative"
-        low, high = disparity_range(depth_map.disparity)
-        colors = colorize(depth_map.disparity, low, high, colormap)
+        colors = colorize_disparity(depth_map.disparity, colormap)
         Image.fromarray(colors).save(folder / "depth.png")
         np.save(folder / "depth.npy", depth_map.depth)
         (folder / "points.ply").write_bytes(
@@ -253,32 +251,25 @@ class Jobs:
         return folder / "mesh.glb", [folder / name for name in names]
 
     def video(self, path: str | None, model: str, colormap: str, side: bool, language: str) -> Path:
-        """The depth of a video file, as a video that browsers play.
-
-        Raises:
-            Refusal: it cannot be read, is too long, or takes too long.
-        """
+        """The depth of a video file, as a video that browsers play."""
         if not path:
-            raise Refusal(say(language, "no_video", detail="—"))
+            raise Refusal(language, "no_video", detail="—")
         try:
             frames = Video(Path(path)).count
         except InputError as error:
-            detail = str(error).replace(str(path), Path(path).name)
-            raise Refusal(say(language, "no_video", detail=detail)) from error
+            raise _refusal(language, "no_video", error, Path(path)) from error
         if frames > self.limits.frames:
-            raise Refusal(say(language, "too_long", frames=frames, limit=self.limits.frames))
+            raise Refusal(language, "too_long", frames=frames, limit=self.limits.frames)
         model, predictor = self._model(model)
         token, folder = self.results.new_folder()
-        timed = with_engine(predictor, TimedEngine(predictor.network.engine, self.limits.seconds))
+        timed = limited(predictor, self.limits.seconds)
         form = VideoFormat("webm", colormap, side, max_side=1280)
         try:
-            about = {"model": model}
-            predict_video(timed, Path(path), folder / "depth.webm", form, 4, about)
+            predict_video(timed, Path(path), folder / "depth.webm", form, 4, {"model": model})
         except TimeoutError as error:
-            limit = f"{self.limits.seconds:g}"
-            raise Refusal(say(language, "too_slow", limit=limit)) from error
+            raise Refusal(language, "too_slow", limit=f"{self.limits.seconds:g}") from error
         except InputError as error:
-            raise Refusal(say(language, "no_video", detail=str(error))) from error
+            raise _refusal(language, "no_video", error, Path(path)) from error
         self.results.keep(token, Result(folder, (0, 0), model))
         return folder / "depth.webm"
 

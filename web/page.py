@@ -1,9 +1,9 @@
-"""How the page looks: Gradio components, what each of them calls, and in which language."""
+"""How the page looks and is served: components, what each of them calls, and in which language."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
@@ -11,10 +11,17 @@ from typing import Any, Callable
 import gradio as gr
 import numpy as np
 
-from prediction.visualise import COLORMAP, COLORMAPS, colorize
+from options import COLORMAPS
+from prediction.visualise import COLORMAP, colorize
+from system.errors import InputError
 from web.jobs import Jobs, Refusal
-from web.words import ENGLISH, LANGUAGES, language_of, say
+from web.words import ENGLISH, WORDS, language_of, say
 
+logger = logging.getLogger(__name__)
+
+EXAMPLE = str(Path(__file__).parents[1] / "assets" / "test_image.jpg")
+KEPT_SESSIONS = 256  # Gradio keeps what they hold
+# Fonts of the reader's own system: nothing is fetched.
 FONT = ["system-ui", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "sans-serif"]
 MONO = ["ui-monospace", "Consolas", "monospace"]
 STREAM_EVERY = 0.2  # seconds; frames that come while one is predicted are dropped
@@ -23,19 +30,17 @@ REMOVE = (600, 3600)  # every so many seconds, uploads older than so many
 BUTTONS = ["download", "fullscreen"]
 
 
-def theme() -> gr.themes.Base:
-    """Fonts of the reader's own system: nothing is fetched."""
-    return gr.themes.Default(font=FONT, font_mono=MONO)
-
-
 @dataclass
 class Translated:
-    """The components whose texts follow the language: each with its attribute and word."""
+    """Makes components whose texts follow the language, and knows each one's attribute and word."""
 
     texts: dict[Any, tuple[str, str]] = field(default_factory=dict)
 
-    def __call__(self, component: Any, key: str, attribute: str = "label") -> Any:
-        """Have an attribute of a component say a word."""
+    def __call__(
+        self, kind: Callable[..., Any], key: str, attribute: str = "label", **properties: Any
+    ) -> Any:
+        """A component that says a word in one of its attributes, and has that word for an id."""
+        component = kind(**{attribute: say(ENGLISH, key)}, elem_id=key, **properties)
         self.texts[component] = (attribute, key)
         return component
 
@@ -58,42 +63,62 @@ class Common:
     angle: gr.Slider
 
 
-def build_page(jobs: Jobs, examples: Sequence[Path], waiting: int, running: int) -> gr.Blocks:
+def serve(page: gr.Blocks, host: str, port: int, megabytes: int) -> None:
+    """Serve the page until Ctrl-C, for uploads of at most so many megabytes.
+
+    Raises:
+        InputError: the port is taken.
+    """
+    try:
+        page.launch(
+            server_name=host,
+            server_port=port,
+            theme=gr.themes.Default(font=FONT, font_mono=MONO),
+            max_file_size=f"{megabytes}mb",
+            allowed_paths=[],
+            share=False,
+            ssr_mode=False,
+            enable_monitoring=False,
+            state_session_capacity=KEPT_SESSIONS,
+            show_error=True,
+            footer_links=["api"],
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+    except OSError as error:
+        raise InputError(
+            f"--port {port}: cannot be served ({error}); choose another --port"
+        ) from error
+    logger.info("open http://%s:%d in a browser; Ctrl-C ends it", host, port)
+    page.block_thread()
+
+
+def build_page(jobs: Jobs, waiting: int, running: int) -> gr.Blocks:
     """The page.
 
     Args:
         jobs: what it calls.
-        examples: pictures to try.
         waiting: requests in the queue at most.
         running: pictures predicted at once.
     """
     word = Translated()
     with gr.Blocks(title="Depth", analytics_enabled=False, delete_cache=REMOVE) as page:
         with gr.Row():
-            word(gr.Markdown(say(ENGLISH, "title")), "title", "value")
-            language = gr.Radio(LANGUAGES, value=ENGLISH, show_label=False, elem_id="language")
-        word(gr.Markdown(say(ENGLISH, "intro")), "intro", "value")
+            word(gr.Markdown, "title", "value")
+            language = gr.Radio(list(WORDS), value=ENGLISH, show_label=False, elem_id="language")
+        word(gr.Markdown, "intro", "value")
         with gr.Row():
-            names, maps = list(jobs.models), list(COLORMAPS)
-            model = gr.Dropdown(names, value=names[0], label=say(ENGLISH, "model"))
-            colormap = gr.Dropdown(maps, value=COLORMAP, label=say(ENGLISH, "colormap"))
-            angle = gr.Slider(20, 150, value=70, step=1, label=say(ENGLISH, "angle"))
-        common = Common(
-            jobs,
-            word,
-            language,
-            word(model, "model"),
-            word(colormap, "colormap"),
-            word(angle, "angle"),
-        )
-        for key, build in (
-            ("picture_tab", lambda: picture_tab(common, examples, running)),
-            ("video_tab", lambda: video_tab(common)),
-            ("live_tab", lambda: live_tab(common)),
-        ):
-            with gr.Tab(say(ENGLISH, key), elem_id=key) as tab:
-                word(tab, key)
-                build()
+            names = list(jobs.models)
+            model = word(gr.Dropdown, "model", choices=names, value=names[0])
+            colormap = word(gr.Dropdown, "colormap", choices=list(COLORMAPS), value=COLORMAP)
+            angle = word(gr.Slider, "angle", minimum=20, maximum=150, value=70, step=1)
+        common = Common(jobs, word, language, model, colormap, angle)
+        with word(gr.Tab, "picture_tab"):
+            picture_tab(common, running)
+        with word(gr.Tab, "video_tab"):
+            video_tab(common)
+        with word(gr.Tab, "live_tab"):
+            live_tab(common)
         language.change(word.updates, language, list(word.texts), api_visibility="private")
         page.load(greet, None, language, api_visibility="private")
     page.queue(max_size=waiting, default_concurrency_limit=8)
@@ -121,12 +146,11 @@ def legend(colormap: str, far: float | None, near: float | None, unit: str, lang
     """The colours from far to near, as HTML; with distances where they have a unit."""
     colors = colorize(np.linspace(0, 1, 16)[None], 0, 1, colormap)[0]
     stops = ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in colors)
-    words = {"far": far, "near": near}
     ends = "".join(
         f"<span>{say(language, key)}"
         + (f" ({html.escape(f'{value:.3g} {unit}')})" if value is not None else "")
         + "</span>"
-        for key, value in words.items()
+        for key, value in (("far", far), ("near", near))
     )
     return (
         f'<div style="height: 1em; background: linear-gradient(to right, {stops})"></div>'
@@ -134,47 +158,26 @@ def legend(colormap: str, far: float | None, near: float | None, unit: str, lang
     )
 
 
-def picture_tab(common: Common, examples: Sequence[Path], running: int) -> None:
+def picture_tab(common: Common, running: int) -> None:
     """A picture, its depth beside it, values at points, a view in space, files."""
-    jobs, word, label = common.jobs, common.word, lambda key: say(ENGLISH, key)
+    jobs, word = common.jobs, common.word
     token, previous = gr.Textbox(visible=False), gr.State(None)
     with gr.Row():
         sources = ["upload", "clipboard", "webcam"]
-        picture = gr.Image(
-            type="filepath", sources=sources, label=label("picture"), elem_id="picture"
-        )
-        slider = gr.ImageSlider(
-            type="filepath", label=label("slider"), interactive=False, elem_id="slider"
-        )
+        picture = word(gr.Image, "picture", type="filepath", sources=sources)
+        slider = word(gr.ImageSlider, "slider", type="filepath", interactive=False)
     colors = gr.HTML(elem_id="legend")
     with gr.Row():
-        clicked = gr.Image(
-            type="filepath",
-            label=label("clicked"),
-            interactive=False,
-            buttons=BUTTONS,
-            elem_id="clicked",
-        )
+        clicked = word(gr.Image, "clicked", type="filepath", interactive=False, buttons=BUTTONS)
         with gr.Column():
-            value = gr.Textbox(label=label("value"), lines=2, elem_id="value")
+            value = word(gr.Textbox, "value", lines=2)
             description = gr.JSON(show_label=False, elem_id="description")
-            more = word(gr.Button(label("more"), elem_id="more"), "more", "value")
+            more = word(gr.Button, "more", "value")
     with gr.Row():
-        view = gr.Model3D(label=label("view"), interactive=False, elem_id="view")
-        files = gr.File(
-            label=label("files"), file_count="multiple", interactive=False, elem_id="files"
-        )
-    for component, key in (
-        (picture, "picture"),
-        (slider, "slider"),
-        (clicked, "clicked"),
-        (value, "value"),
-        (view, "view"),
-        (files, "files"),
-    ):
-        word(component, key)
-    tried = gr.Examples([str(path) for path in examples], picture, label=label("examples"))
-    word(tried.dataset, "examples")
+        view = word(gr.Model3D, "view", interactive=False)
+        files = word(gr.File, "files", file_count="multiple", interactive=False)
+    tried = gr.Examples([EXAMPLE], picture, label=say(ENGLISH, "examples"))
+    word.texts[tried.dataset] = ("label", "examples")
 
     def predict(
         image: dict[str, Any] | None, model: str, colormap: str, language: str
@@ -186,7 +189,8 @@ def picture_tab(common: Common, examples: Sequence[Path], running: int) -> None:
         unit = say(language, "metres")
         bar = legend(shown.description["colormap"], shown.far, shown.near, unit, language)
         pair = (str(shown.picture), str(shown.depth))
-        return pair, bar, str(shown.depth), shown.description, shown.token, "", None
+        token = shown.description["token"]
+        return pair, bar, str(shown.depth), shown.description, token, "", None
 
     def at_click(
         key: str, before: tuple | None, degrees: float, language: str, event: gr.SelectData
@@ -234,16 +238,10 @@ def video_tab(common: Common) -> None:
     """A video, and its depth as another one."""
     jobs, word = common.jobs, common.word
     with gr.Row():
-        video = gr.Video(sources=["upload"], label=say(ENGLISH, "video"), elem_id="video")
-        depth = gr.Video(
-            label=say(ENGLISH, "video_depth"), interactive=False, elem_id="video_depth"
-        )
-    side = gr.Checkbox(label=say(ENGLISH, "side"))
-    start = gr.Button(say(ENGLISH, "start"), elem_id="start")
-    word(video, "video")
-    word(depth, "video_depth")
-    word(side, "side")
-    word(start, "start", "value")
+        video = word(gr.Video, "video", sources=["upload"])
+        depth = word(gr.Video, "video_depth", interactive=False)
+    side = word(gr.Checkbox, "side")
+    start = word(gr.Button, "start", "value")
 
     def predict_video(
         path: str | None,
@@ -269,18 +267,10 @@ def live_tab(common: Common) -> None:
     """A camera, and its depth as it comes."""
     shown = gr.State(None)
     with gr.Row():
-        camera = gr.Image(
-            sources=["webcam"], streaming=True, label=say(ENGLISH, "camera"), elem_id="camera"
+        camera = common.word(gr.Image, "camera", sources=["webcam"], streaming=True)
+        depth = common.word(
+            gr.Image, "camera_depth", interactive=False, format="jpeg", buttons=BUTTONS
         )
-        depth = gr.Image(
-            label=say(ENGLISH, "camera_depth"),
-            interactive=False,
-            format="jpeg",
-            buttons=BUTTONS,
-            elem_id="camera_depth",
-        )
-    common.word(camera, "camera")
-    common.word(depth, "camera_depth")
     camera.stream(
         told(common.jobs.live),
         [camera, shown, common.model, common.colormap],

@@ -1,9 +1,6 @@
 """What the page says, in English and Chinese."""
 
-from __future__ import annotations
-
 ENGLISH, CHINESE = "English", "中文"
-LANGUAGES = (ENGLISH, CHINESE)
 
 WORDS = {
     ENGLISH: {

@@ -1,1 +1,5 @@
-"""Files of weights in the formats of PyTorch, Paddle, HDF5 and safetensors, read without trust."""
+"""Files of weights: folders and formats, names, conversion and downloads; read without trust."""
+
+from system.cpu_math import prepare
+
+prepare()  # has to come before Paddle

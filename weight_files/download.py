@@ -1,19 +1,46 @@
-"""Downloads that can be stopped and gone on with, and are not used before they are checked."""
+"""Published weights by name: fetched once, checked, converted, and kept in a cache folder.
+
+``MONODEPTH_HOME`` names the cache folder; ``MONODEPTH_MIRROR`` a URL that serves the same files
+under the same names, for those who cannot reach the original ones.
+
+Downloads are by hand: Python's own library does not go on where one stopped, and those that do
+come with more than the eighty lines that it takes.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import logging
+import os
+import shutil
+import sys
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
+import zipfile
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import quote
 
 from tqdm import tqdm
 
-from errors import InputError
+from networks.kinds import MODULES
+from system.errors import InputError
+from system.files import sha256
+from weight_files.conversion import convert_folder, convert_midas
+from weight_files.model_info import INFO_FILE
+from weight_files.published import (
+    DEPTH_MODELS,
+    MIDAS,
+    MIDAS_FILE,
+    MIDAS_URL,
+    MODELS,
+    MODELS_URL,
+    RESNETS,
+    RESNETS_URL,
+)
+from weight_files.reading import SUFFIXES
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +48,100 @@ ATTEMPTS = 3
 PAUSE_SECONDS = 1.0
 TIMEOUT_SECONDS = 30
 CHUNK = 1 << 18
+LARGEST = 2 << 30  # bytes of all files of an archive together; the published models have 0.2 GB
+
+
+def cache_folder() -> Path:
+    """The folder that published weights are kept in: ``MONODEPTH_HOME``, or the user's cache."""
+    given = os.environ.get("MONODEPTH_HOME")
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "monodepth"
+
+
+def find_model(load_weights_folder: Path | None, model_name: str | None) -> Path:
+    """The weights folder that the options of those names ask for, fetched where it is published."""
+    return load_weights_folder or named_model(model_name)
+
+
+def named_model(name: str) -> Path:
+    """The weights folder of a published model, made on its first use.
+
+    Raises:
+        InputError: no such model, or it cannot be fetched; what to do by hand is said.
+    """
+    if name not in DEPTH_MODELS:
+        known = ", ".join(DEPTH_MODELS)
+        raise InputError(f"--model_name {name}: no published model; known are {known}")
+    folder = cache_folder() / "models" / name
+    if (folder / INFO_FILE).is_file():
+        return folder
+    downloads = cache_folder() / "downloads"
+    if name == MIDAS:
+        fetch(_url(MIDAS_URL, MIDAS_FILE), downloads / MIDAS_FILE, None)
+        convert_midas(downloads / MIDAS_FILE, folder, name)
+    else:
+        archive = downloads / f"{name}.zip"
+        fetch(_url(MODELS_URL, archive.name), archive, Checksum("md5", MODELS[name]))
+        unpacked = folder.with_name(f".{name}.unpacked")
+        shutil.rmtree(unpacked, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        named = unpacked / name  # the folder's name becomes that of the model
+        named.mkdir(parents=True)
+        try:
+            unpack(archive, named, [f"{module}.pth" for module in MODULES])
+            convert_folder(named, folder, "safetensors", {})
+        finally:
+            shutil.rmtree(unpacked, ignore_errors=True)
+    logger.info("%s: fetched, checked and kept in %s", name, folder)
+    return folder
+
+
+def imagenet_file(num_layers: int) -> Path:
+    """The file of a ResNet trained on ImageNet, fetched on its first use.
+
+    Raises:
+        InputError: none of that depth is known, or it cannot be fetched.
+    """
+    if num_layers not in RESNETS:
+        known = ", ".join(map(str, RESNETS))
+        raise InputError(
+            f"--weights_init pretrained: known for --num_layers {known}; give the path of a file "
+            f"of a ResNet-{num_layers} with --weights_init PATH"
+        )
+    folder = cache_folder() / "downloads"
+    names = RESNETS[num_layers]
+    name = next((name for name in names if (folder / name).is_file()), names[0])
+    checksum = Checksum("sha256", name.rsplit("-", 1)[1].split(".")[0])
+    fetch(_url(RESNETS_URL, name), folder / name, checksum)
+    return folder / name
+
+
+def find_weights_file(path: Path) -> Path:
+    """``path``, or the file whose name only lacks one of the known suffixes.
+
+    Raises:
+        InputError: there is none.
+    """
+    candidates = [path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)]
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        raise InputError(
+            f"--weights_init {path}: no such file, with none of {', '.join(SUFFIXES)} either; "
+            "give pretrained, scratch, or the path of a ResNet's weights"
+        )
+    return found
+
+
+def _url(base: str, name: str) -> str:
+    mirror = os.environ.get("MONODEPTH_MIRROR")
+    return (mirror.rstrip("/") + "/" if mirror else base) + quote(name)
 
 
 class Checksum(NamedTuple):
@@ -31,11 +152,7 @@ class Checksum(NamedTuple):
 
     def fits(self, path: Path) -> bool:
         """Whether a file has that hash."""
-        digest = hashlib.new(self.algorithm)
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest().startswith(self.start)
+        return sha256(path, self.algorithm).startswith(self.start)
 
 
 def fetch(url: str, target: Path, checksum: Checksum | None) -> None:
@@ -107,12 +224,44 @@ def _go_on(url: str, part: Path) -> None:
             done = 0  # the server sends it all, from the start
         left = response.headers.get("Content-Length")
         total = done + int(left) if left else None
+        name = url.rsplit("/", 1)[1]
         with part.open("ab" if done else "wb") as file:
-            with tqdm(
-                total=total, initial=done, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[1]
-            ) as bar:
+            with tqdm(total=total, initial=done, unit="B", unit_scale=True, desc=name) as bar:
                 while chunk := response.read(CHUNK):
-                    file.write(chunk)
-                    bar.update(len(chunk))
+                    bar.update(file.write(chunk))
             if total is not None and file.tell() < total:
                 raise http.client.IncompleteRead(b"", total - file.tell())
+
+
+def unpack(archive: Path, folder: Path, names: Collection[str]) -> None:
+    """Write those files of a zip that have one of ``names`` into ``folder``, without subfolders.
+
+    Raises:
+        InputError: the archive is damaged, holds paths that lead out of it or one name twice, or
+            is larger unpacked than any model.
+    """
+    try:
+        with zipfile.ZipFile(archive) as content:
+            members = [info for info in content.infolist() if not info.is_dir()]
+            for name in (info.filename for info in members):
+                path = PurePosixPath(name.replace("\\", "/"))
+                if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+                    raise InputError(
+                        f"{archive}: refused, it names a path outside of its folder: {name!r}"
+                    )
+            wanted = [info for info in members if PurePosixPath(info.filename).name in names]
+            found = [PurePosixPath(info.filename).name for info in wanted]
+            if len(set(found)) < len(found):
+                raise InputError(f"{archive}: holds a file of weights twice: {sorted(found)}")
+            if sum(info.file_size for info in wanted) > LARGEST:
+                raise InputError(f"{archive}: would unpack to more than {LARGEST >> 30} GiB")
+            for name, info in zip(found, wanted):
+                # Reading stops at the stated size, and compares the checksum there.
+                with content.open(info) as source, (folder / name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
+        raise InputError(f"{archive}: damaged, or no zip archive ({error})") from error
+    except OSError as error:
+        if error.filename is not None or error.errno is not None:
+            raise
+        raise InputError(f"{archive}: damaged ({error})") from error

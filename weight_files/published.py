@@ -1,7 +1,5 @@
 """Where published weights are, and how to know that they are the right ones."""
 
-from __future__ import annotations
-
 MODELS_URL = "https://storage.googleapis.com/niantic-lon-static/research/monodepth2/"
 RESNETS_URL = "https://download.pytorch.org/models/"
 

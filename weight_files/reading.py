@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import Any, Union
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
-from errors import InputError
+from system.errors import InputError
+from system.files import parse_json, read_bytes
 from weight_files.restricted_pickle import PickledArray, load_pickle
-from weight_files.torch_files import LEGACY_MAGIC, read_torch
+from weight_files.torch_files import LEGACY_MAGIC, read_legacy, read_zip
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".pdparams", ".h5")
+MOST_BYTES = 4 << 30  # of a file; the largest published model has 0.25 GB
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # torch.save's older format starts with its magic number, pickled.
 LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
@@ -30,35 +33,38 @@ def read_weights(path: Path) -> dict[str, Value]:
         InputError: the file is missing, damaged, of no known format, or asks to run code.
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(len(LEGACY_START))
+        content = read_bytes(path, MOST_BYTES)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file of weights") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if _is_safetensors(start, path.stat().st_size):
-        return read_safetensors(path)
-    if start.startswith(HDF5_SIGNATURE):
-        return read_hdf5(path)
-    if zipfile.is_zipfile(path) or start == LEGACY_START:
-        return _flat(read_torch(path), path)
-    if start.startswith(b"\x80"):
-        return _flat(read_paddle(path), path)
-    return read_safetensors(path)
+    return parse_weights(content, path)
 
 
-def _is_safetensors(start: bytes, size: int) -> bool:
-    """Whether a file begins with the length of a JSON header that fits into it.
+def parse_weights(content: bytes, path: Path) -> dict[str, Value]:
+    """What :func:`read_weights` gives for a file with this content."""
+    # The length of a JSON header that fits into the file; it may begin like a pickle.
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
+        return _read_safetensors(content, path)
+    file = io.BytesIO(content)
+    if content.startswith(HDF5_SIGNATURE):
+        return _read_hdf5(file, path)
+    if zipfile.is_zipfile(file):
+        return _flat(read_zip(file, path), path)
+    file.seek(0)
+    if content.startswith(LEGACY_START):
+        return _flat(read_legacy(file, path), path)
+    if content.startswith(b"\x80"):
+        return _flat(_read_paddle(file, path), path)
+    return _read_safetensors(content, path)
 
-    That length may begin like a pickle.
-    """
-    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
 
-
-def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file."""
+def _read_safetensors(content: bytes, path: Path) -> dict[str, np.ndarray]:
     try:
-        return load_file(path)
+        arrays = load(content)  # in random order
+        header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")].decode())
+        names = sorted(arrays, key=lambda name: header[name]["data_offsets"])
+        return {name: arrays[name] for name in names}
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
             f"{path}: damaged, or of no known format of weights ({error}); known are "
@@ -66,24 +72,22 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def read_paddle(path: Path) -> Any:
+def _read_paddle(file: io.BytesIO, path: Path) -> Any:
     """What ``paddle.save`` wrote of a state dict."""
-    with path.open("rb") as file:
-        value = load_pickle(file, str(path))
-        if file.read(1):
-            raise InputError(f"{path}: damaged, more follows after its content")
-    if isinstance(value, dict):
-        value = dict(value)
-        value.pop("StructuredToParameterName@@", None)
-        # Tensors that are not of a layer's state dict come with a name of their own.
-        value = {
-            key: item[1] if isinstance(item, tuple) and len(item) == 2 else item
-            for key, item in value.items()
-        }
-    return value
+    value = load_pickle(file, str(path))
+    if file.read(1):
+        raise InputError(f"{path}: damaged, more follows after its content")
+    if not isinstance(value, dict):
+        return value
+    # Tensors that are not of a layer's state dict come with a name of their own.
+    return {
+        key: item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        for key, item in value.items()
+        if key != "StructuredToParameterName@@"
+    }
 
 
-def read_hdf5(path: Path) -> dict[str, np.ndarray]:
+def _read_hdf5(content: io.BytesIO, path: Path) -> dict[str, np.ndarray]:
     """The datasets of an HDF5 file by their path, whose parts are joined by dots."""
     try:
         import h5py  # noqa: PLC0415 - an extra
@@ -101,11 +105,11 @@ def read_hdf5(path: Path) -> dict[str, np.ndarray]:
         arrays[name.replace("/", ".")] = item[()]
 
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(content, "r") as file:
             file.visititems(take)
+    except InputError:
+        raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}: damaged, not a whole HDF5 file ({error})") from error
     return arrays
 
@@ -124,9 +128,6 @@ def _flat(value: Any, path: Path) -> dict[str, Value]:
             raise InputError(
                 f"{path}: {str(name)[:60]!r} is a {type(item).__name__}, neither tensor nor number"
             )
-        flat[name] = item.astype(np.float32) if _is_half(item) else item
+        is_half = getattr(item, "dtype", None) == np.float16
+        flat[name] = item.astype(np.float32) if is_half else item
     return flat
-
-
-def _is_half(item: Any) -> bool:
-    return isinstance(item, np.ndarray) and item.dtype == np.float16

@@ -2,7 +2,8 @@
 
 A pickle is a program that may call any function. Files of weights need few: those that rebuild a
 tensor or an array. They are answered here by functions of our own, on data that has been checked;
-whatever else a file names is refused before it is looked up.
+whatever else a file names is refused before it is looked up. Libraries that restrict pickles look
+for what is known to be dangerous, or need PyTorch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from errors import InputError
+from system.errors import InputError
 
 NUMBER_KINDS = "biufc"
 
@@ -60,7 +61,7 @@ class Storage(NamedTuple):
     key: str
     dtype: str
     count: int
-    offset: int = 0
+    offset: int
 
 
 class TensorView(NamedTuple):
@@ -86,7 +87,7 @@ class PickledArray:
 
     __slots__ = ("array",)
 
-    def __init__(self) -> None:
+    def __init__(self, *_: Any) -> None:
         self.array = None
 
     def __setstate__(self, state: Any) -> None:
@@ -116,10 +117,6 @@ class PickledDtype:
             raise Refused(f"holds numbers of byte order {order!r}")
         if not self.dtype.hasobject:
             self.dtype = self.dtype.newbyteorder(order)
-
-
-def _reconstruct_array(*_: Any) -> PickledArray:
-    return PickledArray()
 
 
 def _scalar(dtype: Any, content: Any) -> Any:
@@ -162,7 +159,7 @@ STORAGE_DTYPES = {
     "ShortStorage": "<i2",
     "CharStorage": "i1",
     "ByteStorage": "u1",
-    "BoolStorage": "?",
+    "BoolStorage": "b1",
 }
 
 # What a pickle may name, and what it gets.
@@ -175,12 +172,12 @@ KNOWN: Mapping[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): Callee(_rebuild_tensor),
     ("torch._utils", "_rebuild_parameter"): Callee(_rebuild_parameter),
     **{("torch", name): StorageType(dtype) for name, dtype in STORAGE_DTYPES.items()},
-    ("numpy", "ndarray"): Callee(_reconstruct_array),
+    ("numpy", "ndarray"): Callee(PickledArray),
     ("numpy", "dtype"): Callee(PickledDtype),
     **{
         (module, name): Callee(function)
         for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-        for name, function in (("_reconstruct", _reconstruct_array), ("scalar", _scalar))
+        for name, function in (("_reconstruct", PickledArray), ("scalar", _scalar))
     },
 }
 
@@ -203,12 +200,12 @@ class RestrictedUnpickler(pickle._Unpickler):
             raise Refused(f"asks for a {kind!r} that is no storage")
         if not isinstance(key, str) or not _is_count(count):
             raise Refused("names a storage without key or size")
+        offset = 0
         if view and view[0] is not None:
             _, offset, count = view[0]
             if not (_is_count(offset) and _is_count(count)):
                 raise Refused("holds a view of a storage without place or size")
-            return Storage(key, storage_type.dtype, count, offset)
-        return Storage(key, storage_type.dtype, count)
+        return Storage(key, storage_type.dtype, count, offset)
 
     def get_extension(self, code: int) -> Any:
         """Refuse the short names that a process can register for classes."""

@@ -1,4 +1,7 @@
-"""PyTorch's files of weights, without PyTorch: both formats read, the newer one written."""
+"""PyTorch's files of weights, without PyTorch: both formats read, the newer one written.
+
+By hand, as nothing but PyTorch itself reads them, which nobody should need for a file of numbers.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +12,31 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from errors import InputError
-from weight_files.restricted_pickle import Storage, TensorView, load_pickle
+from system.errors import InputError
+from weight_files.restricted_pickle import STORAGE_DTYPES, Storage, TensorView, load_pickle
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
 ARCHIVE = "archive"  # the folder of all entries in files written here
-STORAGE_NAMES = {"f4": "FloatStorage", "f8": "DoubleStorage", "f2": "HalfStorage"}
-STORAGE_NAMES.update({"i8": "LongStorage", "i4": "IntStorage", "i2": "ShortStorage"})
-STORAGE_NAMES.update({"i1": "CharStorage", "u1": "ByteStorage", "b1": "BoolStorage"})
+STORAGE_NAMES = {dtype[-2:]: name for name, dtype in STORAGE_DTYPES.items()}
 
 
-def read_torch(path: Path) -> Any:
-    """What ``torch.save`` wrote to a file, with NumPy arrays for tensors.
+def read_zip(file: io.BytesIO, path: Path) -> Any:
+    """What ``torch.save`` wrote to a file, a zip, with NumPy arrays for tensors.
 
     bfloat16 comes as float32, which holds the same numbers.
 
+    Args:
+        file: its content.
+        path: to name in errors.
+
     Raises:
-        InputError: the file is damaged, in neither of the two formats, or asks to run code.
+        InputError: the file is damaged, of another program, or asks to run code.
     """
-    with path.open("rb") as file:
-        if zipfile.is_zipfile(file):
-            return _read_zip(file, path)
-        file.seek(0)
-        return _read_legacy(file, path)
-
-
-def _read_zip(file: BinaryIO, path: Path) -> Any:
     try:
         with zipfile.ZipFile(file) as archive:
             entries = {info.filename: info for info in archive.infolist()}
@@ -54,15 +51,17 @@ def _read_zip(file: BinaryIO, path: Path) -> Any:
                 raise InputError(f"{path}: holds big-endian numbers; save it on another machine")
             value = load_pickle(io.BytesIO(archive.read(names[0])), str(path))
             return _with_arrays(value, lambda key: archive.read(f"{folder}data/{key}"), path)
-    except (zipfile.BadZipFile, KeyError, OSError, RuntimeError, EOFError) as error:
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, KeyError, OSError, ValueError, RuntimeError, EOFError) as error:
         raise InputError(f"{path}: damaged, not a whole PyTorch file ({error})") from error
 
 
-def _read_legacy(file: BinaryIO, path: Path) -> Any:
-    """Four pickles (magic number, version, system, content), the keys, then the storages."""
-    if not file.read(2).startswith(b"\x80"):
-        raise InputError(f"{path}: not a file of PyTorch, or damaged at its start")
-    file.seek(0)
+def read_legacy(file: io.BytesIO, path: Path) -> Any:
+    """As :func:`read_zip`, of the format before PyTorch 1.6.
+
+    Four pickles (magic number, version, system, content), the keys, then the storages.
+    """
     magic, version, system = (load_pickle(file, str(path)) for _ in range(3))
     if magic != LEGACY_MAGIC or version != LEGACY_VERSION or not isinstance(system, dict):
         raise InputError(f"{path}: a pickle, but not one that PyTorch wrote")
@@ -73,7 +72,7 @@ def _read_legacy(file: BinaryIO, path: Path) -> Any:
     item_sizes = {s.key: _item_size(s) for s in _storages(value)}
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise InputError(f"{path}: damaged, its list of storages is none")
-    rest = memoryview(file.read())
+    rest = file.getbuffer()[file.tell() :]
     content = {}
     for key in keys:
         size = struct.unpack_from("<q", rest)[0] * item_sizes.get(key, 0) if len(rest) >= 8 else -1

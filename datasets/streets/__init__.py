@@ -1,0 +1,1 @@
+"""Generated streets in the layout of KITTI raw."""

@@ -1,8 +1,0 @@
-"""The length that a model trained on stereo pairs measures in, said once and without Paddle."""
-
-from __future__ import annotations
-
-# Training takes the other camera of a stereo pair to be 0.1 model units away; KITTI's is 0.54 m.
-NOMINAL_BASELINE = 0.1
-KITTI_BASELINE_METRES = 0.54
-STEREO_SCALE_FACTOR = KITTI_BASELINE_METRES / NOMINAL_BASELINE

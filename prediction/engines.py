@@ -1,0 +1,264 @@
+"""Runtimes that a depth network runs in, behind one call: images in, disparity out.
+
+What they need is made once, and kept beside the weights that it was made from.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import paddle
+
+from networks.kinds import MONODEPTH
+from options import AUTO
+from prediction import graph
+from system.device import choose_device
+from system.errors import InputError
+from system.files import folder_written_whole, make_writable_folder
+from weight_files.download import cache_folder
+from weight_files.folder import OpenedModel
+
+logger = logging.getLogger(__name__)
+
+PRECISIONS = {"openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32", "int8")}
+EXTRAS = ("openvino", "onnxruntime")  # modules that engines of these names need, the fastest first
+MAKER = "paddle2onnx"  # makes the models of these
+MOST_SHAPES = 8  # of images that OpenVINO keeps a model compiled for
+FOLDER, ONNX_FILE = "exported", "depth.onnx"
+EXPORT_VERSION = 3  # raised when the graph changes, so that older exports are made anew
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Something that runs the depth network.
+
+    Attributes:
+        name: one of :data:`options.ENGINES`.
+        disparity: from RGB images [B, H, W, 3] uint8 to the network's output [B, H, W] float32.
+    """
+
+    name: str
+    disparity: Callable[[np.ndarray], np.ndarray]
+
+
+def paddle_engine(opened: OpenedModel, device: str | None) -> Engine:
+    """Paddle itself, on any device: the networks as they are trained, nothing compiled."""
+    choose_device(device)
+    network = graph.DisparityGraph(opened.depth_network())
+
+    def disparity(images: np.ndarray) -> np.ndarray:
+        with paddle.no_grad():
+            return network(paddle.to_tensor(images)).numpy()
+
+    return Engine("paddle", disparity)
+
+
+def paddle_inference_engine(saved: Path, device: str, kind: str) -> Engine:
+    """Paddle's own runtime for finished models, by ``save_paddle``; on CPUs with oneDNN."""
+    from paddle import inference  # noqa: PLC0415 - takes a moment, and no other engine needs it
+
+    config = inference.Config(str(saved / graph.PROGRAM), str(saved / graph.PARAMETERS))
+    config.disable_glog_info()
+    if device.startswith("gpu"):
+        megabytes, index = 256, int(device.partition(":")[2] or 0)
+        config.enable_use_gpu(megabytes, index)
+    else:
+        config.disable_gpu()
+        if kind == MONODEPTH:
+            config.enable_mkldnn()
+        else:  # oneDNN in Paddle 3.3 cannot enlarge bilinearly, as MiDaS does
+            config.disable_mkldnn()
+        config.set_cpu_math_library_num_threads(os.cpu_count() or 1)
+    predictor = inference.create_predictor(config)
+    given = predictor.get_input_handle(graph.INPUT)
+    output = predictor.get_output_handle(predictor.get_output_names()[0])
+
+    def disparity(images: np.ndarray) -> np.ndarray:
+        given.copy_from_cpu(np.ascontiguousarray(images))
+        predictor.run()
+        return output.copy_to_cpu()
+
+    return Engine("paddle-inference", disparity)
+
+
+def onnxruntime_engine(path: Path, device: str | None = None) -> Engine:
+    """An ONNX model in ONNX Runtime, on the CPU or, where it has it, CUDA."""
+    import onnxruntime  # noqa: PLC0415 - an extra
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    on_gpu = device is not None and device.startswith("gpu")
+    providers = [*(["CUDAExecutionProvider"] if on_gpu else []), "CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+
+    def disparity(images: np.ndarray) -> np.ndarray:
+        return session.run(None, {graph.INPUT: np.ascontiguousarray(images)})[0]
+
+    return Engine("onnxruntime", disparity)
+
+
+def openvino_engine(path: Path, precision: str = "fp32") -> Engine:
+    """An ONNX model in OpenVINO, compiled for this CPU: in float32, bfloat16 or 8 bits.
+
+    Of several images it does one after the other: on CPUs that takes less time than all at once.
+    """
+    import openvino  # noqa: PLC0415 - an extra
+
+    core = openvino.Core()
+    refusal = InputError(
+        "--precision bf16: this CPU does not compute in bfloat16; use --precision fp32"
+    )
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise refusal
+    # What is not in 8 bits is in float32.
+    kind = "bf16" if precision == "bf16" else "f32"
+    hints = {"INFERENCE_PRECISION_HINT": kind, "PERFORMANCE_HINT": "LATENCY"}
+    model = core.read_model(path)
+
+    @functools.lru_cache(MOST_SHAPES)
+    def request_for(*shape: int) -> Any:
+        """The model compiled for images of one shape, which is a tenth faster than for any."""
+        fixed = model.clone()
+        fixed.reshape((1, *shape))
+        try:
+            return core.compile_model(fixed, "CPU", hints).create_infer_request()
+        except RuntimeError as error:
+            if precision == "bf16":  # the processor does, and was told to do without
+                raise refusal from error
+            raise
+
+    def disparity(images: np.ndarray) -> np.ndarray:
+        request, outputs = request_for(*images.shape[1:]), []
+        for image in np.ascontiguousarray(images):
+            request.infer([image[None]])
+            outputs.append(request.get_output_tensor(0).data[0].copy())
+        return np.stack(outputs)
+
+    sides = list(model.input(0).partial_shape)[1:]
+    if all(side.is_static for side in sides):
+        request_for(*(side.get_length() for side in sides))
+    return Engine("openvino", disparity)
+
+
+def installed(module: str) -> bool:
+    """Whether a module can be imported."""
+    return importlib.util.find_spec(module) is not None
+
+
+def automatic_engine(device: str) -> str:
+    """The fastest engine for a device: OpenVINO, ONNX Runtime, then Paddle Inference on CPUs."""
+    if device.startswith("gpu"):
+        return "paddle"
+    found = (name for name in EXTRAS if installed(name) and installed(MAKER))
+    return next(found, "paddle-inference")
+
+
+def open_engine(
+    opened: OpenedModel,
+    name: str,
+    precision: str,
+    device: str | None,
+    calibration: Path | None = None,
+) -> Engine:
+    """The depth network of a model in an engine; ``calibration`` are pictures to fit int8 to.
+
+    Raises:
+        InputError: the engine is not installed, does not have the precision, or the weights or
+            device cannot be used.
+    """
+    if name == AUTO:
+        name = "openvino" if precision != "fp32" else automatic_engine(choose_device(device))
+    if name in EXTRAS and not installed(name):
+        raise InputError(
+            f"--engine {name}: is not installed; pip install -r requirements-engines.txt, or use "
+            "--engine paddle"
+        )
+    if precision not in PRECISIONS.get(name, ("fp32",)):
+        raise InputError(
+            f"--precision {precision}: the engine {name} computes in fp32; use --engine openvino"
+        )
+    if name == "paddle":
+        return paddle_engine(opened, device)
+    if name == "paddle-inference":
+        found, info = choose_device(device), opened.info
+        program = exported(
+            opened, "paddle", lambda new: graph.save_paddle(opened.depth_network(), info, new)
+        )
+        return paddle_inference_engine(program, found, info.kind)
+    path = onnx_file(opened, precision, calibration)
+    if name == "openvino":
+        return openvino_engine(path, precision)
+    return onnxruntime_engine(path, device)
+
+
+def onnx_file(
+    opened: OpenedModel, precision: str = "fp32", calibration: Path | None = None
+) -> Path:
+    """The depth network of a model as ONNX, made where it is not there.
+
+    Args:
+        opened: the model.
+        precision: ``int8`` for whole numbers of 8 bits; any other is for the engine.
+        calibration: folder of pictures that ``int8`` is fitted to anew; without it, the model that
+            was made before.
+
+    Raises:
+        InputError: what makes it is not installed; see also
+            :func:`prediction.graph.fit_int8`.
+    """
+    int8, info = precision == "int8", opened.info
+
+    def build(new: Path) -> None:
+        if int8:
+            source = onnx_file(opened)
+            graph.fit_int8(source, info, calibration, new / ONNX_FILE, onnxruntime_engine)
+        else:
+            graph.save_onnx(opened.depth_network(), info, new / ONNX_FILE)
+
+    anew = int8 and calibration is not None
+    return exported(opened, "int8" if int8 else "onnx", build, anew) / ONNX_FILE
+
+
+def exported(
+    opened: OpenedModel, kind: str, build: Callable[[Path], None], anew: bool = False
+) -> Path:
+    """The folder with a kind of export of a model, built when it is not there.
+
+    It lies in the weights folder or, when that cannot be written to, in the cache folder, and
+    carries in its name what the weights hold: exports of other weights are removed.
+
+    Args:
+        opened: the model.
+        kind: what is exported, a word.
+        build: fills an empty folder.
+        anew: whether to build it though it is there.
+    """
+    name = f"{kind}-{opened.digest(str(EXPORT_VERSION))[:16]}"
+    places = [opened.folder / FOLDER, cache_folder() / FOLDER]
+    for place in places:
+        if (place / name).is_dir() and not anew:
+            return place / name
+    try:
+        make_writable_folder(places[0], "")
+        made = places[0] / name
+    except InputError:
+        made = places[1] / name
+    logger.info("making %s, once for these weights", made)
+    try:
+        with folder_written_whole(made, replace=anew) as new:
+            build(new)
+    except OSError:
+        if anew or not made.is_dir():  # otherwise another process was as fast
+            raise
+    for old in places[0].glob(f"{kind}-*"):
+        if old != made:
+            shutil.rmtree(old, ignore_errors=True)
+    return made

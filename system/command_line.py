@@ -1,0 +1,328 @@
+"""Options of a command: declared as frozen dataclasses, parsed, checked, saved and read back."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import json
+import math
+import operator
+import re
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, TypeVar, Union
+
+from system.errors import InputError
+from system.files import json_text
+
+Conflicts = Iterable[tuple[str, str]]  # see `Options.conflicts`
+TASK = "task"  # the option that chooses among the classes of a command
+KINDS = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    Path: "a pathlib.Path",
+}
+# Ways to limit the values of an option: in words, and as a test of (value, limit).
+LIMITS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "choices": ("{}", lambda value, choices: value in choices),
+    "minimum": ("at least {}", operator.ge),
+    "maximum": ("at most {}", operator.le),
+    "above": ("greater than {}", operator.gt),
+    "below": ("less than {}", operator.lt),
+    "multiple_of": ("a multiple of {}", lambda value, factor: value % factor == 0),
+    "form": ("{}", lambda value, form: re.fullmatch(form.pattern, value) is not None),
+}
+
+
+class Form(NamedTuple):
+    """What a text has to look like: in words, and as a regular expression for all of it."""
+
+    words: str
+    pattern: str
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    positional: bool = False,
+    repeats: bool = False,
+    count: int | None = None,
+    advice: str = "",
+    **limits: Any,
+) -> Any:
+    """Declare an option as the field of a frozen dataclass derived from `Options`.
+
+    Its type is the annotation: bool (a flag without a value), int, float, str, Path, Optional of
+    one of them, or a tuple of any number of one of them. A derived class may give it another
+    default, as in ``height: int = 256``.
+
+    Args:
+        default: value when it is not given; None for what must be given, unless it is Optional.
+        help: one line for ``--help``.
+        positional: whether it is given by its place, without a flag.
+        repeats: whether a tuple may hold a value twice.
+        count: of the values of a tuple; without it, any number.
+        advice: what to do about a value that is refused, when the default is no good proposal.
+        limits: what each value has to meet; the keys are those of ``LIMITS``.
+    """
+    words = [LIMITS[name][0].format(_in_words(limit)) for name, limit in limits.items()]
+    facts = {"help": help, "positional": positional, "repeats": repeats, "count": count}
+    facts.update(advice=advice, limits=limits, words=words)
+    return dataclasses.field(default=default, metadata=facts)
+
+
+class Option(NamedTuple):
+    """An option of a class: its name and default, its annotation taken apart, and the rest."""
+
+    name: str
+    default: Any
+    kind: type
+    optional: bool
+    several: bool
+    facts: Mapping[str, Any]
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is None and not self.optional
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base of all options: checks every value, then what `conflicts` says of them together."""
+
+    def __post_init__(self) -> None:
+        for option in options_of(type(self)).values():
+            _check_value(option, getattr(self, option.name))
+        for name, problem in self.conflicts():
+            raise InputError(f"{self.given(name)}: {problem}")
+
+    def conflicts(self) -> Conflicts:
+        """Each option that contradicts others, by name: what is wrong, and what to do about it."""
+        return ()
+
+    def changed(self, names: Iterable[str], problem: str) -> Conflicts:
+        """Conflicts of those options that differ from their default."""
+        return ((n, problem) for n in names if getattr(self, n) != getattr(type(self), n))
+
+    def given(self, name: str) -> str:
+        """An option as it was given; see :func:`flag`."""
+        return flag(name, getattr(self, name))
+
+
+AnyOptions = TypeVar("AnyOptions", bound=Options)
+
+
+@functools.cache
+def options_of(cls: type[Options]) -> dict[str, Option]:
+    """The options of a class by name."""
+    declared = [field for group in reversed(cls.__mro__) for field in _declared(group)]
+    facts = {field.name: field.metadata for field in declared}
+    hints = typing.get_type_hints(cls)
+    found = {}
+    for field in dataclasses.fields(cls):
+        kind = hints[field.name]
+        optional = typing.get_origin(kind) is Union
+        kind = typing.get_args(kind)[0] if optional else kind
+        several = typing.get_origin(kind) is tuple
+        kind = typing.get_args(kind)[0] if several else kind
+        about = (kind, optional, several, facts[field.name])
+        found[field.name] = Option(field.name, field.default, *about)
+    return found
+
+
+def _declared(group: type) -> list[dataclasses.Field]:
+    """The options that a class declares, rather than inherits or gives another default."""
+    of_bases = [vars(base).get("__dataclass_fields__", {}) for base in group.__bases__]
+    inherited = [field for fields in of_bases for field in fields.values()]
+    own = vars(group).get("__dataclass_fields__", {}).values()
+    return [field for field in own if field.metadata and field not in inherited]
+
+
+def by_task(cls: type[AnyOptions]) -> dict[str, type[AnyOptions]]:
+    """The classes that the options of a command may be of, by task; the default one first."""
+    return {getattr(each, TASK): each for each in cls.__subclasses__()} or {"": cls}
+
+
+def flag(name: str, value: Any) -> str:
+    """An option as a user gives it: ``--height 192``, ``--frame_ids 0 -1 1``, ``--png``."""
+    return f"--{name} {_text(value)}".rstrip()
+
+
+def parse(cls: type[AnyOptions], argv: Sequence[str] | None = None) -> AnyOptions:
+    """Options from a command line, by default the one of this process.
+
+    Where ``cls`` has a subclass for each task, they are of the one that ``--task`` chooses.
+
+    Raises:
+        InputError: a value is out of range, or options contradict each other.
+        SystemExit: ``--help`` (code 0), an unknown option or a missing one (code 2).
+    """
+    return _made(cls, vars(_argument_parser(cls).parse_args(argv)))
+
+
+def to_json(options: Options) -> str:
+    """Options as a JSON text that `from_json` reads."""
+    return json_text(dataclasses.asdict(options))
+
+
+def from_json(cls: type[AnyOptions], text: str) -> AnyOptions:
+    """Options from a JSON object; those that it leaves out have their default.
+
+    Raises:
+        InputError: the text is no JSON object, names an unknown option, or a value is refused.
+    """
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"saved options: are not JSON ({error}); save them anew") from error
+    if not isinstance(values, dict):
+        raise InputError("saved options: are not a JSON object; save them anew")
+    unknown = sorted(values.keys() - set().union(*map(options_of, by_task(cls).values())))
+    if unknown:
+        raise InputError(
+            f"saved options: unknown {', '.join(unknown)}; remove them, "
+            "or use the version that saved them"
+        )
+    return _made(cls, values)
+
+
+def _made(cls: type[AnyOptions], values: Mapping[str, Any]) -> AnyOptions:
+    """Options of the class that the task chooses, from a command line's or JSON's values.
+
+    Options of another task may be among them, with their default.
+    """
+    tasks = by_task(cls)
+    task = values.get(TASK, next(iter(tasks))) if len(tasks) > 1 else ""
+    if task not in list(tasks):
+        _check_value(options_of(cls)[TASK], task)
+    known = options_of(tasks[task])
+    for other, each in tasks.items():
+        foreign = [option for name, option in options_of(each).items() if name not in known]
+        for option in foreign:
+            value = _restore(option, values.get(option.name, option.default))
+            _check_value(option, value)
+            if value != option.default:
+                given = flag(option.name, value)
+                raise InputError(f"{given}: is for --{TASK} {other}; leave it out")
+    kept = {name: _restore(known[name], values[name]) for name in values if name in known}
+    return tasks[task](**kept)
+
+
+def _argument_parser(cls: type[Options]) -> argparse.ArgumentParser:
+    """A parser whose help has one section for each class that declares options of ``cls``."""
+    parser = argparse.ArgumentParser(description=cls.__doc__, allow_abbrev=False)
+    tasks, done = by_task(cls), set()
+    for group in dict.fromkeys(group for each in tasks.values() for group in each.__mro__):
+        of = {task: options_of(each) for task, each in tasks.items() if issubclass(each, group)}
+        names = [field.name for field in _declared(group) if field.name not in done]
+        done.update(names)
+        if names:
+            only = f" (--{TASK} {next(iter(of))})" if len(of) < len(tasks) else ""
+            section = parser.add_argument_group((group.__doc__ or "").rstrip(".") + only)
+            for name in names:
+                _add_argument(section, {task: options[name] for task, options in of.items()})
+    return parser
+
+
+def _add_argument(section: Any, options: Mapping[str, Option]) -> None:
+    """Add an option, given by task; what a user leaves out is left to the class's defaults."""
+    option = next(iter(options.values()))
+    defaults = {_text(each.default): f" with --{TASK} {task}" for task, each in options.items()}
+    defaults[_text(option.default)] = ""
+    if option.name == TASK:
+        defaults = {option.default: ""}
+    shown = [text + of for text, of in defaults.items() if text not in ("", "False")]
+    default = [f"default: {', or '.join(shown)}"] if shown else []
+    notes = "; ".join(default + option.facts["words"])
+    help = option.facts["help"] + (f" ({notes})" if notes else "")
+    common = {"default": argparse.SUPPRESS, "help": help.replace("%", "%%")}
+    if option.kind is bool:
+        section.add_argument(f"--{option.name}", action="store_true", **common)
+        return
+    common["type"] = functools.partial(_read, option.kind)
+    if option.facts["positional"]:
+        section.add_argument(option.name, **common)
+        return
+    nargs, metavar = "+" if option.several else None, option.kind.__name__.upper()
+    common.update(nargs=nargs, metavar=metavar, required=option.required)
+    section.add_argument(f"--{option.name}", **common)
+
+
+def _read(kind: type, text: str) -> Any:
+    """Turn text into a ``kind``; what cannot be is left for the check, which says what to do."""
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _restore(option: Option, value: Any) -> Any:
+    """Undo what JSON and argparse do to a value: tuples become lists, paths text."""
+    if option.several and isinstance(value, (list, tuple)):
+        return tuple(_restore(option._replace(several=False), each) for each in value)
+    return Path(value) if option.kind is Path and isinstance(value, str) else value
+
+
+def _check_value(option: Option, value: Any) -> None:
+    """Raise `InputError` with flag, value, problem and remedy if a value is refused."""
+    facts = option.facts
+
+    def refuse(problem: str, proposal: Any = None) -> None:
+        remedy = facts["advice"] if proposal is None else ""
+        if not remedy:
+            proposal = option.default if proposal is None else proposal
+            remedy = "leave it out" if proposal in (None, False) else f"try {_text(proposal)}"
+            remedy = "give one" if option.required else remedy
+        raise InputError(f"{flag(option.name, value)}: {problem}; {remedy}")
+
+    if value is None and option.optional:
+        return
+    if option.several and not isinstance(value, tuple):
+        refuse("must be a tuple")
+    values = value if option.several else (value,)
+    subject = "each must be" if option.several else "must be"
+    for one in values:
+        if not _is_kind(option.kind, one):
+            refuse(f"{subject} {KINDS[option.kind]}")
+        for words, (name, limit) in zip(facts["words"], facts["limits"].items()):
+            if not LIMITS[name][1](one, limit):
+                nearest = round(one / limit) * limit if name == "multiple_of" else None
+                refuse(f"{subject} {words}", nearest)
+    if not values:
+        refuse("must name at least one")
+    if option.several and facts["count"] not in (None, len(values)):
+        refuse(f"must be {facts['count']} values")
+    if not facts["repeats"] and len(set(values)) < len(values):
+        refuse("must not name one twice")
+
+
+def _is_kind(kind: type, value: Any) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, kind)
+
+
+def _text(value: Any) -> str:
+    """A value as it is typed on a command line."""
+    if isinstance(value, (tuple, list)):
+        return " ".join(map(str, value))
+    return "" if value is None or value is True else str(value)
+
+
+def _in_words(limit: Any) -> str:
+    """A limit in a sentence; choices are the only ones that are several."""
+    if isinstance(limit, Form):
+        return limit.words
+    if isinstance(limit, (int, float)):
+        return str(limit)
+    *most, last = map(str, limit)
+    return f"{', '.join(most)} or {last}" if most else last

@@ -1,0 +1,324 @@
+"""Files and folders: read within bounds, and written so that none is found half-written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import json
+import logging
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from system.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES = 64 << 20  # of a text; the longest published list of frames has 3 MB
+MOST_DIGITS = 1000  # of a whole number in JSON
+
+
+def check_regular(path: Path, most: int | None = None) -> Path:
+    """``path``, if it is a file that reading comes to the end of.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have; None for any number.
+
+    Raises:
+        OSError: it is missing, a pipe, a device or a folder, or larger; ``strerror`` says what.
+    """
+    facts = path.stat()
+    if stat.S_ISDIR(facts.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    if most is not None and facts.st_size > most:
+        words = f"it has {facts.st_size} bytes, and at most {most} are read"
+        raise OSError(errno.EFBIG, words, str(path))
+    return path
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a file; for what it raises see :func:`check_regular`."""
+    return check_regular(path, most).read_bytes()
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """The text of a file in UTF-8, without a byte order mark.
+
+    Raises:
+        OSError: see :func:`check_regular`.
+        UnicodeDecodeError: it is no text.
+    """
+    return text_of(read_bytes(path, most))
+
+
+def text_of(content: bytes) -> str:
+    """What :func:`read_text` makes of the content of a file."""
+    return content.decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def read_json(path: Path, most: int = MOST_BYTES) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        OSError: see :func:`check_regular`.
+        ValueError: it is no JSON, or nested too deeply.
+    """
+    return parse_json(read_text(path, most))
+
+
+def parse_json(text: str) -> Any:
+    """The value of a text in JSON.
+
+    Raises:
+        ValueError: it is no JSON, nested too deeply, or holds a number of very many digits.
+    """
+    try:
+        return json.loads(text, parse_int=_whole_number)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:  # takes long to read; Python itself refuses from 3.11 on
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, whole or not at all; what JSON does not know becomes its text.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with written_whole(path) as temporary:
+        temporary.write_text(json_text(value), encoding="utf-8")
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON for people to read, ending in a new line."""
+    return json.dumps(value, indent=2, default=str) + "\n"
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` to write to; it becomes ``path`` at the end.
+
+    When the writing fails, or is interrupted, ``path`` stays as it was. An ``OSError`` then names
+    ``path``, which a full disk leaves out.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, waiting: str) -> Iterator[None]:
+    """Hold a lock that the system takes back when the process ends, however it ends.
+
+    Args:
+        path: of the lock file, which stays.
+        waiting: what to log when another process holds it.
+    """
+    with path.open("a+b") as file:
+        for attempt in itertools.count():
+            try:
+                _lock(file)
+                break
+            except (BlockingIOError, PermissionError):  # of POSIX, of Windows
+                if attempt == 0:
+                    logger.info(waiting)
+                time.sleep(0.1)
+        try:
+            yield
+        finally:
+            _unlock(file)
+
+
+if os.name == "posix":
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+else:
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+    def _unlock(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+
+
+def make_writable_folder(folder: Path, remedy: str) -> None:
+    """Make a folder unless it is there, and try to write into it before the long work begins.
+
+    Raises:
+        InputError: it cannot be made or written to; the message ends with ``remedy``.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); {remedy}") from error
+
+
+@contextmanager
+def folder_written_whole(folder: Path, replace: bool = False) -> Iterator[Path]:
+    """Yield a new folder beside ``folder`` to write to; it becomes ``folder`` at the end.
+
+    When the writing fails, or is interrupted, ``folder`` stays as it was.
+
+    Args:
+        folder: to make.
+        replace: whether an earlier one gives way to it; else there must be none.
+    """
+    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if replace:
+            replace_folder(new, folder)
+        else:
+            new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put the complete folder ``new`` in the place of ``folder``.
+
+    A kill in between leaves ``folder`` under its backup name, where :func:`recover_folder` finds
+    it.
+    """
+    recover_folder(folder)
+    old = backup_of(folder)
+    if old.exists():
+        shutil.rmtree(old)
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        recover_folder(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(folder: Path, patience: float = 0.0) -> None:
+    """Undo a :func:`replace_folder` that was killed between its two renames.
+
+    Args:
+        folder: which should be there.
+        patience: seconds that another process may still take for the second one.
+    """
+    end = time.monotonic() + patience
+    while not folder.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    if not folder.exists() and backup_of(folder).exists():
+        backup_of(folder).rename(folder)
+
+
+def backup_of(folder: Path) -> Path:
+    """Where :func:`replace_folder` keeps the old folder for a moment."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+SUMS_FILE = "SHA256SUMS"
+
+
+def write_sums(folder: Path) -> None:
+    """Write the checksums of a folder's files into it, as ``sha256sum -c SHA256SUMS`` reads them.
+
+    All get the usual permissions; safetensors writes files that nobody else may read.
+    Everything is on the disk itself when this returns, as far as the system can say.
+    """
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name != SUMS_FILE)
+    lines = [f"{sha256(path)}  {path.name}\n" for path in files]
+    (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
+    usual = (folder / SUMS_FILE).stat().st_mode
+    for path in (*files, folder / SUMS_FILE):
+        path.chmod(usual)
+        _sync(path)
+    if os.name == "posix":  # elsewhere folders cannot be opened
+        _sync(folder)
+
+
+def check_sum(path: Path) -> None:
+    """Compare a file with the checksum that its folder holds of it, if it does.
+
+    Raises:
+        InputError: they differ.
+    """
+    sums_path = path.parent / SUMS_FILE
+    try:
+        sums = parse_sums(read_bytes(sums_path, MOST_BYTES), sums_path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{sums_path}: damaged ({error})") from error
+    if path.name in sums and path.is_file():
+        compare_sum(path, sums[path.name], sha256(path))
+
+
+def parse_sums(content: bytes, path: Path) -> Mapping[str, str]:
+    """The checksums in the ``content`` of a file that :func:`write_sums` wrote, by file name.
+
+    Raises:
+        InputError: it is no text.
+    """
+    try:
+        lines = text_of(content).splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: damaged ({error})") from error
+    return {name: value for value, _, name in (line.partition("  ") for line in lines)}
+
+
+def compare_sum(path: Path, expected: str, found: str) -> None:
+    """Raise InputError where the checksum of a file is not what its folder says."""
+    if expected != found:
+        raise InputError(
+            f"{path}: damaged, it differs from its checksum; take another copy of it, or remove "
+            f"{SUMS_FILE} if the file was changed on purpose"
+        )
+
+
+def sha256(path: Path, algorithm: str = "sha256") -> str:
+    """The SHA-256 of a file's content, or another hash, in hexadecimal digits."""
+    digest = hashlib.new(algorithm)
+    with check_regular(path).open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() or os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,40 @@
+"""The settings of the quickstart; ``make quickstart`` itself takes minutes."""
+
+from __future__ import annotations
+
+import json
+
+from options import TrainOptions, parse
+from tools import quickstart
+
+STREETS = quickstart.RUN / "streets_seed0"
+
+
+def test_it_trains_on_mono_and_stereo():
+    options = parse(TrainOptions, quickstart.training_arguments(STREETS, 3))
+    assert options.source_ids == (-1, 1, "s")
+    assert options.seed == 3
+    assert options.initial_disparity == 0.05
+    assert options.log_dir / options.model_name == quickstart.MODEL
+
+
+def test_the_summary_shows_the_metrics_before_and_after():
+    result = {
+        "before": {"abs_rel": 0.9, "a1": 0.0},
+        "start": {"abs_rel": 0.4, "a1": 0.3},
+        "after": {"abs_rel": 0.25, "a1": 0.6},
+        "peak_memory_mib": 2048.4,
+        "total_seconds": 500.0,
+    }
+    before, start, after = quickstart.summary(result).splitlines()[1:4]
+    assert before.split() == ["before", "0.900", "0.000"]
+    assert start.split() == ["start", "0.400", "0.300"]
+    assert after.split() == ["after", "0.250", "0.600"]
+    assert "500 s in all, largest process 2048 MiB" in quickstart.summary(result)
+
+
+def test_the_metrics_are_those_that_the_evaluation_wrote(tmp_path):
+    metrics = {"abs_rel": 0.1}
+    path = tmp_path / "eval_splits_stereo.json"
+    path.write_text(json.dumps({"metrics": metrics}))
+    assert quickstart.read_metrics(tmp_path) == metrics

@@ -1,0 +1,215 @@
+"""Convolutions through oneDNN: the same gradients and statistics."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from paddle.nn import functional as F
+
+from networks.midas_small import MidasSmall
+from networks.monodepth import Architecture, Monodepth
+from training.cpu import onednn
+from training.cpu.fast_paths import fast_paths
+from training.model_with_loss import TracedLayer
+from training.optimisation import freeze
+from training.self_supervised import Networks
+
+ROOT = Path(__file__).resolve().parents[1]
+# The pose network runs twice in a step, the others once.
+ARCHITECTURE = Architecture(source_ids=(-1, 1), scales=(0,), pose_model_type="posecnn")
+ON_CPU = paddle.device.get_device().startswith("cpu")
+needs_onednn = pytest.mark.skipif(
+    not ON_CPU or not paddle.base.core.is_compiled_with_mkldnn(),
+    reason="this Paddle computes on a GPU, or has no oneDNN",
+)
+
+
+def monodepth_and_inputs():
+    rng = np.random.default_rng(0)
+    inputs = [rng.random(shape, np.float32) for shape in ([2, 3, 64, 64], [2, 2, 3, 64, 64])]
+    target, sources = (paddle.to_tensor(array) for array in inputs)
+    return Networks(Monodepth(ARCHITECTURE)), {"target": target, "sources": sources}
+
+
+class Midas(TracedLayer):
+    def __init__(self):
+        super().__init__()
+        self.model = MidasSmall()
+
+    def compute(self, inputs):
+        return [self.model(inputs)]
+
+
+def midas_and_inputs():
+    images = np.random.default_rng(0).random([2, 3, 64, 64], np.float32)
+    layer = Midas()
+    for part in layer.sublayers():
+        if isinstance(part, paddle.nn.BatchNorm2D):
+            part._use_global_stats = True
+    return layer, paddle.to_tensor(images)
+
+
+def tensors(outputs):
+    """All tensors of nested outputs."""
+    return [part for part in paddle.utils.flatten(outputs) if isinstance(part, paddle.Tensor)]
+
+
+def all_of_a_step(layer, inputs):
+    """Predictions, then the gradients and the running statistics after one step."""
+    predicted = tensors(layer(inputs))
+    sum(((index + 1) * part).mean() for index, part in enumerate(predicted)).backward()
+    found = [part.numpy() for part in predicted]
+    found += [p.grad.numpy() for p in layer.parameters() if not p.stop_gradient]
+    found += [buffer.numpy() for buffer in layer.buffers()]
+    layer.clear_gradients()
+    return found
+
+
+@pytest.fixture
+def smooth(monkeypatch):
+    """Networks whose gradients have no steps.
+
+    Rounding of the last bit decides on which side of a ReLU's corner a value is, and which pixel is
+    a window's largest: with these, gradients of deep networks move by a hundredth.
+    """
+
+    def smooth_relu(x, name=None):
+        return F.softplus(x)
+
+    def of_layer(self, x):
+        return F.softplus(x)
+
+    def mean_of_window(self, x):
+        return F.avg_pool2d(x, 3, 2, 1)
+
+    monkeypatch.setattr(F, "relu", smooth_relu)
+    monkeypatch.setattr(F, "relu6", smooth_relu)
+    monkeypatch.setattr(paddle.nn.ReLU, "forward", of_layer)
+    monkeypatch.setattr(paddle.nn.MaxPool2D, "forward", mean_of_window)
+
+
+def assert_close(plain, through_onednn, tolerance=2e-4):
+    atol = tolerance * np.abs(plain).max() + 1e-7
+    np.testing.assert_allclose(through_onednn, plain, rtol=0, atol=atol)
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    # Measured on five kinds of rounding: 1.1e-5 and 1.5e-4.
+    ("make", "tolerance"),
+    [(monodepth_and_inputs, 2e-4), (midas_and_inputs, 1e-3)],
+)
+def test_gradients_and_statistics_are_those_of_paddles_convolutions(make, tolerance, smooth):
+    results = []
+    for compiled in (False, True):
+        paddle.seed(1)
+        layer, inputs = make()
+        if compiled:
+            assert fast_paths().onednn
+            onednn.compile_with_onednn(layer, threads=2)
+        results.append([all_of_a_step(layer, inputs) for _ in range(2)])
+    for plain, through_onednn in zip(*results):
+        assert len(plain) == len(through_onednn) > 60
+        for a, b in zip(plain, through_onednn):
+            assert_close(a, b, tolerance)
+
+
+@needs_onednn
+def test_frozen_parts_stay_frozen(smooth):
+    results = []
+    for compiled in (False, True):
+        paddle.seed(1)
+        layer, inputs = monodepth_and_inputs()
+        freeze(layer.model.encoder)
+        if compiled:
+            assert fast_paths().onednn
+            onednn.compile_with_onednn(layer, threads=2)
+        results.append(all_of_a_step(layer, inputs))
+        assert all(p.grad is None for p in layer.model.encoder.parameters())
+    for plain, through_onednn in zip(*results):
+        assert_close(plain, through_onednn)
+
+
+@needs_onednn
+def test_validation_is_computed_with_the_statistics_of_training():
+    layer, inputs = monodepth_and_inputs()
+    all_of_a_step(layer, inputs)
+    layer.eval()
+    with paddle.no_grad():
+        plain = tensors(layer(inputs))
+        assert fast_paths().onednn
+        onednn.compile_with_onednn(layer, threads=2)
+        found = tensors(layer(inputs))
+        for a, b in zip(plain, found):
+            np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=0, atol=1e-5)
+    layer.train()
+    trained = tensors(layer(inputs))
+    assert not np.allclose(trained[0].numpy(), found[0].numpy(), atol=1e-4)
+
+
+@needs_onednn
+def test_all_convolutions_are_placed(monkeypatch):
+    counts, place = [], onednn.place_convolutions
+
+    def counted(program):
+        names = [op.name() for op in program.global_block().ops]
+        there = sum(name in onednn.PLACED for name in names)
+        counts.append((there, place(program)))
+        return counts[-1][1]
+
+    monkeypatch.setattr(onednn, "place_convolutions", counted)
+    layer, inputs = monodepth_and_inputs()
+    assert fast_paths().onednn
+    counts.clear()
+    onednn.compile_with_onednn(layer, threads=2)
+    all_of_a_step(layer, inputs)
+    all_of_a_step(layer, inputs)
+    # The encoder's 20, the decoder's 11 of one scale, PoseCNN's 8 for each of two sources.
+    assert counts == [(47, 47), (47, 47)]
+
+
+@needs_onednn
+def test_the_trial_leaves_random_numbers_and_flags_alone():
+    paddle.seed(3)
+    expected = paddle.rand([3]).numpy()
+    paddle.seed(3)
+    before = paddle.get_flags(onednn.FLAG)
+    onednn.check()
+    assert paddle.get_flags(onednn.FLAG) == before
+    np.testing.assert_array_equal(paddle.rand([3]).numpy(), expected)
+
+
+STEPS_ON_OVERWRITTEN_MEMORY = """
+from tests.test_training_cpu_onednn import all_of_a_step, monodepth_and_inputs
+from training.cpu import onednn
+from training.cpu.fast_paths import fast_paths
+assert fast_paths().onednn
+layer, inputs = monodepth_and_inputs()
+onednn.compile_with_onednn(layer, threads=2)
+for _ in range(2):
+    all_of_a_step(layer, inputs)
+print("done")
+"""
+
+
+@needs_onednn
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux has these settings")
+def test_nothing_that_was_freed_is_read():
+    """Where freed memory is overwritten at once, reading it ends in a crash or a wrong result."""
+    overwriting = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0", "MALLOC_PERTURB_": "170"}
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS_ON_OVERWRITTEN_MEMORY],
+        cwd=ROOT,
+        env={**os.environ, **overwriting},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("done\n")

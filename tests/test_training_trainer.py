@@ -1,0 +1,357 @@
+"""The loop, on a task of a few numbers: what it saves, resumes, refuses and survives."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import train
+from system.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, run_command
+from tests import stub_task
+from tests.stub_items import write_items
+from training.trainer import Trainer
+
+WEIGHTS = ["depth.safetensors", "encoder.safetensors"]
+NAME_OF_THE_RUN = {"model.json", "SHA256SUMS"}  # files that hold it
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    return write_items(tmp_path_factory.mktemp("stub") / "numbers")
+
+
+@pytest.fixture(autouse=True)
+def _stub(monkeypatch):
+    stub_task.use_stub(monkeypatch.setattr)
+
+
+@pytest.fixture
+def words(numbers, tmp_path):
+    """The command line of a run in ``tmp_path``."""
+
+    def words(*more, name="run", data=numbers, logs=tmp_path):
+        return stub_task.words(data, logs, *more, name=name)
+
+    return words
+
+
+@pytest.fixture
+def run(words, tmp_path):
+    """Train; returns the folder of the run."""
+
+    def run(*more, name="run", **where):
+        train.main(words(*more, name=name, **where))
+        return where.get("logs", tmp_path) / name
+
+    return run
+
+
+@pytest.fixture
+def refusal(capsys):
+    """What the command says when it ends with the exit code of bad input."""
+
+    def refusal(argv):
+        with pytest.raises(SystemExit) as end:
+            run_command(lambda: train.main(argv))
+        assert end.value.code == EXIT_BAD_INPUT
+        return capsys.readouterr().err
+
+    return refusal
+
+
+def logged(folder, phase="train"):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [row for row in map(json.loads, lines) if row["phase"] == phase]
+
+
+def losses(folder, phase="train"):
+    return [row["loss"] for row in logged(folder, phase)]
+
+
+def progress(folder):
+    return json.loads((folder / "last" / "progress.json").read_text())
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def assert_same_end(a, b):
+    """Two runs logged the same, and left the same bytes."""
+    assert losses(a) == losses(b)
+    assert losses(a, "val") == losses(b, "val")
+    for name in ("best", "last"):
+        ours, theirs = contents(a / name), contents(b / name)
+        assert ours.keys() == theirs.keys()
+        for file in ours.keys() - NAME_OF_THE_RUN:
+            assert ours[file] == theirs[file], f"{name}/{file}"
+
+
+def test_training_lowers_the_loss(run):
+    values = losses(run("--num_epochs", 20, "--learning_rate", 0.1))
+    # 0.003 to 0.06 with eight seeds.
+    assert np.mean(values[-4:]) < 0.5 * np.mean(values[:4])
+
+
+def test_best_is_the_epoch_of_the_lowest_validation_loss(run):
+    # A rate this high makes later epochs worse and better in turn.
+    folder = run("--num_epochs", 6, "--learning_rate", 1)
+    values = losses(folder, "val")
+    best = json.loads((folder / "best" / "model.json").read_text())["step"]
+    assert best == 2 * (1 + int(np.argmin(values)))
+    assert best < 12
+
+
+def test_the_number_of_workers_changes_nothing(run):
+    runs = [run("--num_epochs", 2, "--num_workers", n, name=f"w{n}") for n in (0, 1, 2)]
+    assert len(losses(runs[0])) == 4
+    assert_same_end(runs[0], runs[1])
+    assert_same_end(runs[0], runs[2])
+
+
+def test_another_seed_gives_other_losses(run):
+    a, b = (losses(run("--max_steps", 1, "--seed", n, name=f"s{n}")) for n in (0, 1))
+    assert a != b
+
+
+def test_a_resumed_run_equals_one_without_a_stop(run):
+    # Three steps end in the middle of the second epoch.
+    straight = run("--num_epochs", 3, name="straight")
+    run("--num_epochs", 3, "--max_steps", 3, name="stopped")
+    stopped = run("--num_epochs", 3, "--resume", name="stopped")
+    assert_same_end(straight, stopped)
+    assert len(losses(straight)) == 6
+
+
+def test_a_step_of_several_turns_is_as_one_of_their_joint_batch(run, monkeypatch):
+    monkeypatch.setattr(stub_task.StubTask, "normalise", False)  # by the statistics of a batch
+    joint = run("--max_steps", 2, "--batch_size", 4, "--num_epochs", 2, name="joint")
+    turns = run("--max_steps", 2, "--batch_size", 1, "--accumulate", 4, name="turns")
+    assert progress(turns)["step"] == 2
+    np.testing.assert_allclose(losses(turns), losses(joint), rtol=1e-5)
+    for file in WEIGHTS:
+        a, b = (load_file(folder / "last" / file) for folder in (joint, turns))
+        for name in a:
+            np.testing.assert_allclose(b[name], a[name], rtol=1e-3, atol=1e-5)
+
+
+def test_clipping_bounds_what_adam_is_given(run):
+    """Adam's first moment after one step is a tenth of the gradient."""
+    norms = {}
+    for clip in (0, 1e-3):
+        folder = run("--max_steps", 1, "--clip_norm", clip, name=f"clip{clip}")
+        arrays = load_file(folder / "last" / "optimiser.safetensors")
+        moments = [value for name, value in arrays.items() if name.endswith("moment1_0")]
+        norms[clip] = 10 * np.sqrt(sum(float((m.astype(float) ** 2).sum()) for m in moments))
+    assert norms[0] > 0.01
+    assert norms[1e-3] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_an_item_that_cannot_be_read_is_named_and_the_run_goes_on_once_it_is_repaired(
+    run, words, numbers, tmp_path, refusal
+):
+    data = shutil.copytree(numbers, tmp_path / "data")
+    straight = run("--num_epochs", 2, "--batch_size", 1, name="straight")
+    order = np.random.default_rng((0, 0)).permutation(4)
+    for place in (0, 3):  # in the order of the first epoch
+        path = data / f"train_{order[place]}.npy"
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        argv = words("--num_epochs", 2, "--batch_size", 1, data=data, name=f"run{place}")
+        message = refusal(argv)
+        assert str(path) in message
+        folder = tmp_path / f"run{place}"
+        assert len(losses(folder)) == place
+        assert (folder / "last").is_dir() == (place > 0) == ("--resume goes on" in message)
+        path.write_bytes(whole)
+        train.main([*argv, "--resume"] if place else argv)
+        assert_same_end(folder, straight)
+
+
+def test_a_batch_larger_than_the_split_is_refused(words, tmp_path, refusal):
+    assert "--batch_size 5" in refusal(words("--batch_size", 5))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_earlier_run_is_not_written_over(run, words, refusal):
+    before = contents(run("--max_steps", 1) / "last")
+    assert "--resume" in refusal(words())
+    assert contents(run("--max_steps", 1, "--resume") / "last").keys() == before.keys()
+
+
+def test_resuming_what_is_not_there_is_refused(words, tmp_path, refusal):
+    assert str(tmp_path / "run" / "last") in refusal(words("--resume"))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_items(run, words, refusal):
+    folder = run("--num_epochs", 1)
+    before = {name: contents(folder / name) for name in ("best", "last")}
+    message = refusal(words("--num_epochs", 3, "--resume", "--learning_rate", 1e30))
+    assert "the loss is " in message
+    assert sum(f"train_{index}.npy" in message for index in range(4)) == 2  # the batch
+    assert {name: contents(folder / name) for name in ("best", "last")} == before
+
+
+def test_resuming_with_other_options_names_them(run, caplog):
+    run("--max_steps", 1)
+    run("--resume", "--max_steps", 2, "--learning_rate", 0.01, "--num_workers", 1)
+    assert "learning_rate was 0.02, is 0.01" in caplog.text
+    assert "max_steps" not in caplog.text
+    assert "num_workers" not in caplog.text
+
+
+def test_a_run_remembers_the_rate_that_it_was_given_by_its_start(run, words, tmp_path, caplog):
+    caplog.set_level("INFO")
+    first = run("--max_steps", 1, name="first")
+    argv = words("--task", "supervised", "--dataset", "rgbd", "--max_steps", 1, name="second")
+    for word, values in (("--learning_rate", 1), ("--frame_ids", 1), ("--use_stereo", 0)):
+        place = argv.index(word)
+        del argv[place : place + 1 + values]
+    train.main([*argv, "--load_weights_folder", str(first / "last")])
+    assert "learning rate 0.01 (start)" in caplog.text
+    argv[argv.index("--max_steps") + 1] = "2"
+    train.main([*argv, "--resume"])
+    rates = [row["learning_rate"] for row in logged(tmp_path / "second")]
+    assert rates == [0.01, 0.01]
+    assert "with other options" not in caplog.text.rpartition("resuming")[2]
+
+
+def test_a_damaged_last_checkpoint_is_named_and_the_run_goes_on(run, caplog):
+    straight, folder = (run("--num_epochs", 2, name=name) for name in ("straight", "damaged"))
+    path = folder / "last" / "depth.safetensors"
+    path.write_bytes(path.read_bytes()[:-2])
+    run("--num_epochs", 2, "--resume", name="damaged")
+    assert str(path) in caplog.text
+    assert_same_end(folder, straight)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def killed_before_its_first_checkpoint(words, monkeypatch, *more):
+    def kill(self, name):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Trainer, "save", kill)
+        train.main(words(*more, name="killed"))
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_started_by_resuming(
+    run, words, monkeypatch, caplog
+):
+    first = run("--max_steps", 2, "--seed", 1, name="first")
+    start = ("--load_weights_folder", first / "last")
+    straight = run("--num_epochs", 2, *start, name="straight")
+    killed_before_its_first_checkpoint(words, monkeypatch, "--num_epochs", 2, *start)
+    killed = straight.with_name("killed")
+    assert len(losses(killed)) == 2
+    assert not (killed / "last").exists()
+    run("--num_epochs", 2, "--resume", name="killed")
+    assert "stopped before its first checkpoint: starting it" in caplog.text
+    assert_same_end(killed, straight)  # from its own weights
+
+
+def started(argv):
+    """Training in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", stub_task.__name__, *argv],
+        cwd=stub_task.ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_losses(process, folder, count):
+    """Wait until a run has logged so many training steps."""
+    deadline = time.monotonic() + 120
+    while not (folder / "metrics.jsonl").exists() or len(whole_losses(folder)) < count:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.002)
+
+
+def whole_losses(folder):
+    """The lines of the training losses that are complete."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n") and '"train"' in line]
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(run, words, tmp_path):
+    more = ("--num_epochs", 50, "--save_every_steps", 1)
+    straight, folder = run(*more, name="straight"), tmp_path / "killed"
+    rng = random.Random(0)
+    for kill in range(3):
+        process = started(words(*more, *["--resume"] * (kill > 0), name="killed"))
+        wait_for_losses(process, folder, 20 * kill + 5)
+        time.sleep(rng.uniform(0, 0.1))  # within a step, or while a checkpoint is written
+        process.kill()
+        process.communicate()
+        assert len(whole_losses(folder)) < 100
+    run(*more, "--resume", name="killed")
+    assert_same_end(folder, straight)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_ctrl_c_saves_the_steps_done_and_resuming_finishes(run, words, tmp_path):
+    process = started(words("--num_epochs", 100_000))
+    folder = tmp_path / "run"
+    wait_for_losses(process, folder, 3)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == EXIT_INTERRUPTED
+    assert "--resume goes on from there" in error
+    assert "Traceback" not in error
+    step = progress(folder)["step"]
+    assert step == len(losses(folder))
+    run("--max_steps", step + 1, "--num_epochs", 100_000, "--resume")
+    assert len(losses(folder)) == step + 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    allowed = shutil.which("mount") is not None
+    if not allowed or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_nothing_of_a_run_is_lost_on_a_disk_that_is_full_to_the_brim(
+    run, words, small_disk, refusal
+):
+    more = ("--num_epochs", 2, "--save_every_steps", 1)
+    straight = run(*more, name="straight")
+    folder = run(*more, "--max_steps", 2, logs=small_disk)
+    before = {
+        path.name: contents(path)
+        for path in folder.iterdir()
+        if (path / "depth.safetensors").is_file()
+    }
+    assert {"best", "last"} <= before.keys()
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+    assert shutil.disk_usage(small_disk).free == 0
+    message = refusal(words(*more, "--resume", logs=small_disk))
+    assert str(folder) in message
+    assert "room" in message
+    (small_disk / "filler").unlink()
+    assert {name: contents(folder / name) for name in before} == before
+    run(*more, "--resume", logs=small_disk)
+    assert_same_end(folder, straight)

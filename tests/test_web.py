@@ -1,0 +1,271 @@
+"""The page as it is served: its HTTP API, what it refuses, and itself in a browser."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import paddle
+import pytest
+from PIL import Image
+
+for extra in ("gradio", "selenium"):
+    pytest.importorskip(extra, reason=f"the page needs {extra}, so Python 3.10: requirements-test")
+
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from benchmarks.page_load import Page, picture, start_page
+from datasets.conventions import STEREO
+from networks.monodepth import Architecture, Monodepth
+from system.errors import InputError
+from web import __main__ as app
+from web.words import CHINESE, ENGLISH, say
+from weight_files.folder import save_weights
+from weight_files.model_info import ModelInfo
+
+ROOT = Path(__file__).resolve().parents[1]
+TEST_IMAGE = ROOT / "assets" / "test_image.jpg"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Random weights of a model that measures in metres."""
+    paddle.seed(0)
+    architecture = Architecture(source_ids=(STEREO,))
+    model = Monodepth(architecture)
+    folder = tmp_path_factory.mktemp("weights") / "street"
+    folder.mkdir()
+    save_weights(folder, model, ModelInfo(architecture, 64, 96, name="street"))
+    return folder
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server(weights, tmp_path_factory):
+    """The one page of these tests: its process, address and temporary folder."""
+    temporary, port = tmp_path_factory.mktemp("temporary"), free_port()
+    limits = ("--max_megabytes", "2", "--max_waiting", "6", "--max_running", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        process = start_page(weights, port, "--engine", "paddle-inference", *limits)
+    yield process, Page(f"http://127.0.0.1:{port}"), temporary
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture
+def page(server):
+    return server[1]
+
+
+def test_a_picture_is_predicted_over_the_api(page):
+    kind, values = page.predict(TEST_IMAGE.read_bytes())
+    assert kind == "complete"
+    pair, legend, depth, description, token, *_ = values
+    assert (description["width"], description["height"]) == (960, 288)
+    assert (description["unit"], description["engine"]) == ("m", "paddle-inference")
+    assert "near" in legend
+    for file in (*pair, depth):
+        with urllib.request.urlopen(file["url"]) as answer:
+            assert Image.open(io.BytesIO(answer.read())).size == (960, 288)
+    kind, (words,) = page.call("point", token, 100, 200, "English")
+    assert words.startswith("x 100, y 200: depth ")
+    kind, (mesh, files) = page.call("files", token, 70, "inferno", "English")
+    assert kind == "complete"
+    assert mesh["path"].endswith("mesh.glb")
+    assert len(files) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.jpg", b""),
+        ("cut.jpg", TEST_IMAGE.read_bytes()[:3000]),
+        ("drawing.png", b'<svg xmlns="http://www.w3.org/2000/svg"/>'),
+        ("page.png", b"<!DOCTYPE html><script>alert(1)</script>"),
+    ],
+)
+def test_what_is_no_picture_gets_an_answer(page, name, content):
+    file = {"path": page.upload(content, name), "meta": {"_type": "gradio.FileData"}}
+    kind, error = page.call("predict", file, None, "inferno", "English")
+    assert kind == "error"
+    assert error["error"].startswith(f"This cannot be read as a picture: {name}")
+    kind, error = page.call("predict", file, None, "inferno", "中文")
+    assert error["error"].startswith("无法作为图片读取")
+
+
+def test_too_large_an_upload_is_refused(page):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        page.upload(bytes(2_100_000))
+    assert caught.value.code == 413
+
+
+def test_files_of_others_are_neither_read_nor_served(page):
+    for path in ("/etc/passwd", str(ROOT / "README.md"), str(TEST_IMAGE)):
+        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        assert page.call("predict", file, None, "inferno", "English")[0] == "error"
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{page.address}/gradio_api/file={path}")
+        assert caught.value.code == 403
+
+
+def test_a_video_is_predicted_over_the_api(page, tmp_path):
+    path = tmp_path / "drive.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
+    for number in range(6):
+        writer.write(np.full((64, 96, 3), 40 * number, np.uint8))
+    writer.release()
+    uploaded = page.upload(path.read_bytes(), "drive.avi")
+    file = {"path": uploaded, "meta": {"_type": "gradio.FileData"}}
+    given = {"video": file, "subtitles": None}
+    for video in (file, given):
+        kind, values = page.call(
+            "video", video, "street (paddle-inference)", "inferno", True, "English"
+        )
+        if kind == "complete":
+            break
+    assert kind == "complete", values
+    assert "depth.webm" in json.dumps(values)
+
+
+def test_many_clients_are_answered_and_a_full_queue_says_so(page):
+    with ThreadPoolExecutor(24) as clients:
+        answers = list(clients.map(lambda n: page.predict(picture(n)), range(48)))
+    kinds = [kind for kind, _ in answers]
+    assert kinds.count("complete") + kinds.count("error") == 48
+    assert kinds.count("complete") >= 4
+    refusals = [value for kind, value in answers if kind == "error"]
+    assert refusals
+    assert all("Queue is full" in str(value) for value in refusals)
+    assert page.predict(picture(0))[0] == "complete"  # it stays up
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Makes headless browsers of a language."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (binary and driver):
+        pytest.skip("needs the programs chromium and chromedriver")
+    opened = []
+
+    def open_browser(language):
+        options = webdriver.ChromeOptions()
+        options.binary_location = binary
+        for word in (
+            "headless=new no-sandbox disable-gpu disable-quic no-first-run "
+            "disable-background-networking disable-component-update disable-sync "
+            "use-fake-device-for-media-stream use-fake-ui-for-media-stream window-size=1300,2000 "
+            f"user-data-dir={tmp_path / 'profile'}{len(opened)} accept-lang={language}"
+        ).split():
+            options.add_argument(f"--{word}")
+        downloads = {"download.default_directory": str(tmp_path / "downloads")}
+        options.add_experimental_option("prefs", downloads)
+        options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+        service = webdriver.chrome.service.Service(driver)
+        opened.append(webdriver.Chrome(service=service, options=options))
+        return opened[-1]
+
+    yield open_browser
+    for each in opened:
+        each.quit()
+
+
+def requested_hosts(browser):
+    """The hosts that the page had requests sent to."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+    outside = [url for url in urls if url.startswith(("http", "ws"))]
+    return {urllib.parse.urlsplit(url).hostname for url in outside}
+
+
+@pytest.mark.parametrize(("language", "tongue"), [("en-GB", ENGLISH), ("zh-CN", CHINESE)])
+def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
+    window = browser(language)
+    window.get(page.address)
+
+    def found(selector, text=None):
+        def look(_):
+            elements = window.find_elements(By.CSS_SELECTOR, selector)
+            return next((e for e in elements if text is None or text in e.text), None)
+
+        return WebDriverWait(window, 60, ignored_exceptions=[Exception]).until(look)
+
+    found("button[role=tab]", say(tongue, "picture_tab"))
+    found("#picture input[type=file]").send_keys(str(TEST_IMAGE))
+    found("#slider img")
+    found("#legend", say(tongue, "near"))
+    depth = found("#clicked img")
+    for shift in (-40, 40):
+        ActionChains(window).move_to_element_with_offset(depth, shift, 5).click().perform()
+        box = found("#value textarea")
+        WebDriverWait(window, 60).until(
+            lambda _, box=box, lines=1 + (shift > 0): (
+                box.get_attribute("value").count("\n") + 1 >= lines
+                and say(tongue, "metres") in box.get_attribute("value")
+            )
+        )
+    found("#more").click()
+    found("#files a[download='points.ply']")
+    found("#view canvas")
+    link = found("#files a[download='depth.npy']")
+    window.execute_script("arguments[0].click()", link)
+
+    def downloaded(_):
+        return list((tmp_path / "downloads").glob("*.npy"))
+
+    (file,) = WebDriverWait(window, 60).until(downloaded)
+    assert np.load(file, allow_pickle=False).shape == (288, 960)
+
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    window.get(page.address)
+    found("#picture input[type=file]").send_keys(str(tmp_path / "broken.png"))
+    found(".toast-wrap, .toast-body", say(tongue, "unreadable", detail=""))
+    assert requested_hosts(window) == {"127.0.0.1"}
+
+
+def test_a_port_that_is_taken_is_said(weights, capfd):
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        port = one.getsockname()[1]
+        words = ["--load_weights_folder", str(weights), "--port", str(port)]
+        before = signal.getsignal(signal.SIGTERM), dict(os.environ)
+        try:
+            with pytest.raises(InputError, match=f"--port {port}: cannot be served"):
+                app.main([*words, "--engine", "paddle"])
+        finally:
+            signal.signal(signal.SIGTERM, before[0])
+            os.environ.clear()
+            os.environ.update(before[1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+def test_its_temporary_files_are_removed_at_the_end(server):
+    process, page, temporary = server
+    assert page.predict(picture(0))[0] == "complete"
+    assert list(temporary.glob("depth-page-*"))
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    assert not list(temporary.glob("depth-page-*"))

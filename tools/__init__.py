@@ -1,0 +1,1 @@
+"""Everything else that a person runs: ``python -m tools.NAME``."""

@@ -1,0 +1,78 @@
+"""Fit a model's depth to metres by points of a picture whose distance is known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from options import DEPTH_UNITS, Conflicts, PredictorOptions, option, parse
+from system.errors import run_command
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AlignOptions(PredictorOptions):
+    """Fit a model's depth to metres by points of a picture whose distance is known."""
+
+    image_path: Path = option(None, "the picture")
+    points: Optional[tuple[str, ...]] = option(
+        None, "'x y metres' for each point, in pixels from the upper left", repeats=True
+    )
+    depth_path: Optional[Path] = option(
+        None, "known depth of the picture: .npy in metres or a 16-bit .png, 0 where unknown"
+    )
+    depth_unit: str = option(
+        "millimetres",
+        "unit of --depth_path if it is a picture; kitti is 1/256 m",
+        choices=DEPTH_UNITS,
+    )
+    shift: bool = option(False, "also fit a shift of inverse depth")
+    output: Optional[Path] = option(
+        None, "file to write; without it, PICTURE_alignment.json beside the picture"
+    )
+
+    def conflicts(self) -> Conflicts:
+        """A command without a model or without points."""
+        yield from super().conflicts()
+        if self.points is None and self.depth_path is None:
+            yield "points", "are needed, as in --points '120 80 4.5', or --depth_path"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Raises:
+        InputError: the picture, model or points cannot be used.
+    """
+    options = parse(AlignOptions, argv)
+    # What is refused imports no Paddle.
+    import numpy as np
+
+    from datasets.pictures import read_picture
+    from prediction import depth_map
+    from prediction.pictures import write_files
+    from prediction.predictor import open_predictor
+
+    picture = read_picture(options.image_path)
+    shape = picture.shape[:2]
+    points = depth_map.read_points(options.points or ())
+    if options.depth_path is not None:
+        measured = depth_map.read_sparse_depth(options.depth_path, options.depth_unit, shape)
+        points = np.concatenate([points, measured])
+    predictor = open_predictor(options)
+    shift = options.shift or predictor.unit == depth_map.RELATIVE_INVERSE
+    fit, error = depth_map.fit_scale_shift(predictor(picture).disparity, points, shift)
+    name = f"{options.image_path.stem}_alignment.json"
+    target = options.output or options.image_path.with_name(name)
+    text = depth_map.alignment_json(fit, error, len(points), predictor.info.name)
+    write_files(target.parent, {target.name: text.encode()})
+    words = "1 / metres = %.6g * disparity + %.6g, from %d points, off by %.1f %% in the median: %s"
+    logger.info(words, fit.scale, fit.shift, len(points), 100 * error, target)
+
+
+if __name__ == "__main__":
+    run_command(main)

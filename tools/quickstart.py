@@ -1,0 +1,108 @@
+"""The whole way in minutes, with no download: generate streets, train, measure, predict.
+
+Every stage is a command that can be typed as well; it is printed before it runs. What comes out
+is ``runs/quickstart/result.png``, to look at, and ``runs/quickstart/result.json``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from options import TrainOptions, parse
+from system.errors import run_command
+from system.files import read_json
+from tools.reproduce import load_recipe
+from tools.stages import ROOT, run_stage, seed_given, summary, train_anew, write_result
+
+RUN = Path("runs/quickstart")  # relative to ROOT, as are the commands
+UNTRAINED, START, MODEL = RUN / "untrained", RUN / "start", RUN / "model"
+PREDICTION = RUN / "prediction"
+
+# In recipes.json. Its outputs start at a depth of 10 m instead of the published 1 m: from there,
+# stereo pairs are matched whatever the seed (docs/learning-curves.md).
+TRAINING = load_recipe("streets").train[0]
+PICTURE = 4  # the test image that is shown, by its place in the list
+
+
+def training_arguments(streets: Path, seed: int) -> list[str]:
+    """The options of ``train.py``."""
+    data = ["--data_path", str(streets), "--split", str(streets / "splits")]
+    name = ["--log_dir", str(MODEL.parent), "--model_name", MODEL.name]
+    return [*data, *name, *TRAINING, "--seed", str(seed), "--num_workers", "1"]
+
+
+def read_metrics(weights: Path) -> dict[str, float]:
+    """The metrics that ``evaluate_depth.py`` wrote into a weights folder."""
+    return read_json(weights / "eval_splits_stereo.json")["metrics"]
+
+
+def measure(streets: Path, weights: Path) -> tuple[dict[str, float], float]:
+    """The metrics of weights on the test drives, no image scaled to its truth; and the seconds."""
+    model = ["--load_weights_folder", weights, "--eval_stereo"]
+    data = ["--data_path", streets, "--eval_split", streets / "splits", "--num_workers", 1]
+    seconds = run_stage(["evaluate_depth.py", *model, *data])
+    return read_metrics(weights), seconds
+
+
+def show(streets: Path, weights: Path, metrics: Mapping[str, Mapping[str, float]]) -> float:
+    """Draw one test image, its predicted and true depth, and the metrics; seconds to predict."""
+    # --help needs none of these.
+    import numpy as np
+
+    from datasets.kitti import image_paths
+    from datasets.pictures import read_picture
+    from datasets.splits import load_split
+    from evaluation.ground_truth import open_truth_of_split
+    from tools.sheet import quickstart_sheet, save_sheet
+
+    split = str(streets / "splits")
+    lines = load_split(split, "test")
+    picture = image_paths(streets, lines, png=None)[PICTURE]
+    demo = ["--image_path", picture, "--load_weights_folder", weights, "--output", PREDICTION]
+    seconds = run_stage(["demo.py", *demo, "--pred_metric_depth"])
+    with open_truth_of_split(split, None, len(lines)) as truth:
+        true_depth = truth[PICTURE]
+    depth = np.load(PREDICTION / f"{picture.stem}_depth.npy", allow_pickle=False)
+    sheet = quickstart_sheet(read_picture(picture), depth, true_depth, metrics)
+    save_sheet(RUN / "result.png", sheet)
+    return seconds
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run all stages; an earlier run's streets are used again, its model is replaced."""
+    seed = seed_given(argv, __doc__.splitlines()[0], "streets and training")
+    # --help needs none of these.
+    from system.device import choose_device
+    from training.checkpoint import save_checkpoint
+    from training.self_supervised import info_of, initial_model
+
+    os.chdir(ROOT)
+    streets = RUN / f"streets_seed{seed}"
+    training = training_arguments(streets, seed)
+    options = parse(TrainOptions, training)
+
+    start, figures = time.monotonic(), {}
+    seconds = {"streets": run_stage(["-m", "datasets.streets", streets, "--seed", seed])}
+    export = ["--data_path", streets, "--split", streets / "splits", "--num_workers", 1]
+    seconds["ground_truth"] = run_stage(["export_gt_depth.py", *export])
+    choose_device(options.device)
+    # As published, outputs start near 0.5; as trained here, near --initial_disparity.
+    published = replace(options, initial_disparity=None)
+    for row, folder, untrained in (("before", UNTRAINED, published), ("start", START, options)):
+        save_checkpoint(folder, initial_model(untrained), info_of(untrained))
+        figures[row], seconds[f"evaluation_{folder.name}"] = measure(streets, folder)
+    seconds["training"] = train_anew(training, MODEL)
+    weights = MODEL / "last"
+    figures["after"], seconds["evaluation_after"] = measure(streets, weights)
+    labels = ("untrained", "started at 10 m", "trained")
+    seconds["prediction"] = show(streets, weights, dict(zip(labels, figures.values())))
+    result = write_result(RUN, figures, seconds, start, seed, TRAINING)
+    print(f"\n{summary(result)}\nsee {RUN / 'result.png'} and {RUN / 'result.json'}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,303 @@
+"""Weights folders: self-describing, safe to load, never half-written, never half of another.
+
+A folder holds one file per module (``encoder``, ``depth``, ``pose_encoder``, ``pose``,
+``predictive_mask``, only those that the model has, or MiDaS's ``pretrained`` and ``scratch``) and
+``model.json``, which says how to build the networks and how to read their output. Files written
+here are safetensors. Folders in the published format (``encoder.pth``, …) and those of its Paddle
+port (``encoder.pdparams``, …) are read too.
+
+Training puts a new folder in the place of an old one while others read it. So :func:`open_model`
+reads all that is wanted at one moment, and what is asked of it afterwards is of one checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from paddle import nn
+from safetensors.numpy import save_file
+
+from networks.kinds import ALL_MODULES, DEPTH_MODULES, MIDAS_SMALL, MODULES, MONODEPTH
+from networks.midas_small import MidasSmall
+from networks.monodepth import Monodepth
+from networks.resnet_encoder import ResnetEncoder
+from system.errors import InputError
+from system.files import (
+    SUMS_FILE,
+    check_regular,
+    compare_sum,
+    parse_sums,
+    recover_folder,
+    write_sums,
+)
+from weight_files.model_info import INFO_FILE, ModelInfo, infer_info, parse_info
+from weight_files.names import own_parameter_name, paddle_name, split_bookkeeping
+from weight_files.reading import MOST_BYTES, SUFFIXES, Value, parse_weights, read_weights
+
+MOST_TEXT = 1 << 20  # bytes of model.json and of the checksums
+ATTEMPTS = 100  # at reading a folder that others replace; opening its files takes a millisecond
+PATIENCE = 0.2  # seconds for which a folder may be away while it is replaced
+FOR_DEPTH = sum(DEPTH_MODULES.values(), ())  # the modules of every kind of depth network
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model in a weights folder, read at one moment: whatever becomes of the folder afterwards.
+
+    Attributes:
+        folder: that it is of.
+        contents: of the files that were there, by name; they agree with the folder's checksums.
+        hashes: their SHA-256 in hexadecimal digits, likewise.
+        facts: what is known of the model besides; see :func:`model_info.infer_info`.
+    """
+
+    folder: Path
+    contents: Mapping[str, bytes]
+    hashes: Mapping[str, str]
+    facts: Mapping[str, Any]
+
+    def find(self, module: str) -> str | None:
+        """The name of the file of a module, of whichever format was there."""
+        names = (module + suffix for suffix in SUFFIXES)
+        return next((name for name in names if name in self.contents), None)
+
+    def read(self, module: str) -> dict[str, Value]:
+        """What the file of a module holds.
+
+        Raises:
+            InputError: there is none, or it is damaged.
+        """
+        name = self.find(module)
+        if name is None:
+            path = self.folder / f"{module}{SUFFIXES[0]}"
+            raise InputError(f"{path}: missing from the weights folder")
+        return parse_weights(self.contents[name], self.folder / name)
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """What ``model.json`` says or, where there is none, parameters and ``facts``.
+
+        Raises:
+            InputError: that is not enough to build a model.
+        """
+        if INFO_FILE in self.contents:
+            return parse_info(self.contents[INFO_FILE], self.folder / INFO_FILE)
+        values = {module: self.read(module) for module in MODULES if self.find(module)}
+        return infer_info(self.folder, values, self.facts)
+
+    def load_into(self, model: nn.Layer, modules: Iterable[str]) -> list[str]:
+        """Load those of ``modules`` that a model has; returns their names.
+
+        Raises:
+            InputError: a file is missing, damaged, or its parameters are not the module's.
+        """
+        layers = dict(model.named_children())
+        wanted = [module for module in modules if module in layers]
+        architecture = getattr(model, "architecture", None)
+        for module in wanted:
+            arrays = {
+                own_parameter_name(name, module, architecture): value
+                for name, value in parameters_of(self.read(module)).items()
+            }
+            assign(layers[module], arrays, self.folder / self.find(module))
+        return wanted
+
+    def network(self) -> Monodepth:
+        """The networks with all of their modules, in evaluation mode.
+
+        Raises:
+            InputError: a module is missing or does not fit, or this is no Monodepth.
+        """
+        if self.info.kind != MONODEPTH:
+            raise InputError(f"{self.folder}: is a {self.info.kind}, which this command cannot use")
+        return self._loaded(Monodepth(self.info.architecture), MODULES)
+
+    def depth_network(self) -> Monodepth | MidasSmall:
+        """The depth network alone, of any kind, in evaluation mode.
+
+        Raises:
+            InputError: a module is missing or does not fit.
+        """
+        if self.info.kind == MIDAS_SMALL:
+            model = MidasSmall()
+        else:  # without sources there is neither motion nor mask to predict
+            architecture = self.info.architecture
+            model = Monodepth(replace(architecture, source_ids=(), predictive_mask=False))
+        return self._loaded(model, DEPTH_MODULES[self.info.kind])
+
+    def _loaded(self, model: Any, modules: Iterable[str]) -> Any:
+        self.load_into(model, modules)
+        model.eval()
+        return model
+
+    def digest(self, start: str = "") -> str:
+        """What tells the depth network from every other one, a SHA-256 that ``start`` goes into."""
+        names = [INFO_FILE, *map(self.find, DEPTH_MODULES[self.info.kind])]
+        total, nothing = hashlib.sha256(start.encode()), hashlib.sha256().hexdigest()
+        for name in names:
+            total.update(bytes.fromhex(self.hashes.get(name, nothing)))
+        return total.hexdigest()
+
+
+def open_model(
+    folder: Path, modules: Collection[str] = ALL_MODULES, facts: Mapping[str, Any] | None = None
+) -> OpenedModel:
+    """Open a weights folder, all of one checkpoint: the one way in.
+
+    Args:
+        folder: of any format; ``weight_files.download.find_model`` gives that of a published name.
+        modules: those to read, where not all are wanted: :data:`FOR_DEPTH`, or none for ``info``.
+            A folder without ``model.json`` is described by all of its modules: then all are read.
+        facts: see :class:`OpenedModel`.
+
+    Raises:
+        InputError: there is no such folder, or a file is damaged or cannot be read.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            contents = _read_at_once(folder, modules)
+            break
+        except FileNotFoundError:  # was replaced meanwhile
+            continue
+        except OSError as error:
+            path = error.filename or folder
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    else:
+        raise InputError(f"{folder}: changes while it is read; try again, or read a copy of it")
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    sums = parse_sums(contents.get(SUMS_FILE, b""), folder / SUMS_FILE)
+    for name in contents:
+        compare_sum(folder / name, sums.get(name, hashes[name]), hashes[name])
+    return OpenedModel(folder, contents, hashes, facts or {})
+
+
+def _read_at_once(folder: Path, modules: Collection[str]) -> dict[str, bytes]:
+    """The contents of the files by name.
+
+    Files are opened before the first is read: open ones stay when their folder is replaced.
+
+    Raises:
+        FileNotFoundError: the folder changed meanwhile.
+        OSError: a file cannot be read.
+    """
+    recover_folder(folder, PATIENCE)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such weights folder")
+    before = folder.stat()
+    with ExitStack() as stack:
+        files = {}
+
+        def open_first(most: int, *names: str) -> None:
+            there = (folder / name for name in names)
+            path = next((path for path in there if path.exists() and not path.is_dir()), None)
+            if path is not None:
+                files[path.name] = stack.enter_context(check_regular(path, most).open("rb"))
+
+        open_first(MOST_TEXT, INFO_FILE)
+        open_first(MOST_TEXT, SUMS_FILE)
+        for module in modules if INFO_FILE in files else ALL_MODULES:
+            open_first(MOST_BYTES, *(module + suffix for suffix in SUFFIXES))
+        after = folder.stat()
+        if (before.st_ino, before.st_ctime_ns) != (after.st_ino, after.st_ctime_ns):
+            raise FileNotFoundError
+        return {name: file.read() for name, file in files.items()}
+
+
+def read_info(folder: Path) -> ModelInfo:
+    """What a weights folder says of its model; see :attr:`OpenedModel.info`."""
+    return open_model(folder, ()).info
+
+
+def load_into(model: nn.Layer, folder: Path, modules: Collection[str]) -> list[str]:
+    """Load those of ``modules`` that a model has from a folder; returns their names."""
+    return open_model(folder, modules).load_into(model, modules)
+
+
+def save_weights(
+    folder: Path,
+    model: Monodepth | MidasSmall,
+    info: ModelInfo,
+    modules: Collection[str] | None = None,
+) -> None:
+    """Write the files of a weights folder into ``folder``, which must exist.
+
+    Checksums are written of all files that ``folder`` then holds.
+
+    Args:
+        folder: to write to.
+        model: whose modules are written.
+        info: what to say of it.
+        modules: those to write; None for all.
+    """
+    for module, layer in model.named_children():
+        if modules is None or module in modules:
+            arrays = {name: value.numpy() for name, value in layer.state_dict().items()}
+            save_file(arrays, folder / f"{module}.safetensors")
+    (folder / INFO_FILE).write_text(info.to_json())
+    write_sums(folder)
+
+
+def parameters_of(values: Mapping[str, Value]) -> dict[str, np.ndarray]:
+    """The parameters among the entries of a file, under the names that Paddle has for them."""
+    parameters, _ = split_bookkeeping(values)
+    return {paddle_name(name): np.asarray(value) for name, value in parameters.items()}
+
+
+def assign(layer: nn.Layer, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Give a layer its parameters, read from ``path``.
+
+    Raises:
+        InputError: they are not the layer's; all that differ are listed.
+    """
+    state = layer.state_dict()
+    problems = differences(arrays, {name: tuple(value.shape) for name, value in state.items()})
+    if problems:
+        shown = "; ".join(problems[:6]) + ("; …" if len(problems) > 6 else "")
+        raise InputError(
+            f"{path}: weights of another architecture, {len(problems)} parameters differ: {shown}"
+        )
+    for name, value in state.items():
+        value.set_value(arrays[name].astype(np.float32))
+
+
+def differences(
+    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+    """What keeps ``arrays`` from being the parameters of the given names and shapes."""
+    problems = [f"{name} missing" for name in shapes if name not in arrays]
+    problems += [f"{name} unknown" for name in arrays if name not in shapes]
+    problems += [
+        f"{name} is {arrays[name].shape}, expected {shape}"
+        for name, shape in shapes.items()
+        if name in arrays and tuple(arrays[name].shape) != shape
+    ]
+    problems += [f"{name} is not finite" for name, a in arrays.items() if not np.isfinite(a).all()]
+    return problems
+
+
+def load_imagenet(model: Monodepth, path: Path) -> list[str]:
+    """Give the encoders of a model the weights of a ResNet; returns the encoders' names.
+
+    The pose encoder sees several images: its first convolution is repeated over them and divided
+    by their number, so that equal images give what one would (paper, supplementary).
+
+    Raises:
+        InputError: the file is damaged, or of a ResNet of another depth.
+    """
+    arrays = {f"resnet.{name}": v for name, v in parameters_of(read_weights(path)).items()}
+    first = arrays.get("resnet.conv1.weight")
+    layers = dict(model.named_children())
+    encoders = [name for name, layer in layers.items() if isinstance(layer, ResnetEncoder)]
+    for name in encoders:
+        images = layers[name].num_images
+        if first is not None and first.ndim == 4:
+            arrays["resnet.conv1.weight"] = np.tile(first, (1, images, 1, 1)) / images
+        assign(layers[name], arrays, path)
+    return encoders
