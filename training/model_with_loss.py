@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import paddle
 from paddle import nn
 
 
-class TracedLayer(nn.Layer):
+class TracedLayer(nn.Layer, ABC):
     """A layer that is compiled as it runs, from and to tensors in dictionaries and lists.
 
     Derived ones say what they compute in :meth:`compute`.
@@ -23,9 +24,9 @@ class TracedLayer(nn.Layer):
     def _trace(self, inputs: Any) -> Any:
         return self.compute(inputs)
 
+    @abstractmethod
     def compute(self, inputs: Any) -> Any:
         """Outputs of inputs."""
-        raise NotImplementedError
 
 
 class ModelWithLoss(TracedLayer):
