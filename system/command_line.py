@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import json
 import math
 import operator
 import re
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple, TypeVar, Union
 
 from system.errors import InputError
-from system.files import json_text
+from system.files import json_text, parse_json
 
 Conflicts = Iterable[tuple[str, str]]  # see `Options.conflicts`
 TASK = "task"  # the option that chooses among the classes of a command
@@ -179,7 +178,7 @@ def from_json(cls: type[AnyOptions], text: str) -> AnyOptions:
         InputError: the text is no JSON object, names an unknown option, or a value is refused.
     """
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except ValueError as error:
         raise InputError(f"saved options: are not JSON ({error}); save them anew") from error
     if not isinstance(values, dict):

@@ -395,3 +395,9 @@ def test_saved_options_may_hold_those_of_the_other_task_with_their_defaults(cls,
     foreign = {"trim": 0.3} if cls is SelfSupervisedOptions else {"frame_ids": [0, 1]}
     with pytest.raises(InputError, match=f"is for --task {other.task}; leave it out"):
         from_json(TrainOptions, json.dumps({**both, **foreign}))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"height": ' + "1" * 5000 + "}"])
+def test_saved_options_that_take_for_ever_to_read_are_refused(text):
+    with pytest.raises(InputError, match="saved options: are not JSON"):
+        from_json(TrainOptions, text)
