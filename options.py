@@ -339,11 +339,6 @@ class SelfSupervisedOptions(
         """Whether there is a source whose motion has to be predicted."""
         return len(self.frame_ids) > 1
 
-    @property
-    def num_pose_frames(self) -> int:
-        """Frames that the pose network sees at once."""
-        return 2 if self.pose_model_input == "pairs" else len(self.frame_ids)
-
     def conflicts(self) -> Conflicts:
         """Contradictions in learning from frames."""
         if self.dataset == RGBD:

@@ -82,19 +82,18 @@ def test_values_arrive_with_their_type():
 
 
 @pytest.mark.parametrize(
-    ("line", "source_ids", "use_pose_net", "num_pose_frames"),
+    ("line", "source_ids", "use_pose_net"),
     [
-        ("", (-1, 1), True, 2),
-        ("--use_stereo", (-1, 1, "s"), True, 2),
-        ("--frame_ids 0 --use_stereo", ("s",), False, 2),
-        ("--frame_ids 0 -2 -1 1 --pose_model_input all", (-2, -1, 1), True, 4),
+        ("", (-1, 1), True),
+        ("--use_stereo", (-1, 1, "s"), True),
+        ("--frame_ids 0 --use_stereo", ("s",), False),
+        ("--frame_ids 0 -2 -1 1 --pose_model_input all", (-2, -1, 1), True),
     ],
 )
-def test_sources_follow_from_frames_and_stereo(line, source_ids, use_pose_net, num_pose_frames):
+def test_sources_follow_from_frames_and_stereo(line, source_ids, use_pose_net):
     options = read(TrainOptions, line)
     assert options.source_ids == source_ids
     assert options.use_pose_net is use_pose_net
-    assert options.num_pose_frames == num_pose_frames
 
 
 @pytest.mark.parametrize(
