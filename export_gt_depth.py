@@ -11,15 +11,21 @@ def main() -> None:
     options = parse(ExportOptions)
     # What is refused needs none of these.
     from datasets.splits import load_split, split_folder
-    from evaluation import ground_truth
+    from evaluation.ground_truth import KINDS, ground_truth_file, ground_truth_kind
+    from evaluation.ground_truth_export import export_ground_truth, lines_on_disk
 
     lines = load_split(options.split, "test")
     split_name = split_folder(options.split).resolve().name
-    kind = ground_truth.ground_truth_kind(split_name, options.camera_depth)
-    target = ground_truth.ground_truth_file(options.split, options.gt_path)
-    print(f"{options.split}: {len(lines)} images, {ground_truth.KINDS[kind]}")
-    ground_truth.export_ground_truth(options.data_path, lines, kind, target, options.num_workers)
-    print(f"wrote {target}")
+    kind = ground_truth_kind(split_name, options.camera_depth)
+    target = ground_truth_file(options.split, options.gt_path)
+    held = lines
+    if options.allow_missing:
+        held = lines_on_disk(options.data_path, lines, kind)
+    whole = len(held) == len(lines)
+    count = f"{len(lines)}" if whole else f"{len(held)} of {len(lines)}"
+    print(f"{options.split}: {count} images, {KINDS[kind]}")
+    export_ground_truth(options.data_path, held, kind, target, options.num_workers, whole)
+    print(f"wrote {target}" if whole else f"wrote {target}, with {count} images")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ RGBD = "rgbd"
 SCRATCH, PRETRAINED = "scratch", "pretrained"
 SSI = "ssi"
 TRUNK, DECODER = "trunk", "decoder"
+STEP, COSINE, ONE_CYCLE = "step", "cosine", "one_cycle"
 METRIC, RELATIVE = "metric", "relative"
 LAYOUTS = ("pairs", "kitti", "nyu", "diode", "diw")
 
@@ -173,6 +174,7 @@ class TrainingDataOptions(Options):
         192, "height of the network's input", minimum=64, multiple_of=SIZE_MULTIPLE
     )
     width: int = option(640, "width of the network's input", minimum=64, multiple_of=SIZE_MULTIPLE)
+    no_color_jitter: bool = option(False, "do not change the colours that the networks are shown")
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,25 @@ class OptimisationOptions(Options):
         False, "normalise over the batches of all devices together (on GPUs)"
     )
     num_epochs: int = option(20, "epochs", minimum=1)
+    scheduler: str = option(
+        STEP,
+        "how the learning rate goes: step by step as published, down a cosine, or up and down in "
+        "one cycle, over the steps that the run has when it begins",
+        choices=(STEP, COSINE, ONE_CYCLE),
+    )
     scheduler_step_size: int = option(
-        15, "epochs after which the learning rate is divided by 10", minimum=1
+        15, "epochs after which --scheduler step divides the learning rate by 10", minimum=1
+    )
+    warmup_steps: int = option(
+        0, "steps in which the learning rate rises from 0, in front of any --scheduler", minimum=0
+    )
+    ema_decay: float = option(
+        0.0,
+        "share that a step keeps of the moving average of the weights, which is validated and "
+        "saved; 0 for the weights themselves",
+        minimum=0,
+        below=1,
+        advice="try 0.999",
     )
     max_steps: Optional[int] = option(None, "stop after so many steps in all", minimum=1)
     eager: bool = option(False, "do not compile the training step")
@@ -264,6 +283,9 @@ class TrainOptions(
             yield from self.changed(["models_to_load"], problem)
         if self.initial_disparity is not None and loads and "depth" in self.models_to_load:
             yield "initial_disparity", f"{overwritten} leave depth out of --models_to_load"
+        if self.scheduler != STEP:
+            problem = f"is for --scheduler {STEP}; leave it out"
+            yield from self.changed(["scheduler_step_size"], problem)
         if self.recompute and not self.eager:
             yield "recompute", "does not go into a compiled step; add --eager"
 
@@ -319,6 +341,10 @@ class LossOptions(Options):
     disable_automasking: bool = option(False, "do not mask pixels that look static")
     predictive_mask: bool = option(False, "predict a mask (with --disable_automasking)")
     no_ssim: bool = option(False, "compare images by their absolute difference only")
+    depth_hints: bool = option(
+        False, "learn from stereo matching too, where it explains the pair better (--use_stereo)"
+    )
+    depth_hint_weight: float = option(1.0, "weight of --depth_hints", above=0)
 
 
 @dataclass(frozen=True)
@@ -362,6 +388,12 @@ class SelfSupervisedOptions(
         yield from super().conflicts()
         if self.predictive_mask and not self.disable_automasking:
             yield "predictive_mask", "takes the place of auto-masking; add --disable_automasking"
+        if self.depth_hints and not self.use_stereo:
+            yield "depth_hints", "are matches of stereo pairs; add --use_stereo, or leave it out"
+        if self.depth_hints and self.v1_multiscale:
+            yield "depth_hints", "are of the full size; leave out --v1_multiscale"
+        if not self.depth_hints:
+            yield from self.changed(["depth_hint_weight"], "is for hints; add --depth_hints")
         if self.weights_init in DEPTH_MODELS:
             problem = "is a whole model; give a folder of its weights as --load_weights_folder"
             yield "weights_init", problem
@@ -521,6 +553,9 @@ class MetricTaskOptions(Options):
     post_process: bool = option(False, "average with the prediction of the mirrored image")
     save_pred_disps: bool = option(False, "save the predicted disparities")
     no_eval: bool = option(False, "predict only, without ground truth")
+    allow_missing: bool = option(
+        False, "evaluate on that part of the split's images whose image and ground truth are there"
+    )
 
 
 @dataclass(frozen=True)
@@ -557,6 +592,8 @@ class EvaluateOptions(
         yield from self.changed(options_of(group), problem)
         if self.eval_mono and self.eval_stereo:
             yield "eval_mono", "cannot go with --eval_stereo; drop one"
+        if self.allow_missing and self.eval_split == "benchmark":
+            yield "allow_missing", "KITTI's server takes all images of --eval_split benchmark only"
         if self.ext_disp_to_eval is None:
             yield from super().conflicts("or disparities with --ext_disp_to_eval FILE.npy")
             return
@@ -582,6 +619,9 @@ class GroundTruthOptions(Options):
         False,
         "store the depth seen by the camera instead of the forward coordinate of the LiDAR, "
         "which the published ground truth stores",
+    )
+    allow_missing: bool = option(
+        False, "export that part of the split's images whose image and depth are there"
     )
 
 

@@ -9,9 +9,11 @@ import argparse
 import itertools
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +22,22 @@ from tqdm import tqdm
 from datasets.cache import data_parser, items_of, source_ids
 from datasets.camera import ASPECT_OF_PIXELS, USUAL_DEGREES
 from datasets.frames import FrameFiles
-from datasets.items import TrainingItems, missing_files
-from datasets.kitti import Calibration, find_extension, stereo_baseline, sweep_path
+from datasets.items import OTHER_SIDE, TrainingItems
+from datasets.kitti import (
+    LIDAR_FILE,
+    Calibration,
+    find_extensions,
+    first_few,
+    missing_files,
+    size_of_frames,
+    stereo_baseline,
+)
 from datasets.kitti_odom import pose_file
 from datasets.layouts import LAYOUTS, Layout, archive_of_sequence
+from datasets.lidar import truth_paths
 from datasets.loader import make_batch
 from datasets.pictures import read_picture
-from datasets.splits import PARTS, SplitLine, load_split
+from datasets.splits import IMPROVED_SPLIT, PARTS, SplitLine, load_split, split_folder
 from system.errors import EXIT_BAD_INPUT, InputError, run_command
 
 RUN_GIB = 1.5  # what a run with ResNet-18 keeps: three checkpoints of 0.35 GB, and logs
@@ -69,7 +80,7 @@ def check_part(
     there = [path for path in needed if path not in absent]
     missing = [path for path in absent if needed[path] not in gone]
     if missing:
-        shown = ", ".join(map(str, missing[:3])) + (", …" if len(missing) > 3 else "")
+        shown = first_few(missing)
         findings.problems.append(f"{name}: {len(missing)} images are missing: {shown}")
         for path in missing:
             findings.need(layout.archive(needed[path]))
@@ -128,17 +139,46 @@ def implausible(calibration: Calibration) -> list[str]:
     return oddities
 
 
-def check_sweeps(data_path: Path, lines: Sequence[SplitLine], findings: Findings) -> None:
-    """Note the LiDAR sweeps that the ground truth of a test list needs."""
-    paths = {sweep_path(data_path, line.folder, line.frame): line.folder for line in lines}
-    missing = [path for path in paths if not path.is_file()]
+def check_truth(
+    items: TrainingItems, improved: bool, images: Iterable[Path], findings: Findings
+) -> str:
+    """Note the files that the ground truth of a test list needs; return what can be evaluated.
+
+    Args:
+        items: of the test list.
+        improved: whether it is measured on improved depth instead of LiDAR sweeps.
+        images: those of the list that are there, which :func:`check_part` returns.
+        findings: to add to.
+    """
+    data_path, lines, layout = items.data_path, items.lines, items.layout
+    what = "improved depth maps" if improved else "LiDAR sweeps"
+    truths = truth_paths(data_path, lines, improved)
+    missing = dict.fromkeys(missing_files(truths))
     if missing:
         findings.warnings.append(
-            f"test: {len(missing)} LiDAR sweeps are missing, as {missing[0]}; evaluation needs "
-            "them, or a gt_depths.npz"
+            f"test: {len(missing)} {what} are missing: {first_few(list(missing))}; evaluation "
+            "needs them, or a gt_depths.npz"
         )
-        for path in missing:
-            findings.need(LAYOUTS["kitti"].archive(paths[path]))
+        if not improved:
+            for path, line in zip(truths, lines):
+                findings.need(layout.archive(line.folder) if path in missing else None)
+    days = {layout.calibration_folder(data_path, line.folder): line.folder for line in lines}
+    bare = [day for day in days if not improved and not (day / LIDAR_FILE).is_file()]
+    for day in bare:
+        if day.is_dir():  # those of missing drives are named
+            findings.warnings.append(f"test: {day / LIDAR_FILE} is missing; sweeps need it")
+        findings.need(layout.calibration_archive(days[day]))
+    images = set(images)
+    held = [
+        path not in missing
+        and layout.calibration_folder(data_path, line.folder) not in bare
+        and items.paths(index)[0] in images
+        for index, (line, path) in enumerate(zip(lines, truths))
+    ]
+    count = f"{sum(held)} of {len(lines)} test images are there with their {what}"
+    if all(held):
+        return f"ready to evaluate: {count}"
+    return f"{count}" + ("; --allow_missing evaluates on these" if any(held) else "")
 
 
 def check_poses(data_path: Path, lines: Sequence[SplitLine], findings: Findings) -> None:
@@ -152,19 +192,69 @@ def check_poses(data_path: Path, lines: Sequence[SplitLine], findings: Findings)
             findings.need(archive_of_sequence(sequence, "poses"))
 
 
-def check_images(paths: Sequence[Path], num_workers: int, findings: Findings) -> None:
-    """Decode every image; note those that cannot be read."""
-
-    def problem(path: Path) -> str | None:
+def check_sizes(
+    data_path: Path,
+    lines: Iterable[SplitLine],
+    images: Iterable[Path],
+    layout: Layout,
+    findings: Findings,
+) -> None:
+    """Note drives whose frames are of another size than their calibration: resized or wrong."""
+    camera_of = {}
+    for folder, side in dict.fromkeys((line.folder, line.side) for line in lines):
+        place = layout.calibration_folder(data_path, folder)
+        camera_of[layout.frame_path(data_path, folder, 0, side, "").parent] = place, side
+    frames: dict[Path, list[Path]] = {}
+    for path in dict.fromkeys(images):
+        if path.parent in camera_of:
+            frames.setdefault(path.parent, []).append(path)
+    read = cache(layout.read_calibration)
+    resized: dict[tuple[int, int], list[Path]] = {}
+    for folder, paths in frames.items():
+        place, side = camera_of[folder]
         try:
-            read_picture(path)
+            camera = read(place).camera(side, str(place))
+        except InputError:  # check_calibrations tells
+            continue
+        try:
+            size = size_of_frames(paths, camera)
+        except InputError as error:
+            findings.problems.append(str(error))
+            continue
+        if size != camera.image_size:
+            resized.setdefault(size, []).append(folder)
+    for (width, height), folders in resized.items():
+        more = f" and {len(folders) - 1} more" if folders[1:] else ""
+        findings.warnings.append(
+            f"{folders[0]}{more}: frames of {width}x{height}, smaller or larger than calibrated: "
+            "taken for a resized copy, with the calibration scaled to it"
+        )
+
+
+def check_images(paths: Sequence[Path], num_workers: int, findings: Findings) -> None:
+    """Decode every image; note those that cannot be read, and folders of more than one size."""
+
+    def look(path: Path) -> tuple[int, ...] | str:
+        try:
+            return read_picture(path).shape[1::-1]
         except InputError as error:
             return str(error)
-        return None
 
+    sizes: dict[Path, dict[tuple[int, ...], list[Path]]] = {}
     with ThreadPoolExecutor(max(1, num_workers)) as pool:  # Pillow decodes outside Python's lock
-        found = tqdm(pool.map(problem, paths), total=len(paths), desc="images", unit="image")
-        findings.problems.extend(filter(None, found))
+        found = tqdm(pool.map(look, paths), total=len(paths), desc="images", unit="image")
+        for path, size in zip(paths, found):
+            if isinstance(size, str):
+                findings.problems.append(size)
+            else:
+                sizes.setdefault(path.parent, {}).setdefault(size, []).append(path)
+    for folder, by_size in sizes.items():
+        (width, height), *odd = sorted(by_size, key=lambda size: -len(by_size[size]))
+        for size in odd:
+            findings.problems.append(
+                f"{folder}: {len(by_size[size])} images are {size[0]}x{size[1]}, the others "
+                f"{width}x{height}: {first_few(by_size[size])}"
+            )
 
 
 def check_disk(log_dir: Path, findings: Findings) -> None:
@@ -194,10 +284,10 @@ def print_plan(items: TrainingItems, batch_size: int, num_workers: int) -> None:
     )
 
 
-def parts_of(split: str) -> dict[str, list[SplitLine]]:
-    """The parts that a split has."""
+def parts_of(split: str, wanted: Sequence[str] = PARTS) -> dict[str, list[SplitLine]]:
+    """The wanted parts that a split has."""
     parts, refusals = {}, []
-    for part in PARTS:
+    for part in wanted:
         try:
             parts[part] = load_split(split, part)
         except InputError as error:
@@ -211,36 +301,53 @@ def check(args: argparse.Namespace) -> int:
     """Look at everything, print what is found; returns the exit code."""
     if not args.data_path.is_dir():
         raise InputError(f"--data_path {args.data_path}: no such folder")
-    parts = parts_of(args.split)
+    parts = parts_of(args.split, args.only)
     layout = LAYOUTS[args.dataset]
     frames = FrameFiles(args.height, args.width, args.resize)
     findings = Findings()
-    images: list[Path] = []
+    images: dict[str, list[Path]] = {}
+    evaluable = ""
     for name, lines in parts.items():
-        try:
-            extension = find_extension(args.data_path, lines, args.png or None, layout.frame_path)
-        except InputError:
-            extension = "jpg"
         sources = () if name == "test" else source_ids(args)
-        items = TrainingItems(args.data_path, lines, sources, frames, extension, {}, layout=layout)
-        images += check_part(name, lines, items, findings)
-    check_calibrations(args.data_path, itertools.chain(*parts.values()), layout, findings)
-    check_truth = check_sweeps if args.dataset == "kitti" else check_poses
-    check_truth(args.data_path, parts.get("test", []), findings)
+        extensions = extensions_of(args, lines, layout)
+        items = TrainingItems(args.data_path, lines, sources, frames, extensions, {}, layout=layout)
+        images[name] = check_part(name, lines, items, findings)
+    every_line, every_image = (list(itertools.chain(*x.values())) for x in (parts, images))
+    check_calibrations(args.data_path, every_line, layout, findings)
+    if "test" in parts and args.dataset == "kitti":
+        improved = split_folder(args.split).resolve().name == IMPROVED_SPLIT
+        evaluable = check_truth(items, improved, images["test"], findings)
+    elif "test" in parts:
+        check_poses(args.data_path, parts["test"], findings)
+    check_sizes(args.data_path, every_line, every_image, layout, findings)
     if args.deep:
-        check_images(list(dict.fromkeys(images)), args.num_workers, findings)
+        check_images(list(dict.fromkeys(every_image)), args.num_workers, findings)
     check_disk(args.log_dir, findings)
     problems, archives = findings.problems, findings.archives
     for kind, found in ("warning", findings.warnings), ("problem", problems), ("fetch", archives):
         for line in found:
             print(f"{kind}: {line}")
+    if evaluable:
+        print(evaluable)
     if problems:
         print(f"not ready: {len(problems)} problems, {len(archives)} archives to fetch")
         return EXIT_BAD_INPUT
     if "train" in parts:
         print_plan(items_of(args, parts["train"]), args.batch_size, args.num_workers)
-    print(f"ready: {', '.join(f'{len(lines)} {name} items' for name, lines in parts.items())}")
+    if not evaluable or set(parts) != {"test"}:
+        print(f"ready: {', '.join(f'{len(lines)} {name} items' for name, lines in parts.items())}")
     return 0
+
+
+def extensions_of(
+    args: argparse.Namespace, lines: Sequence[SplitLine], layout: Layout
+) -> Mapping[tuple[str, str], str]:
+    """The extension of the images of each drive and side; jpg where there are none."""
+    cameras = {(line.folder, side) for line in lines for side in OTHER_SIDE}
+    try:
+        return find_extensions(args.data_path, cameras, args.png or None, layout.frame_path)
+    except InputError:
+        return defaultdict(lambda: "jpg")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -248,6 +355,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = data_parser("python -m datasets.check", __doc__.splitlines()[0])
     parser.add_argument("--batch_size", type=int, default=12, help="as training")
     parser.add_argument("--log_dir", type=Path, default=Path("logs"), help="as training")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        default=PARTS,
+        help="parts of the split to look for: test is what evaluation needs",
+    )
     parser.add_argument("--deep", action="store_true", help="decode every image")
     return check(parser.parse_args(arguments))
 

@@ -7,8 +7,8 @@ number of workers and after any resume.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,15 @@ import numpy as np
 from datasets.camera import Camera, published_camera
 from datasets.conventions import KITTI_BASELINE_METRES, NOMINAL_BASELINE, STEREO
 from datasets.frames import AREA, FrameFiles, FrameStore
-from datasets.kitti import common_baseline, find_extension
+from datasets.hints import depth_hint
+from datasets.kitti import (
+    common_baseline,
+    find_extensions,
+    first_few,
+    missing_files,
+    say_resized,
+    size_of_frames,
+)
 from datasets.layouts import LAYOUTS, Layout
 from datasets.pictures import picture_size
 from datasets.splits import SplitLine
@@ -66,13 +74,14 @@ class TrainingItems:
     lines: Sequence[SplitLine]  # one per item: the target frame
     source_ids: tuple[int | str, ...]  # the sources, offsets in time or ``"s"``
     frames: FrameFiles | FrameStore  # in the size that the networks are given
-    extension: str  # of the image files
-    # Per (drive folder, side), of pictures in that size, and (width, height) of those on disk.
+    extensions: Mapping[tuple[str, str], str]  # of the image files, per (drive folder, side)
+    # Likewise, of pictures in that size, and (width, height) of those on disk.
     cameras: Mapping[tuple[str, str], tuple[Camera, tuple[int, int]]]
     seed: int = 0  # of the augmentation
     augment: bool = True  # whether to flip and jitter
     baseline_metres: float = KITTI_BASELINE_METRES  # between the cameras of the stereo pairs
     layout: Layout = LAYOUTS["kitti"]  # of the data set on disk
+    depth_hints: bool = False  # whether to match the stereo pair, which is among the sources
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -95,7 +104,9 @@ class TrainingItems:
             for s in (0, *self.source_ids)
         ]
         return [
-            self.layout.frame_path(self.data_path, line.folder, frame, side, self.extension)
+            self.layout.frame_path(
+                self.data_path, line.folder, frame, side, self.extensions[line.folder, side]
+            )
             for frame, side in frames
         ]
 
@@ -105,7 +116,8 @@ class TrainingItems:
         Returns:
             ``target`` [3, H, W] uint8; ``sources`` [S, 3, H, W] uint8; ``K`` [3, 3] float32;
             ``T_stereo`` [4, 4] float32, the pose of the stereo source (its length is the nominal
-            baseline of 0.1); ``color_jitter`` [8] float32; ``index`` int64.
+            baseline of 0.1); ``color_jitter`` [8] float32; ``index`` int64. With ``depth_hints``
+            also ``hint`` [1, H, W] float32, see :func:`datasets.hints.depth_hint`.
 
         Raises:
             InputError: a frame is missing, damaged, or of another size than its drive's camera.
@@ -114,10 +126,16 @@ class TrainingItems:
         draw = draw_augmentation(self.seed, epoch, index) if self.augment else NO_AUGMENTATION
         camera, size = self.cameras[line.folder, line.side]
         frames = np.stack([self.frames.read(path, size) for path in self.paths(index)])
+        hints = {}
+        if self.depth_hints:
+            source = frames[1 + self.source_ids.index(STEREO)]
+            hints["hint"] = depth_hint(frames[0], source, line.side, float(camera.K[0, 0]))
         if draw.flip:
-            frames = cv2.flip(frames.reshape(-1, frames.shape[-1]), 1).reshape(frames.shape)
+            frames = mirrored(frames)
+            hints = {key: mirrored(value) for key, value in hints.items()}
             camera = camera.flipped()
         return {
+            **hints,
             "target": frames[0],
             "sources": frames[1:],
             "K": camera.K.astype(np.float32),
@@ -134,7 +152,8 @@ class TrainingItems:
         """Raise InputError when frames that the items need are not there."""
         missing = missing_files(self.all_paths())
         if missing:
-            rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            others = missing[1:]
+            rest = f" and {len(others)} more ({first_few(others)})" if others else ""
             raise InputError(
                 f"{missing[0]}{rest}: no such image, and the split needs it as a target, a "
                 "neighbouring frame or the other camera; check --data_path, --frame_ids and "
@@ -143,14 +162,9 @@ class TrainingItems:
             )
 
 
-def missing_files(paths: Iterable[Path]) -> list[Path]:
-    """Those of the paths where there is nothing, by one listing per folder."""
-    paths = list(paths)
-    present = {
-        folder: {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        for folder in {path.parent for path in paths}
-    }
-    return [path for path in paths if path.name not in present[path.parent]]
+def mirrored(images: np.ndarray) -> np.ndarray:
+    """Images [..., H, W], left to right."""
+    return cv2.flip(images.reshape(-1, images.shape[-1]), 1).reshape(images.shape)
 
 
 def stereo_pose(side: str, flip: bool) -> np.ndarray:
@@ -176,6 +190,7 @@ def make_items(
     augment: bool = True,
     layout: Layout = LAYOUTS["kitti"],
     resize: str = AREA,
+    depth_hints: bool = False,
 ) -> TrainingItems:
     """Find the files and cameras of a split; the other arguments are :class:`TrainingItems`'.
 
@@ -189,15 +204,41 @@ def make_items(
     Raises:
         InputError: frames or calibration are missing or cannot be used.
     """
-    extension = find_extension(data_path, lines, png, layout.frame_path)
+    frames_of: dict[tuple[str, str], list[int]] = {}
+    for line in lines:
+        frames_of.setdefault((line.folder, line.side), []).append(line.frame)
+    seen = set(frames_of)
+    if STEREO in source_ids:
+        seen |= {(folder, OTHER_SIDE[side]) for folder, side in frames_of}
+    extensions = find_extensions(data_path, sorted(seen), png, layout.frame_path)
+    frames = FrameFiles(height, width, resize)
+    items = TrainingItems(
+        data_path,
+        tuple(lines),
+        source_ids,
+        frames,
+        extensions,
+        {},
+        seed,
+        augment,
+        layout=layout,
+        depth_hints=depth_hints,
+    )
+    items.check_files()
     cameras, calibrations, uncalibrated = {}, {}, set()
-    for folder, side in dict.fromkeys((line.folder, line.side) for line in lines):
+    for (folder, side), numbers in frames_of.items():
         day = layout.calibration_folder(data_path, folder)
+        extension = extensions[folder, side]
         if intrinsics_kind == "calibration" and (day / layout.calibration_file).is_file():
             if day not in calibrations:
                 calibrations[day] = layout.read_calibration(day)
             camera = calibrations[day].camera(side, str(day))
-            cameras[folder, side] = camera.stretched((width, height)), camera.image_size
+            some = (numbers[0], numbers[len(numbers) // 2], numbers[-1])
+            paths = [layout.frame_path(data_path, folder, n, side, extension) for n in some]
+            size = size_of_frames(paths, camera)
+            if size != camera.image_size:
+                say_resized(data_path, size, camera.image_size)
+            cameras[folder, side] = camera.stretched((width, height)), size
             continue
         if intrinsics_kind == "calibration":
             uncalibrated.add(day)
@@ -208,20 +249,8 @@ def make_items(
             f"{day}: has no {layout.calibration_file}, so its drives use the published intrinsics "
             "(0.58, 1.92, 0.5, 0.5 of the image's size)"
         )
-    items = TrainingItems(
-        data_path,
-        tuple(lines),
-        source_ids,
-        FrameFiles(height, width, resize),
-        extension,
-        cameras,
-        seed,
-        augment,
-        common_baseline(calibrations) if STEREO in source_ids else KITTI_BASELINE_METRES,
-        layout,
-    )
-    items.check_files()
-    return items
+    baseline = common_baseline(calibrations) if STEREO in source_ids else KITTI_BASELINE_METRES
+    return replace(items, cameras=cameras, baseline_metres=baseline)
 
 
 def first_image_size(frame: Path) -> tuple[int, int]:

@@ -6,9 +6,11 @@ Between the cameras of its stereo pairs lies what a metre is to a model trained 
 from __future__ import annotations
 
 import logging
+import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Callable
 
@@ -16,13 +18,20 @@ import numpy as np
 
 from datasets.camera import Camera
 from datasets.conventions import KITTI_BASELINE_METRES
+from datasets.pictures import picture_size
 from datasets.splits import SplitLine
 from system.errors import InputError
 from system.files import read_text
 
 logger = logging.getLogger(__name__)
 
+CAMERA_FILE, LIDAR_FILE = "calib_cam_to_cam.txt", "calib_velo_to_cam.txt"
 CAMERA_OF_SIDE = {"l": "02", "r": "03"}
+EXTENSIONS = ("jpg", "jpeg", "png")  # of images, the preferred one first
+SHOWN = 3  # of many files, in a message
+# Of the shape of resized copies: 1024x320 differs by 0.034 from 1242x375, while 1216x352, the crop
+# of KITTI's depth benchmark, differs by 0.042 or more from the frames of any day.
+MOST_STRETCH = 0.04
 BASELINE_TOLERANCE = 0.05  # KITTI's days differ from one another, and from 0.54 m, by less
 
 
@@ -68,47 +77,140 @@ def sweep_path(data_path: Path, folder: str, frame: int) -> Path:
 
 
 def improved_depth_path(data_path: Path, folder: str, frame: int, side: str) -> Path:
-    """Return the path of a frame's improved depth map, which KITTI gives for some frames."""
-    camera = f"image_{CAMERA_OF_SIDE[side]}"
-    return data_path / folder / "proj_depth" / "groundtruth" / camera / f"{frame:010d}.png"
+    """Return the path of a frame's improved depth map, which KITTI gives for some frames.
+
+    It lies in the drive's folder, or where KITTI's archive puts it: ``train/<drive>`` or
+    ``val/<drive>`` below ``data_path``. Where it is in neither, it is the first of these.
+    """
+    below = Path("proj_depth", "groundtruth", f"image_{CAMERA_OF_SIDE[side]}", f"{frame:010d}.png")
+    drives = [data_path / folder, *(data_path / p / Path(folder).name for p in ("val", "train"))]
+    paths = [drive / below for drive in drives]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
-def find_extension(
+def names_in(folder: Path) -> set[str]:
+    """The names of what a folder holds; of nothing where there is no folder."""
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:  # pathlib would make a path of each
+        return {entry.name for entry in entries}
+
+
+def missing_files(paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths where there is nothing, by one listing per folder."""
+    paths = list(paths)
+    present = {folder: names_in(folder) for folder in {path.parent for path in paths}}
+    return [path for path in paths if path.name not in present[path.parent]]
+
+
+def first_few(paths: Sequence[Path]) -> str:
+    """The first of some paths, for messages."""
+    return ", ".join(map(str, paths[:SHOWN])) + (", …" if len(paths) > SHOWN else "")
+
+
+def find_extensions(
     data_path: Path,
-    lines: Iterable[SplitLine],
+    cameras: Iterable[tuple[str, str]],
     png: bool | None,
     frame_path: Callable[..., Path] = frame_path,
-) -> str:
-    """Return the extension of the images of ``lines``: ``png`` (KITTI's own) or ``jpg``.
+) -> dict[tuple[str, str], str]:
+    """Return the extension of the images of each of ``cameras``, (folder of a drive, side).
 
-    ``png`` True is taken at its word. Otherwise the folders are looked into: where both kinds
-    are there it is jpg, which the published results were trained on.
+    Each folder of images is listed once. Where several kinds are there, it is the first of
+    :data:`EXTENSIONS`, in lower case before capitals: jpg, which the published results were trained
+    on, before KITTI's own png. With ``png`` it is png. A folder without images gets the extension
+    that most others have.
 
     Raises:
-        InputError: no image of either kind in the folders of ``lines``.
+        InputError: no image in any of the folders.
     """
-    if png:
-        return "png"
-    cameras = dict.fromkeys((line.folder, line.side) for line in lines)
-    firsts = (frame_path(data_path, folder, 0, side, "") for folder, side in cameras)
-    folders = list(dict.fromkeys(first.parent for first in firsts))
-    endings = {path.suffix for folder in folders if folder.is_dir() for path in folder.iterdir()}
-    kinds = endings & {".jpg", ".png"}
-    if not kinds:
+    wanted = EXTENSIONS[-1:] if png else EXTENSIONS
+    folders = {c: frame_path(data_path, c[0], 0, c[1], "").parent for c in dict.fromkeys(cameras)}
+    listed = {folder: _extensions_in(folder) for folder in dict.fromkeys(folders.values())}
+    kinds = {folder: _first_of(wanted, there) for folder, there in listed.items()}
+    found = Counter(kind for kind in kinds.values() if kind is not None)
+    if not found and not png:
+        folders = list(kinds)
         looked_in = str(folders[0]) + (f" and {len(folders) - 1} more" if folders[1:] else "")
         raise InputError(
             f"no .jpg or .png image in {looked_in}; --data_path must be the folder that holds "
             f"the drives of the split"
         )
-    if len(kinds) == 2:
-        logger.info("%s holds .jpg and .png images: reading .jpg (--png reads .png)", data_path)
-    return "jpg" if ".jpg" in kinds else "png"
+    both = [f for f, there in listed.items() if {"jpg", "png"} <= {e.lower() for e in there}]
+    if both and not png:
+        where = f"{both[0]}" + (f" and {len(both) - 1} more folders" if both[1:] else "")
+        logger.info("both .jpg and .png in %s: reading .jpg (--png reads .png)", where)
+    usual = found.most_common(1)[0][0] if found else wanted[0]
+    return {camera: kinds[folder] or usual for camera, folder in folders.items()}
+
+
+def _extensions_in(folder: Path) -> set[str]:
+    return {name.rpartition(".")[2] for name in names_in(folder)}
+
+
+def _first_of(wanted: Sequence[str], extensions: Iterable[str]) -> str | None:
+    """The first wanted extension, in any case, of those that are there."""
+    known = [e for e in extensions if e.lower() in wanted]
+    return min(known, key=lambda e: (wanted.index(e.lower()), e.isupper(), e), default=None)
 
 
 def image_paths(data_path: Path, lines: Sequence[SplitLine], png: bool | None) -> list[Path]:
-    """Return the path of each line's image; see :func:`find_extension` for ``png``."""
-    extension = find_extension(data_path, lines, png)
-    return [frame_path(data_path, line.folder, line.frame, line.side, extension) for line in lines]
+    """Return the path of each line's image; see :func:`find_extensions` for ``png``."""
+    extensions = find_extensions(data_path, ((line.folder, line.side) for line in lines), png)
+    return [
+        frame_path(data_path, folder, line.frame, side, extensions[folder, side])
+        for line in lines
+        for folder, side in [(line.folder, line.side)]
+    ]
+
+
+def size_of_frames(paths: Sequence[Path], camera: Camera) -> tuple[int, int]:
+    """(width, height) of the pictures of one camera in one drive, by the first, middle and last.
+
+    It is the camera's own size where one of them has that, and of the picture of a resized copy
+    otherwise: pictures of the camera's shape, up to :data:`MOST_STRETCH`. The first picture alone
+    is looked at where it has the camera's size.
+
+    Raises:
+        InputError: they are of another shape, or differ from one another.
+    """
+    sizes = {}
+    for path in dict.fromkeys((paths[0], paths[len(paths) // 2], paths[-1])):
+        sizes[path] = picture_size(path)
+        if sizes[path] == camera.image_size:
+            return camera.image_size
+    first, size = paths[0], sizes[paths[0]]
+    other = next((path for path in sizes if sizes[path] != size), None)
+    of = "{}x{}".format(*camera.image_size)
+    if other is not None:
+        raise InputError(
+            f"{first}: is {size[0]}x{size[1]}, but {other.name} beside it is "
+            f"{sizes[other][0]}x{sizes[other][1]}, and the calibration of its drive is of {of}; "
+            "bring the frames of a drive to one size, or restore them"
+        )
+    if stretch(size, camera.image_size) > MOST_STRETCH:
+        raise InputError(
+            f"{first}: is {size[0]}x{size[1]}, but the calibration of its drive "
+            f"({camera.source}) is of {of}: another shape, so the frames were cropped or "
+            "stretched; restore them, write their own calibration (S_rect, P_rect), or take "
+            "--intrinsics published for frames that show the whole picture"
+        )
+    return size
+
+
+def stretch(size: tuple[int, int], of: tuple[int, int]) -> float:
+    """How much the shape of pictures (width, height) differs from another one; 0 is not at all."""
+    return abs(size[0] * of[1] / (size[1] * of[0]) - 1)
+
+
+@cache
+def say_resized(data_path: Path, size: tuple[int, int], of: tuple[int, int]) -> None:
+    """Say, once per size, that pictures are a resized copy of those that were calibrated."""
+    logger.warning(
+        "%s: has frames of %dx%d whose calibration is of %dx%d: taken for a resized copy, with the "
+        "calibration scaled to it",
+        *(data_path, *size, *of),
+    )
 
 
 def read_calibration(day: Path, with_lidar: bool = False) -> Calibration:
@@ -118,7 +220,7 @@ def read_calibration(day: Path, with_lidar: bool = False) -> Calibration:
         InputError: a file or key is missing, a number is malformed, or the calibration cannot
             be that of a camera.
     """
-    path = day / "calib_cam_to_cam.txt"
+    path = day / CAMERA_FILE
     entries = read_entries(path)
     projection, image_size = {}, {}
     for side, camera in CAMERA_OF_SIDE.items():
@@ -128,7 +230,7 @@ def read_calibration(day: Path, with_lidar: bool = False) -> Calibration:
         image_size[side] = (int(size[0]), int(size[1]))
     rectification, velo_to_camera = _rigid(_rotation(entries, "R_rect_00", path), np.zeros(3)), None
     if with_lidar:
-        path = day / "calib_velo_to_cam.txt"
+        path = day / LIDAR_FILE
         entries = read_entries(path)
         velo_to_camera = _rigid(_rotation(entries, "R", path), numbers(entries, "T", 3, path))
     return Calibration(projection, image_size, rectification, velo_to_camera)

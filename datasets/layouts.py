@@ -108,7 +108,7 @@ LAYOUTS = {
         kitti.drive_folder,
         kitti.frame_path,
         kitti.day_folder,
-        "calib_cam_to_cam.txt",
+        kitti.CAMERA_FILE,
         kitti.read_calibration,
         archive_of_drive,
         archive_of_day,

@@ -1,15 +1,24 @@
 """LiDAR depth: reading a sweep, projecting it into a camera, and KITTI's improved depth maps."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from datasets.depth_files import KITTI_STEPS, read_depth
-from datasets.kitti import Calibration
+from datasets.kitti import Calibration, improved_depth_path, sweep_path
+from datasets.splits import SplitLine
 from system.errors import InputError
 from system.files import read_bytes
 
 BYTES_PER_POINT = 16
+
+
+def truth_paths(data_path: Path, lines: Iterable[SplitLine], improved: bool) -> list[Path]:
+    """The file that the ground truth of each frame is made of: its sweep, or its improved depth."""
+    if improved:
+        return [improved_depth_path(data_path, n.folder, n.frame, n.side) for n in lines]
+    return [sweep_path(data_path, line.folder, line.frame) for line in lines]
 
 
 def read_sweep(path: Path) -> np.ndarray:
@@ -45,8 +54,8 @@ def read_improved_depth(path: Path) -> np.ndarray:
     """
     if not path.exists():
         raise InputError(
-            f"{path}: no such file; KITTI gives the improved depth as a separate download, to be "
-            f"put beside the images of the drives"
+            f"{path}: no such file; KITTI gives the improved depth as a separate download: unzip "
+            "data_depth_annotated.zip into --data_path"
         )
     return read_depth(path, KITTI_STEPS)
 

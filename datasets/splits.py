@@ -12,7 +12,8 @@ split's text files say:
 - ``anonymous``: the number of test images that have no drive.
 
 ``python -m datasets.splits NAME [train|val|test]`` prints a split; ``--write DIR`` writes its text
-files.
+files. ``--from FILE [--to FILE]`` converts a list of another project
+(:mod:`datasets.split_formats`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.split_formats import convert
 from system.errors import InputError, run_command
 from system.files import make_writable_folder, read_text, written_whole
 
@@ -36,6 +38,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "splits"
 PUBLISHED_NAMES = ("eigen", "eigen_zhou", "eigen_full", "eigen_benchmark", "benchmark", "odom")
 PARTS = ("train", "val", "test")
 SIDES = ("l", "r")
+IMPROVED_SPLIT = "eigen_benchmark"  # measured on KITTI's improved depth, not on sweeps
 TRAIN_FILE, VAL_FILE, TEST_FILE = (f"{part}_files.txt" for part in PARTS)
 
 
@@ -184,16 +187,62 @@ def _frames(ranges: str) -> list[int]:
     return frames
 
 
+def convert_file(source: Path, target: Path | None) -> None:
+    """Convert a list of another project into ``target``, or onto the terminal.
+
+    Raises:
+        InputError: see :func:`datasets.split_formats.convert`; or a file cannot be read or written.
+    """
+    try:
+        text = read_text(source)
+    except FileNotFoundError:
+        raise InputError(f"--from {source}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--from {source}: cannot be read as text ({error})") from error
+    if target is not None and target.is_dir():
+        raise InputError(f"--to {target}: is a folder; name the list, as {target / TRAIN_FILE}")
+    converted = convert(text.splitlines(), str(source))
+    content = "".join(f"{line}\n" for line in converted.lines)
+    if target is None:
+        sys.stdout.write(content)
+    else:
+        make_writable_folder(target.parent, "choose another place for --to")
+        with written_whole(target) as path:
+            path.write_text(content, encoding="utf-8")
+    depth = f"; {converted.without_depth} without depth" if converted.without_depth else ""
+    written = "" if target is None else f"; wrote {target}"
+    said = f"{source}: {len(converted.lines)} lines, {converted.form}{depth}{written}"
+    print(said, file=sys.stderr)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line; print a part of a published split, or write its files."""
+    """Parse the command line; print a part of a published split, write its files, or convert."""
     parser = argparse.ArgumentParser(
         prog="python -m datasets.splits",
-        description="Print a published split, or write its text files.",
+        description="Print a published split, write its text files, or convert a list of another "
+        "project.",
     )
-    parser.add_argument("name", choices=PUBLISHED_NAMES, help="of the split")
+    parser.add_argument("name", nargs="?", choices=PUBLISHED_NAMES, help="of the split")
     parser.add_argument("part", nargs="?", choices=PARTS, help="list to print")
     parser.add_argument("--write", type=Path, metavar="DIR", help="write all files into a folder")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="convert a list of SfMLearner, Monodepth or BTS",
+    )
+    parser.add_argument(
+        "--to", type=Path, metavar="FILE", help="write it, as DIR/train_files.txt; else print it"
+    )
     options = parser.parse_args(arguments)
+    if options.source is not None:
+        if options.name is not None or options.write is not None:
+            parser.error("--from FILE goes with --to FILE only")
+        convert_file(options.source, options.to)
+        return
+    if options.name is None or options.to is not None:
+        parser.error("name a published split, or a list to convert with --from FILE")
     if options.part is None and options.write is None:
         parser.error("name a part to print, or a folder with --write DIR")
     if options.part:

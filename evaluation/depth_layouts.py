@@ -147,7 +147,7 @@ def open_kitti(options: EvaluateOptions) -> DepthSet:
     """
     lines = load_split(options.eval_split, "test")
     paths = image_paths(options.data_path, lines, options.png)
-    truth = ground_truth.open_truth_of_split(options.eval_split, options.gt_path, len(lines))
+    truth = ground_truth.open_truth_of_split(options.eval_split, options.gt_path, lines)
     protocol = eigen_protocol(truth.kind, stereo=False)
     split_name = split_folder(options.eval_split).resolve().name
     samples = [

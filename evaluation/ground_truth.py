@@ -1,42 +1,32 @@
 """Ground truth of a split's test images, one sparse depth map each: ``gt_depths.npz``.
 
-The first part opens such files. Our own are read one image at a time. Those of the published export
-hold one pickled array of arrays, which is read whole, by the restricted reader. The second part
-exports them.
+Our own files are read one image at a time, and know the lines of the split whose maps they hold.
+Those of the published export hold one pickled array of arrays, which is read whole, by the
+restricted reader.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import multiprocessing
-import shutil
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 from numpy.lib import format as npy
-from tqdm import tqdm
 
 from datasets.kitti import day_folder, improved_depth_path, read_calibration, sweep_path
 from datasets.lidar import project_sweep, read_improved_depth, read_sweep
-from datasets.splits import SplitLine, split_folder
+from datasets.splits import IMPROVED_SPLIT, SplitLine, split_folder
 from system.errors import InputError
-from system.files import check_regular, make_writable_folder, read_text, written_whole
+from system.files import check_regular
 from weight_files.restricted_pickle import PickledArray, load_pickle
 
-logger = logging.getLogger(__name__)
-
 FILE_NAME = "gt_depths.npz"
-KIND_KEY, MAP_KEY = "kind", "{:06d}"  # in the file: of the kind, and of an image's depth map
-SETTINGS_NAME = "settings.json"  # of an export that goes on
+# In the file: of the kind, of the lines of the split that it holds, and of an image's depth map.
+KIND_KEY, LINES_KEY, MAP_KEY = "kind", "lines", "{:06d}"
 
 FORWARD, CAMERA, IMPROVED = "velodyne_forward", "velodyne_camera", "kitti_improved"
 PUBLISHED_KEY = "data"
@@ -65,7 +55,7 @@ def ground_truth_kind(split_name: str, camera_depth: bool) -> str:
     Raises:
         InputError: camera depth is asked for where the ground truth is no LiDAR sweep.
     """
-    if split_name != "eigen_benchmark":
+    if split_name != IMPROVED_SPLIT:
         return CAMERA if camera_depth else FORWARD
     if camera_depth:
         raise InputError(
@@ -81,56 +71,70 @@ class GroundTruth(AbstractContextManager):
 
     Attributes:
         kind: a key of :data:`KINDS`.
-        count: of the maps.
-        read: a map by its place.
+        held: per test image of the split, the place of its map in the file; None where the file
+            has none.
+        read: a map by its place in the file.
         close: ends the use of the file.
     """
 
     kind: str
-    count: int
+    held: Sequence[int | None]
     read: Callable[[int], np.ndarray]
     close: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.held)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self.read(index)
+        return self.read(self.held[index])
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def part(self, indices: Iterable[int]) -> GroundTruth:
+        """Of some of the images only; it closes with the whole."""
+        return replace(self, held=[self.held[index] for index in indices])
 
-def open_ground_truth(path: Path, count: int, published_kind: str = FORWARD) -> GroundTruth:
-    """Open the ground truth of a split of ``count`` test images.
 
-    A file of the published export does not say its kind: ``published_kind`` does.
+def open_ground_truth(
+    path: Path,
+    lines: Sequence[SplitLine],
+    published_kind: str = FORWARD,
+    allow_missing: bool = False,
+) -> GroundTruth:
+    """Open the ground truth of the test images of a split.
+
+    A file of the published export says neither its kind, which is then ``published_kind``, nor
+    whose maps it holds: it must have as many as there are lines.
 
     Raises:
-        InputError: the file is missing, damaged, of another format, or of another count.
+        InputError: the file is missing, damaged, of another format or of another split; or it holds
+            a part of the split only, unless ``allow_missing``.
     """
-    archive = _open_archive(path)
-    if KIND_KEY in archive.files:
-        truth = _own(archive, path)
-    else:
+    archive = open_archive(path)
+    if KIND_KEY not in archive.files:
         archive.close()
         maps = read_published(path)
-        truth = GroundTruth(published_kind, len(maps), maps.__getitem__)
-    if len(truth) != count:
-        raise InputError(
-            f"{path}: holds {len(truth)} images, but the split's test list has {count}; "
-            f"{EXPORT_HINT}"
-        )
-    return truth
+        held = _held(None, len(maps), lines, path, allow_missing)
+        return GroundTruth(published_kind, held, maps.__getitem__)
+    try:
+        return _own(archive, path, lines, allow_missing)
+    except InputError:
+        archive.close()
+        raise
 
 
-def open_truth_of_split(split: str, gt_path: Path | None, count: int) -> GroundTruth:
-    """Open the ground truth of a split of ``count`` test images, see :func:`open_ground_truth`."""
+def open_truth_of_split(
+    split: str, gt_path: Path | None, lines: Sequence[SplitLine], allow_missing: bool = False
+) -> GroundTruth:
+    """Open the ground truth of a split with these test images, see :func:`open_ground_truth`."""
     kind = ground_truth_kind(split_folder(split).resolve().name, camera_depth=False)
-    return open_ground_truth(ground_truth_file(split, gt_path), count, kind)
+    return open_ground_truth(ground_truth_file(split, gt_path), lines, kind, allow_missing)
 
 
-def _own(archive: np.lib.npyio.NpzFile, path: Path) -> GroundTruth:
+def _own(
+    archive: np.lib.npyio.NpzFile, path: Path, lines: Sequence[SplitLine], allow_missing: bool
+) -> GroundTruth:
     kind = str(archive[KIND_KEY])
     if kind not in KINDS:
         raise InputError(f"{path}: unknown kind of ground truth '{kind}'; {EXPORT_HINT}")
@@ -143,7 +147,65 @@ def _own(archive: np.lib.npyio.NpzFile, path: Path) -> GroundTruth:
                 f"{path}: image {index} cannot be read ({error}); {EXPORT_HINT}"
             ) from error
 
-    return GroundTruth(kind, len(archive.files) - 1, read, archive.close)
+    own_lines = _lines_of(archive, path)
+    count = len(archive.files) - len({KIND_KEY, LINES_KEY} & set(archive.files))
+    held = _held(own_lines, count, lines, path, allow_missing)
+    return GroundTruth(kind, held, read, archive.close)
+
+
+def _lines_of(archive: np.lib.npyio.NpzFile, path: Path) -> list[str] | None:
+    """The lines that a file of our own holds; None of an older one, which does not say."""
+    if LINES_KEY not in archive.files:
+        return None
+    try:
+        return [str(line) for line in archive[LINES_KEY].ravel()]
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: its lines cannot be read ({error}); {EXPORT_HINT}") from error
+
+
+def _held(
+    own: Sequence[str] | None,
+    count: int,
+    lines: Sequence[SplitLine],
+    path: Path,
+    allow_missing: bool,
+) -> list[int | None]:
+    """Per line, the place of its map among the ``count`` maps of a file, whose lines are ``own``.
+
+    Raises:
+        InputError: see :func:`open_ground_truth`.
+    """
+    wanted = [name_of(line) for line in lines]
+    if own is None:
+        if count != len(lines):
+            raise InputError(
+                f"{path}: holds {count} images, but the split's test list has {len(lines)}; "
+                f"{EXPORT_HINT}"
+            )
+        return list(range(count))
+    if len(own) != count:
+        raise InputError(f"{path}: holds {count} maps of {len(own)} images; {EXPORT_HINT}")
+    foreign = set(own) - set(wanted)
+    if foreign:
+        raise InputError(
+            f"{path}: holds {count} images, and {len(foreign)} of them, as {min(foreign)}, are not "
+            f"in the split's test list, which has {len(lines)}; {EXPORT_HINT}"
+        )
+    place = {name: index for index, name in enumerate(own)}
+    held = [place.get(name) for name in wanted]
+    missing = held.count(None)
+    if missing and not allow_missing:
+        raise InputError(
+            f"{path}: is partial, it holds {len(lines) - missing} of the {len(lines)} images of "
+            "the split's test list; add --allow_missing to evaluate on these, or export the whole "
+            "list again"
+        )
+    return held
+
+
+def name_of(line: SplitLine) -> str:
+    """A line of a split as text."""
+    return f"{line.folder} {line.frame} {line.side}"
 
 
 def read_published(path: Path) -> list[np.ndarray]:
@@ -173,7 +235,12 @@ def read_published(path: Path) -> list[np.ndarray]:
     return [depth.astype(np.float32, copy=False) for depth in maps]
 
 
-def _open_archive(path: Path) -> np.lib.npyio.NpzFile:
+def open_archive(path: Path) -> np.lib.npyio.NpzFile:
+    """Open the file of ground truth, one of our own or of the published export.
+
+    Raises:
+        InputError: it is missing, damaged, or of another format.
+    """
     try:
         archive = np.load(check_regular(path), allow_pickle=False)
     except FileNotFoundError:
@@ -197,81 +264,3 @@ def frame_depth(data_path: Path, line: SplitLine, kind: str) -> np.ndarray:
     calibration = read_calibration(day_folder(data_path, line.folder), with_lidar=True)
     sweep = read_sweep(sweep_path(data_path, line.folder, line.frame))
     return project_sweep(sweep, calibration, line.side, forward_depth=kind == FORWARD)
-
-
-def export_ground_truth(
-    data_path: Path, lines: Sequence[SplitLine], kind: str, target: Path, num_workers: int
-) -> None:
-    """Write the ground truth of ``lines`` to ``target``, an ``.npz`` file.
-
-    Finished frames are kept in a folder ``<name>.parts`` beside it, so that an interrupted
-    export goes on where it stopped; the folder goes when the file is there.
-
-    Raises:
-        InputError: a frame's files are missing or damaged, or ``target`` cannot be written.
-    """
-    if not data_path.is_dir():
-        raise InputError(f"--data_path {data_path}: no such folder")
-    make_writable_folder(target.parent, "give another place with --gt_path FILE.npz")
-    parts = target.with_name(f"{target.stem}.parts")
-    listing = "\n".join(f"{line.folder} {line.frame} {line.side}" for line in lines)
-    settings = {"data_path": str(data_path.resolve()), "kind": kind}
-    settings["lines"] = hashlib.sha256(listing.encode()).hexdigest()
-    _prepare_parts(parts, json.dumps(settings))
-    line_of = {parts / f"{MAP_KEY.format(i)}.npz": line for i, line in enumerate(lines)}
-    missing = {part: line for part, line in line_of.items() if not part.exists()}
-    _export_frames(data_path, kind, missing, num_workers)
-    with written_whole(target) as temporary:
-        _assemble(line_of, kind, temporary)
-    shutil.rmtree(parts)
-
-
-def _prepare_parts(parts: Path, settings: str) -> None:
-    """Keep the parts of an interrupted export with the same settings; begin anew otherwise."""
-    path = parts / SETTINGS_NAME
-    if path.is_file() and read_text(path) == settings:
-        logger.info("continuing the export in %s", parts)
-        return
-    if parts.exists():
-        if not path.is_file() and any(parts.iterdir()):
-            raise InputError(f"{parts}: is no folder of this export; move it, or give --gt_path")
-        logger.info("%s belongs to another export: beginning anew", parts)
-        shutil.rmtree(parts)
-    parts.mkdir(parents=True)
-    with written_whole(path) as temporary:
-        temporary.write_text(settings, encoding="utf-8")
-
-
-def _export_frames(
-    data_path: Path, kind: str, missing: Mapping[Path, SplitLine], num_workers: int
-) -> None:
-    """Write the depth of frames, each to its part."""
-    pool = None
-    if num_workers > 0 and len(missing) > 1:
-        context = multiprocessing.get_context("spawn")  # the same on every system
-        pool = ProcessPoolExecutor(min(num_workers, len(missing)), mp_context=context)
-    with pool or nullcontext():
-        apply = map if pool is None else pool.map
-        exported = apply(partial(_export_frame, data_path, kind), missing, missing.values())
-        for _ in tqdm(exported, total=len(missing), desc="ground truth", unit="frame"):
-            pass
-
-
-def _export_frame(data_path: Path, kind: str, part: Path, line: SplitLine) -> None:
-    depth = frame_depth(data_path, line, kind)
-    with written_whole(part) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, depth=depth)
-
-
-def _assemble(parts: Iterable[Path], kind: str, path: Path) -> None:
-    """Join the parts into one archive, holding one frame in memory at a time."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        _add_array(archive, KIND_KEY, np.array(kind))
-        for index, part in enumerate(parts):
-            with np.load(part, allow_pickle=False) as arrays:
-                _add_array(archive, MAP_KEY.format(index), arrays["depth"])
-
-
-def _add_array(archive: zipfile.ZipFile, key: str, array: np.ndarray) -> None:
-    with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
-        npy.write_array(file, array, allow_pickle=False)

@@ -7,7 +7,7 @@ benchmark, whose ground truth is not public, are written in the form that it tak
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -15,15 +15,17 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.conventions import STEREO_SCALE_FACTOR
-from datasets.kitti import image_paths
-from datasets.splits import load_split, published_lines, split_folder
-from evaluation.ground_truth import open_truth_of_split
+from datasets.kitti import MOST_STRETCH, first_few, image_paths, missing_files, stretch
+from datasets.pictures import picture_size
+from datasets.splits import SplitLine, load_split, published_lines, split_folder
+from evaluation.ground_truth import GroundTruth, name_of, open_truth_of_split
 from evaluation.protocols import eigen_protocol, image_batches, predict, report, result, score
 from options import EvaluateOptions
 from prediction.predictor import Predictor, open_predictor
 from system.errors import InputError
 from system.files import check_regular, make_writable_folder, write_json, written_whole
 from weight_files.download import find_model
+from weight_files.folder import read_info
 
 logger = logging.getLogger(__name__)
 
@@ -34,20 +36,19 @@ FARTHEST_METRES = 80
 UNITS_PER_METRE = 256
 
 
-def open_network(options: EvaluateOptions) -> Predictor:
-    """The depth network of the model to evaluate.
+def check_model(options: EvaluateOptions) -> None:
+    """Refuse a model that has no metric depth, before anything else is looked for.
 
     Raises:
-        InputError: it cannot be opened, or its depth has an unknown shift.
+        InputError: it is not there, or its depth has an unknown shift.
     """
-    predictor = open_predictor(options).network
-    if not predictor.info.shift_known:
-        folder = find_model(options.load_weights_folder, options.model_name)
+    folder = find_model(options.load_weights_folder, options.model_name)
+    info = read_info(folder)
+    if not info.shift_known:
         raise InputError(
-            f"{folder}: is a {predictor.info.kind}, whose output is inverse depth up to scale and "
-            "shift; add --task relative"
+            f"{folder}: is a {info.kind}, whose output is inverse depth up to scale and shift; "
+            "add --task relative"
         )
-    return predictor
 
 
 def predict_images(
@@ -64,7 +65,7 @@ def predict_images(
 def submit(options: EvaluateOptions, out_dir: Path) -> None:
     """Predict the images of KITTI's depth benchmark, whose ground truth is not public."""
     paths = benchmark_images(options.data_path)
-    predictor = open_network(options)
+    predictor = open_predictor(options).network
     scale = predictor.info.metres_per_unit or options.pred_depth_scale_factor
     if not predictor.info.metric and scale == 1:
         raise InputError(
@@ -78,56 +79,146 @@ def submit(options: EvaluateOptions, out_dir: Path) -> None:
 
 def evaluate_metric(options: EvaluateOptions, out_dir: Path) -> None:
     """Predict the test images of a split, or load their disparities, and score them."""
+    if options.ext_disp_to_eval is None:
+        check_model(options)
     if options.eval_split == BENCHMARK:
         submit(options, out_dir)
         return
     lines = load_split(options.eval_split, "test")
+    if options.no_eval:
+        evaluate_lines(options, out_dir, lines, None)
+        return
+    where = options.eval_split, options.gt_path
+    with open_truth_of_split(*where, lines, options.allow_missing) as truth:
+        evaluate_lines(options, out_dir, lines, truth)
+
+
+def evaluate_lines(
+    options: EvaluateOptions, out_dir: Path, lines: Sequence[SplitLine], truth: GroundTruth | None
+) -> None:
+    """Predict the test images of a split, or load their disparities; score them unless no truth."""
     split_name = split_folder(options.eval_split).resolve().name
     stereo, metres_per_unit = options.eval_stereo, STEREO_SCALE_FACTOR
     if options.ext_disp_to_eval:
-        disparities = load_disparities(options.ext_disp_to_eval, len(lines))
+        saved = load_disparities(options.ext_disp_to_eval, len(lines))
+        there = [not options.allow_missing or not np.isnan(each).all() for each in saved]
+        chosen = choose(options, there, truth)
+        disparities = (saved[index] for index in chosen)
     else:
-        predictor = open_network(options)
+        paths = image_paths(options.data_path, lines, options.png)
+        chosen = choose(options, images_there(paths, options.allow_missing), truth)
+        if truth is not None:
+            firsts = {paths[i].parent: (paths[i], i) for i in reversed(chosen)}
+            compare_sizes(firsts, truth)
+        predictor = open_predictor(options).network
         if stereo and not predictor.info.metric:
             logger.warning("--eval_stereo: the model was not trained on stereo: it has no scale")
         stereo = stereo or (predictor.info.metric and not options.eval_mono)
         metres_per_unit = predictor.info.metres_per_unit or metres_per_unit
-        paths = image_paths(options.data_path, lines, options.png)
-        disparities = predict_images(predictor, paths, options)
+        disparities = predict_images(predictor, [paths[index] for index in chosen], options)
     make_writable_folder(out_dir, "give another place with --eval_out_dir")
+    of = len(lines) if len(chosen) < len(lines) else None
+    mark = "" if of is None else "_partial"  # never found in the place of a whole result
     if options.save_pred_disps:
-        disparities = save_disparities(disparities, out_dir / f"disps_{split_name}.npy", len(lines))
-    if options.no_eval:
+        path = out_dir / f"disps_{split_name}{mark}.npy"
+        disparities = save_disparities(disparities, path, len(lines), chosen)
+    if truth is None:
         for _ in disparities:
             pass
         return
-    out_path = out_dir / f"eval_{split_name}_{'stereo' if stereo else 'mono'}.json"
-    with open_truth_of_split(options.eval_split, options.gt_path, len(lines)) as truth:
-        scaled, factor = not options.disable_median_scaling, options.pred_depth_scale_factor
-        protocol = eigen_protocol(truth.kind, stereo, scaled, factor, metres_per_unit)
-        names = [f"{line.folder} {line.frame} {line.side}" for line in lines]
-        scores = score(disparities, truth, protocol, names)
-    write_json(out_path, result(scores, protocol, truth.kind))
-    print(report(scores, protocol, truth.kind))
+    scaled, factor = not options.disable_median_scaling, options.pred_depth_scale_factor
+    protocol = eigen_protocol(truth.kind, stereo, scaled, factor, metres_per_unit)
+    names = [name_of(lines[index]) for index in chosen]
+    scores = score(disparities, truth.part(chosen), protocol, names)
+    out_path = out_dir / f"eval_{split_name}_{'stereo' if stereo else 'mono'}{mark}.json"
+    write_json(out_path, result(scores, protocol, truth.kind, of))
+    print(report(scores, protocol, truth.kind, of))
     print(f"wrote {out_path}")
 
 
+def images_there(paths: Sequence[Path], allow_missing: bool) -> list[bool]:
+    """Whether each of the test images is there.
+
+    Raises:
+        InputError: some are missing, unless ``allow_missing``.
+    """
+    missing = dict.fromkeys(missing_files(paths))
+    if missing and not allow_missing:
+        raise InputError(
+            f"{len(missing)} of {len(paths)} test images are missing: {first_few(list(missing))}; "
+            "python -m datasets.check --only test names the archives that hold them; "
+            "--allow_missing evaluates on those that are there"
+        )
+    return [path not in missing for path in paths]
+
+
+def choose(options: EvaluateOptions, there: Sequence[bool], truth: GroundTruth | None) -> list[int]:
+    """The places of the images to evaluate: what is there, and has ground truth unless no truth.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = [True] * len(there) if truth is None else [place is not None for place in truth.held]
+    chosen = [index for index, both in enumerate(zip(there, known)) if all(both)]
+    if len(chosen) < len(there):
+        what = "images" if options.ext_disp_to_eval is None else "disparities"
+        print(
+            f"{options.eval_split}: {len(chosen)} of {len(there)} test images; {sum(there)} "
+            f"{what} are there" + ("" if truth is None else f", {sum(known)} with ground truth")
+        )
+    if not chosen:
+        raise InputError(
+            "--allow_missing: no test image is there together with its ground truth; check "
+            "--data_path, --eval_split and --gt_path"
+        )
+    return chosen
+
+
+def compare_sizes(firsts: Mapping[Path, tuple[Path, int]], truth: GroundTruth) -> None:
+    """Say, once per size, that pictures have not the size of their ground truth.
+
+    Args:
+        firsts: per folder, a picture and its place in the ground truth.
+        truth: to whose size predictions are resized.
+    """
+    said = set()
+    for path, index in firsts.values():
+        size, of = picture_size(path), truth[index].shape[::-1]
+        if size == of or size in said:
+            continue
+        said.add(size)
+        width, height = size
+        words = f"{path}: is {width}x{height}, and its ground truth {of[0]}x{of[1]}"
+        if stretch(size, of) <= MOST_STRETCH:
+            logger.info("%s: taken for a resized copy, predictions are resized to that", words)
+        else:
+            logger.warning(
+                "%s, of another shape: if the pictures were cropped, the figures are wrong", words
+            )
+
+
 def save_disparities(
-    disparities: Iterable[np.ndarray], path: Path, count: int
+    disparities: Iterable[np.ndarray], path: Path, count: int, places: Iterable[int] | None = None
 ) -> Iterator[np.ndarray]:
-    """Pass ``count`` disparities [h,w] on, and write them to ``path`` as float32 [count,h,w].
+    """Pass disparities [h,w] on, and write them to ``path`` as float32 [count,h,w].
 
     They go to the disk one by one, so that memory does not grow; the file is there when the last
-    one has been passed on.
+    one has been passed on. ``places`` says which of the ``count`` they are, in rising order, where
+    it is not all; the others are written as not a number.
     """
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        for index, disparity in enumerate(disparities):
-            if index == 0:
+        written = 0
+        for disparity, index in zip(disparities, range(count) if places is None else places):
+            if written == 0:
                 shape = (count, *disparity.shape)
                 header = {"descr": "<f4", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
+                gap = np.full(disparity.shape, np.nan, "<f4").tobytes()
+            file.writelines([gap] * (index - written))
             file.write(disparity.astype("<f4").tobytes())
+            written = index + 1
             yield disparity
+        file.writelines([gap] * (count - written))
 
 
 def load_disparities(path: Path, count: int) -> np.ndarray:

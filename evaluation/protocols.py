@@ -248,8 +248,17 @@ def garg_mask(height: int, width: int) -> np.ndarray:
     return mask
 
 
-def report(scores: Scores, protocol: Protocol, ground_truth_kind: str) -> str:
-    """Return what was measured and how, as text for people."""
+def report(
+    scores: Scores, protocol: Protocol, ground_truth_kind: str, of: int | None = None
+) -> str:
+    """Return what was measured and how, as text for people.
+
+    Args:
+        scores: of the images.
+        protocol: that they were scored by.
+        ground_truth_kind: a key of :data:`evaluation.ground_truth.KINDS`.
+        of: images of the split, where a part of them was measured.
+    """
     scaling = [f"times {protocol.scale_factor:g}"] if protocol.scale_factor != 1 else []
     scaling += ["per-image median scaling"] if protocol.median_scaling else []
     lines = [
@@ -257,7 +266,8 @@ def report(scores: Scores, protocol: Protocol, ground_truth_kind: str) -> str:
         f"crop: {'Garg/Eigen' if protocol.crop else 'none'}",
         f"cap: {protocol.min_depth:g} to {protocol.max_depth:g} m",
         f"scaling: {' and '.join(scaling) or 'none'}",
-        f"images: {len(scores.per_image)}",
+        f"images: {len(scores.per_image)}"
+        + ("" if of is None else f" of {of}; the others are missing (--allow_missing)"),
     ]
     if scores.skipped:
         lines.append(f"skipped, without ground truth: {', '.join(scores.skipped)}")
@@ -270,11 +280,14 @@ def report(scores: Scores, protocol: Protocol, ground_truth_kind: str) -> str:
     return "\n".join(lines)
 
 
-def result(scores: Scores, protocol: Protocol, ground_truth_kind: str) -> dict[str, Any]:
+def result(
+    scores: Scores, protocol: Protocol, ground_truth_kind: str, of: int | None = None
+) -> dict[str, Any]:
     """Return the same for programs, ready for JSON."""
+    count = len(scores.per_image)
     return {
         "metrics": scores.mean(),
-        "images": len(scores.per_image),
+        "images": count if of is None else {"scored": count, "of": of},
         "skipped": list(scores.skipped),
         "ground_truth": ground_truth_kind,
         "protocol": asdict(protocol),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -11,7 +13,11 @@ from prediction.depth_map import METRES, DepthMap
 
 WHITE = (255, 255, 255)
 BLACK = (0, 0, 0)
+GREY = (150, 150, 150)  # no depth is known: in no colormap, so that it cannot be taken for far
 COLORMAP = COLORMAPS[0]
+
+# Depths that a legend names: the first ones wherever they fit, the others in between.
+ROUND_DEPTHS = (5, 10, 20, 40, 80, 2, 1, 0.5, 15, 30, 7, 3, 60, 4, 6, 8, 12, 25, 50, 1.5, 100)
 
 
 def disparity_range(disparity: np.ndarray) -> tuple[float, float]:
@@ -52,14 +58,29 @@ def colorize_sparse_depth(depth: np.ndarray, low: float, high: float, radius: in
         radius: pixels that a point grows by in each direction; the nearer of two points wins.
 
     Returns:
-        uint8 RGB [H, W, 3], black where there is no depth.
+        uint8 RGB [H, W, 3], :data:`GREY` where there is no depth.
     """
     known = depth > 0
     disparity = np.divide(1, depth, out=np.zeros(depth.shape, np.float32), where=known)
     diameter = 2 * radius + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
     grown = cv2.dilate(disparity, disc)
-    return np.where(grown[..., None] > 0, colorize(grown, low, high), np.uint8(0))
+    return np.where(grown[..., None] > 0, colorize(grown, low, high), np.uint8(GREY))
+
+
+def resize_sparse_depth(depth: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Move the points of a sparse depth map [H, W] to another size, the nearer of two wins.
+
+    Returns:
+        float32 [``height``, ``width``], 0 where there is no depth. Nothing is interpolated.
+    """
+    rows, columns = np.nonzero(depth > 0)
+    # Centres of pixels to centres of pixels.
+    to_row = ((rows + 0.5) * height / depth.shape[0]).astype(np.intp)
+    to_column = ((columns + 0.5) * width / depth.shape[1]).astype(np.intp)
+    nearest = np.full((height, width), np.inf, np.float32)
+    np.minimum.at(nearest, (to_row, to_column), depth[rows, columns])
+    return np.where(np.isfinite(nearest), nearest, np.float32(0))
 
 
 def add_label(picture: np.ndarray, label: str) -> np.ndarray:
@@ -82,23 +103,60 @@ def text_line(pieces: list[tuple[int, str]], width: int, size: int = 18) -> np.n
     return np.asarray(strip)
 
 
-def legend(low: float, high: float, width: int, unit: str) -> np.ndarray:
-    """Draw the colours from disparity ``low`` to ``high``, the depth of five of them below.
+def legend(
+    low: float, high: float, width: int, unit: str, unknown: str = "", size: int = 18
+) -> np.ndarray:
+    """Draw the colours from disparity ``low`` to ``high``, with ticks at round depths.
+
+    Ticks are placed by inverse depth, as colours are.
 
     Args:
         low: disparity of the darkest colour, above 0.
         high: disparity of the brightest colour.
         width: of the legend, pixels.
         unit: of the depths, such as ``m``.
+        unknown: what to write beside a patch of :data:`GREY`; without it there is none.
+        size: of the letters, pixels.
 
     Returns:
         uint8 RGB [h, ``width``, 3].
     """
-    bar = colorize(np.tile(np.linspace(low, high, width), (16, 1)), low, high)
-    shares = (0, 0.25, 0.5, 0.75, 0.93)
-    depths = [1 / (low + share * (high - low)) for share in shares]
-    pieces = [(8 + round(s * (width - 16)), f"{d:.3g} {unit}") for s, d in zip(shares, depths)]
-    return np.concatenate([bar, text_line(pieces, width, size=14)])
+    font = ImageFont.load_default(size)
+    patch = round(3 * size + font.getlength(unknown)) if unknown else 0
+    span, margin, tick = width - patch, size // 2, size // 2
+    bar = colorize(np.tile(np.linspace(low, high, span), (size, 1)), low, high)
+    page = Image.new("RGB", (width, size + tick + round(1.4 * size)), WHITE)
+    page.paste(Image.fromarray(bar), (0, 0))
+    draw = ImageDraw.Draw(page)
+    if unknown:
+        left = span + size
+        draw.rectangle((left, 0, left + size - 1, size - 1), fill=GREY)
+        draw.text((left + 1.6 * size, size // 2), unknown, fill=BLACK, font=font, anchor="lm")
+    for column, text in legend_ticks(low, high, span, unit, font.getlength):
+        draw.line((column, size, column, size + tick - 1), fill=BLACK, width=max(1, size // 9))
+        half = font.getlength(text) / 2
+        centre = min(max(column, half + margin), span - half - margin)
+        draw.text((centre, size + tick), text, fill=BLACK, font=font, anchor="mt")
+    return np.asarray(page)
+
+
+def legend_ticks(
+    low: float, high: float, width: int, unit: str, length: Callable[[str], float]
+) -> list[tuple[int, str]]:
+    """Columns and texts of the round depths in a legend, from far to near; texts do not touch.
+
+    Args:
+        low, high, width, unit: as of :func:`legend`.
+        length: of a text, pixels.
+    """
+    chosen: list[tuple[int, str]] = []
+    for depth in ROUND_DEPTHS:
+        share = (1 / depth - low) / (high - low) if high > low else -1
+        column, text = round(share * (width - 1)), f"{depth:g} {unit}".rstrip()
+        apart = 1.5 * length(text)
+        if 0 <= share <= 1 and all(abs(column - other) >= apart for other, _ in chosen):
+            chosen.append((column, text))
+    return sorted(chosen)
 
 
 def side_by_side(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from PIL import Image
 
 from datasets import check
 from datasets.check import implausible
@@ -89,6 +90,101 @@ def test_a_truncated_image_is_found_by_looking_deep(data, capsys):
     code, out = run(data, capsys, "--deep")
     assert code == EXIT_BAD_INPUT
     assert f"problem: {path}: cannot be read as a picture" in out
+
+
+@pytest.fixture
+def test_set(data):
+    """The data with the test images and their sweeps alone, as the test set is packed by others."""
+    drive, _, _ = first_line(data, "test")
+    for folder in data.glob("*/*_sync"):
+        if folder != drive:
+            shutil.rmtree(folder)
+    shutil.rmtree(drive / "image_03")
+    return data
+
+
+def test_the_test_set_alone_is_ready_to_evaluate(test_set, capsys):
+    code, out = run(test_set, capsys, "--only", "test")
+    assert code == 0
+    count = len((test_set / "splits" / "test_files.txt").read_text().splitlines())
+    ready = f"ready to evaluate: {count} of {count} test images are there with their LiDAR sweeps"
+    assert out.splitlines()[-1] == ready
+    for word in ("problem:", "warning:", "fetch:", "train", "an epoch"):
+        assert word not in out
+    code, out = run(test_set, capsys)
+    assert code == EXIT_BAD_INPUT
+    assert out.splitlines()[-2] == ready
+    assert out.splitlines()[-1].startswith("not ready: ")
+
+
+def test_a_part_of_the_test_set_can_be_evaluated(test_set, capsys):
+    drive, _, camera = first_line(test_set, "test")
+    frame, other, *_ = range(4)
+    lines = [f"{drive.relative_to(test_set).as_posix()} {n} l" for n in range(4)]
+    (test_set / "splits" / "test_files.txt").write_text("\n".join(lines))
+    for n in range(4):  # the streets have sweeps of test images only
+        (drive / "velodyne_points" / "data" / f"{n:010d}.bin").touch()
+    sweep = drive / "velodyne_points" / "data" / f"{frame:010d}.bin"
+    sweep.unlink()
+    (drive / camera / "data" / f"{other:010d}.jpg").unlink()
+    _, out = run(test_set, capsys, "--only", "test")
+    assert f"warning: test: 1 LiDAR sweeps are missing: {sweep};" in out
+    part = f"{len(lines) - 2} of {len(lines)} test images are there with their LiDAR sweeps"
+    assert f"\n{part}; --allow_missing evaluates on these\n" in out
+    (drive.parent / "calib_velo_to_cam.txt").unlink()
+    _, out = run(test_set, capsys, "--only", "test")
+    assert "calib_velo_to_cam.txt is missing" in out
+    assert "--allow_missing" not in out
+
+
+def test_improved_depth_is_looked_for_where_it_is_measured_on(test_set, capsys):
+    folder = (test_set / "splits").rename(test_set / "eigen_benchmark")
+    words = ["--data_path", str(test_set), "--split", str(folder), "--log_dir", str(test_set)]
+    assert check.main([*words, "--only", "test"]) == 0
+    assert "improved depth maps are missing" in capsys.readouterr().out
+    for line in (folder / "test_files.txt").read_text().splitlines():
+        drive, frame, _ = line.split()
+        path = test_set / "val" / drive.split("/")[1] / "proj_depth/groundtruth/image_02"
+        path.mkdir(parents=True, exist_ok=True)
+        (path / f"{int(frame):010d}.png").touch()
+    check.main([*words, "--only", "test"])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("ready to evaluate: ")
+
+
+def test_a_split_without_a_test_list_has_nothing_to_evaluate(test_set):
+    with pytest.raises(InputError, match="has no test list"):
+        check.main(["--data_path", str(test_set), "--split", "eigen_zhou", "--only", "test"])
+
+
+def test_a_resized_copy_is_a_warning_and_a_mixture_a_problem(data, capsys):
+    drive, frame, camera = first_line(data)
+    for path in data.rglob("*.jpg"):  # of all parts
+        Image.open(path).resize((80, 32)).save(path)
+    code, out = run(data, capsys)
+    assert code == 0
+    warnings = [line for line in out.splitlines() if line.startswith("warning:")]
+    assert len(warnings) == 1
+    assert "frames of 80x32" in warnings[0]
+    path = drive / camera / "data" / f"{frame:010d}.jpg"
+    Image.open(path).resize((160, 64)).save(path)
+    code, out = run(data, capsys, "--deep")
+    assert code == EXIT_BAD_INPUT
+    assert f"{path.parent}: 1 images are 160x64, the others 80x32: {path}" in out
+    for path in drive.rglob("*.jpg"):
+        Image.open(path).resize((64, 64)).save(path)
+    code, out = run(data, capsys)
+    assert code == EXIT_BAD_INPUT
+    assert "another shape" in out
+
+
+def test_drives_of_png_and_of_jpg_are_both_found(data, capsys):
+    drive, _, _ = first_line(data)
+    for path in drive.rglob("*.jpg"):
+        Image.open(path).save(path.with_suffix(".PNG"))
+        path.unlink()
+    code, out = run(data, capsys)
+    assert code == 0
+    assert "problem:" not in out
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,11 @@ def test_a_missing_frame_is_named(frame, side, missing, pictures):
 
 def test_missing_frames_are_counted(pictures):
     message = refusal(items_of, pictures, lines((0, "l"), (4, "l"), (4, "r")))
-    assert message.startswith(f"{frame_path(pictures, DRIVE, -1, 'l', 'png')} and 2 more")
+    first, *others = (
+        frame_path(pictures, DRIVE, frame, side, "png")
+        for frame, side in ((-1, "l"), (5, "l"), (5, "r"))
+    )
+    assert message.startswith(f"{first} and 2 more ({others[0]}, {others[1]}): no such image")
 
 
 def test_a_missing_camera_is_named(pictures):
@@ -327,14 +331,70 @@ def test_png_is_found_by_itself_and_jpg_comes_first(own_streets):
     expected = items_of(own_streets, split).item(0, 3)
     for path in own_streets.rglob("*.jpg"):
         Image.open(path).save(path.with_suffix(".png"))  # the very same pixels
-    assert items_of(own_streets, split).extension == "jpg"
-    assert items_of(own_streets, split, png=True).extension == "png"
+    assert set(items_of(own_streets, split).extensions.values()) == {"jpg"}
+    assert set(items_of(own_streets, split, png=True).extensions.values()) == {"png"}
     for path in own_streets.rglob("*.jpg"):
         path.unlink()
     items = items_of(own_streets, split)
-    assert items.extension == "png"
+    assert set(items.extensions.values()) == {"png"}
     for key, value in items.item(0, 3).items():
         np.testing.assert_array_equal(value, expected[key])
+
+
+def test_drives_of_png_and_of_jpg_train_together(pictures):
+    jpg = DRIVE.replace("0001", "0002")
+    for side, extension in (("l", "JPG"), ("r", "jpeg")):
+        for frame in range(5):
+            path = frame_path(pictures, jpg, frame, side, extension)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(frame_path(pictures, DRIVE, frame, side, "png")).save(path, "jpeg")
+    items = items_of(pictures, [*lines((2, "l")), SplitLine(jpg, 2, "l"), SplitLine(jpg, 3, "r")])
+    endings = [[path.suffix for path in items.paths(index)] for index in range(3)]
+    assert endings == [
+        [".png"] * 4,
+        [".JPG", ".JPG", ".JPG", ".jpeg"],
+        [".jpeg", ".jpeg", ".jpeg", ".JPG"],
+    ]
+    assert all(items.item(0, index)["sources"].shape[0] == 3 for index in range(3))
+
+
+@pytest.fixture
+def resized(pictures):
+    """The pictures, made smaller: 96x48 becomes 62x31."""
+    for path in pictures.rglob("*.png"):
+        Image.open(path).resize((62, 31)).save(path)
+    return pictures
+
+
+def test_a_resized_copy_trains_with_the_calibration_of_the_original(pictures, caplog):
+    expected = items_of(pictures, lines((2, "l"), (3, "r")))
+    expected = [expected.item(0, index)["K"] for index in range(2)]
+    for path in pictures.rglob("*.png"):
+        Image.open(path).resize((62, 31)).save(path)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):  # as training and validation do
+            items = items_of(pictures, lines((2, "l"), (3, "r")))
+    for index in range(2):
+        np.testing.assert_array_equal(items.item(0, index)["K"], expected[index])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "62x31 whose calibration is of 96x48" in caplog.text
+
+
+def test_a_frame_of_another_size_in_a_resized_copy_is_refused(resized):
+    items = items_of(resized, lines((1, "l"), (3, "l")))
+    path = frame_path(resized, DRIVE, 2, "l", "png")
+    Image.new("RGB", FULL_SIZE).save(path)
+    message = refusal(items.item, 0, 0)
+    assert message.startswith(f"{path}: is 96x48, but its drive's camera has 62x31")
+
+
+def test_cropped_frames_are_refused_before_training(pictures):
+    for path in pictures.rglob("*.png"):
+        Image.open(path).crop((0, 0, 96, 45)).save(path)
+    message = refusal(items_of, pictures, lines((2, "l")))
+    assert "96x45" in message
+    assert "96x48: another shape" in message
+    items_of(pictures, lines((2, "l")), intrinsics_kind="published").item(0, 0)
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets import kitti
+from datasets.camera import Camera
 from datasets.kitti import (
     Calibration,
     common_baseline,
     day_folder,
-    find_extension,
+    find_extensions,
     frame_path,
+    image_paths,
+    improved_depth_path,
     read_calibration,
+    size_of_frames,
     stereo_baseline,
     sweep_path,
 )
@@ -60,17 +65,86 @@ def make_image(path: Path) -> None:
     Image.new("RGB", (8, 6), (10, 20, 30)).save(path)
 
 
-def test_extension_follows_the_files(tmp_path, caplog):
-    lines = [SplitLine("day/a", 3, "l"), SplitLine("day/b", 3, "r")]
+CAMERA_A, CAMERA_B = ("day/a", "l"), ("day/b", "r")
+
+
+def extensions(root, png=None):
+    return tuple(find_extensions(root, (CAMERA_A, CAMERA_B), png).values())
+
+
+def test_extensions_follow_the_files_of_each_folder(tmp_path, caplog):
     with pytest.raises(InputError, match=r"image_02.data and 1 more"):
-        find_extension(tmp_path, lines, None)
+        extensions(tmp_path)
     make_image(frame_path(tmp_path, "day/b", 0, "r", "png"))
-    assert find_extension(tmp_path, lines, None) == "png"
+    assert extensions(tmp_path) == ("png", "png")  # a folder without images as the others
     make_image(frame_path(tmp_path, "day/a", 0, "l", "jpg"))
     with caplog.at_level("INFO"):
-        assert find_extension(tmp_path, lines, None) == "jpg"
+        assert extensions(tmp_path) == ("jpg", "png")
+        assert not caplog.records
+        make_image(frame_path(tmp_path, "day/b", 0, "r", "jpg"))
+        assert extensions(tmp_path) == ("jpg", "jpg")
     assert "--png" in caplog.text
-    assert find_extension(tmp_path, lines, True) == "png"
+    assert extensions(tmp_path, png=True) == ("png", "png")
+
+
+@pytest.mark.parametrize("extension", ["jpg", "JPG", "jpeg", "JPEG", "png", "PNG"])
+def test_every_spelling_of_an_extension_is_found(extension, tmp_path):
+    make_image(frame_path(tmp_path, "day/b", 5, "r", extension))
+    frame_path(tmp_path, "day/b", 0, "r", "txt").touch()
+    (path,) = image_paths(tmp_path, [SplitLine("day/b", 5, "r")], None)
+    assert path.name == f"0000000005.{extension}"
+    assert path.is_file()
+
+
+def test_a_long_split_lists_each_folder_once(tmp_path, monkeypatch):
+    for folder in ("day/a", "day/b"):
+        make_image(frame_path(tmp_path, folder, 0, "l", "jpg"))
+    listed = []
+    monkeypatch.setattr(kitti, "names_in", lambda folder: listed.append(folder) or {"0.jpg"})
+    lines = [SplitLine(f"day/{'ab'[n % 2]}", n, "l") for n in range(40_000)]
+    assert len(image_paths(tmp_path, lines, None)) == 40_000
+    assert len(listed) == 2
+
+
+def test_improved_depth_is_found_where_the_archive_unzips_it(tmp_path):
+    below = Path("a", "proj_depth", "groundtruth", "image_02", "0000000005.png")
+    places = [tmp_path / "day" / below, tmp_path / "val" / below, tmp_path / "train" / below]
+    assert improved_depth_path(tmp_path, "day/a", 5, "l") == places[0]
+    for place in reversed(places):
+        make_image(place)
+        assert improved_depth_path(tmp_path, "day/a", 5, "l") == place
+
+
+def frames_of_sizes(root, *sizes):
+    paths = [frame_path(root, "day/a", index, "l", "png") for index in range(len(sizes))]
+    for path, size in zip(paths, sizes):
+        make_image(path)
+        Image.new("RGB", size).save(path)
+    return paths
+
+
+KITTI_CAMERA = Camera(np.eye(3), (1242, 375), "calibration of day")
+
+
+@pytest.mark.parametrize("size", [(1242, 375), (621, 188), (640, 192), (1024, 320), (1241, 376)])
+def test_resized_copies_have_the_shape_of_the_calibration(size, tmp_path):
+    assert size_of_frames(frames_of_sizes(tmp_path, size, size), KITTI_CAMERA) == size
+
+
+# The crop of KITTI's depth benchmark, the squeezed copy of Monodepth, a picture turned upright.
+@pytest.mark.parametrize("size", [(1216, 352), (512, 256), (375, 1242)])
+def test_frames_of_another_shape_are_refused(size, tmp_path):
+    with pytest.raises(InputError, match=rf"{size[0]}x{size[1]}.*calibration of day.*1242x375"):
+        size_of_frames(frames_of_sizes(tmp_path, size), KITTI_CAMERA)
+
+
+def test_frames_that_differ_are_no_resized_copy(tmp_path):
+    paths = frames_of_sizes(tmp_path, (640, 192), (640, 192), (621, 188))
+    with pytest.raises(InputError, match=r"640x192.*0000000002\.png.*621x188"):
+        size_of_frames(paths, KITTI_CAMERA)
+    # One frame as calibrated: the odd ones are refused when they are read.
+    paths = frames_of_sizes(tmp_path, (640, 192), (1242, 375), (640, 192))
+    assert size_of_frames(paths, KITTI_CAMERA) == (1242, 375)
 
 
 def test_calibration_of_both_cameras(day):

@@ -165,6 +165,73 @@ def test_underside_of_a_raised_box_is_seen_from_below():
     np.testing.assert_allclose(hits.t[hits.surface == 1], expected, rtol=1e-4)
 
 
+def nearest_by_ray(boxes, pose, height, rays):
+    """What ``cast_rays`` gives as t, [H, W], by looking at every box for every ray."""
+    cos, sin = np.cos(pose.yaw), np.sin(pose.yaw)
+    ahead, left = rays.directions.T.astype(float)
+    world = np.stack([cos * ahead - sin * left, sin * ahead + cos * left], axis=1)
+    slopes = rays.slopes.astype(float)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nearest = np.where(slopes < 0, -height / slopes, np.inf) + np.zeros(len(ahead))
+        for box in boxes:
+            axes = np.array(
+                [
+                    [np.cos(box["yaw"]), np.sin(box["yaw"])],
+                    [-np.sin(box["yaw"]), np.cos(box["yaw"])],
+                ]
+            )
+            origin = axes @ (np.array([pose.x, pose.y]) - box["centre"])
+            steps = world @ axes.T
+            ends = np.stack([(side * box["half"] - origin) / steps for side in (-1, 1)])
+            enter, leave = ends.min(axis=0).max(axis=1), ends.max(axis=0).min(axis=1)
+            levels = np.stack([(box[edge] - height) / slopes for edge in ("bottom", "top")])
+            into = np.maximum(enter, levels.min(axis=0))
+            is_met = (into <= np.minimum(leave, levels.max(axis=0))) & (enter > 0.05)
+            nearest = np.where(is_met & (enter < leave), np.minimum(nearest, into), nearest)
+    return nearest
+
+
+def test_hits_are_those_of_every_ray_against_every_box():
+    """Boxes beside and partly behind the camera, hidden ones, trees, and a whole street."""
+    rng = np.random.default_rng(2)
+    boxes = np.zeros(60, BOX)
+    boxes["centre"] = rng.uniform((-6, -25), (60, 25), (60, 2))
+    boxes["half"] = rng.uniform(0.1, 4, (60, 2))
+    boxes["yaw"] = rng.uniform(-3, 3, 60)
+    boxes["bottom"] = np.where(rng.random(60) < 0.7, 0, rng.uniform(0.5, 3, 60))
+    boxes["top"] = boxes["bottom"] + rng.uniform(0.3, 9, 60)
+    from_centre = np.hypot(*boxes["centre"].T)
+    boxes = boxes[from_centre > np.hypot(*boxes["half"].T) + 0.1]
+    street = make_street(np.random.SeedSequence(8), 0, 3)
+    rays = camera_rays(CAMERA)
+    for scene, pose in (
+        (boxes, Pose(0, 0, 0)),
+        (boxes, Pose(0, 0, 0.6)),
+        (boxes[:0], Pose(0, 0, 0)),
+        (street.boxes_at(1), street.poses[1]),
+    ):
+        expected = nearest_by_ray(scene, pose, CAMERA_HEIGHT, rays)
+        found = cast_rays(scene, pose, CAMERA_HEIGHT, rays).t
+        # Rounding decides about a ray along an edge.
+        agrees = np.isclose(found, expected, rtol=1e-4) | (found == expected)
+        assert agrees.mean() > 0.9995
+
+
+def test_runs_of_rays_find_the_texture_that_single_rays_find():
+    texture = make_noise_texture(np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    counts = np.array([3, 1, 40, 7])
+    shared, each = rng.uniform(-300, 300, 4), rng.uniform(-300, 300, counts.sum())
+    du, dv = rng.uniform(0.2, 50, (2, 4))
+    shared, each, du, dv = (values.astype(np.float32) for values in (shared, each, du, dv))
+    long_u, long_du, long_dv = (np.repeat(values, counts) for values in (shared, du, dv))
+    alone = texture.sample(long_u, each, long_du, long_dv)
+    np.testing.assert_array_equal(texture.sample(shared, each, du, dv, counts), alone)
+    np.testing.assert_array_equal(texture.sample(long_u, each, du, dv, counts), alone)
+    swapped = texture.sample(each, long_u, long_dv, long_du)
+    np.testing.assert_array_equal(texture.sample(each, shared, dv, du, counts), swapped)
+
+
 def test_texture_repeats_and_fades_with_the_size_of_a_pixel():
     texture = make_noise_texture(np.random.default_rng(0))
     u, v = np.random.default_rng(1).uniform(0, 256, (2, 4000)).astype(np.float32)

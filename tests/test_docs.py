@@ -18,6 +18,7 @@ from options import DemoOptions, EvaluateOptions, ExportOptions, TrainOptions
 from system.command_line import by_task, options_of
 from tools.align import AlignOptions
 from tools.convert_weights import ConvertOptions
+from tools.evaluate_objects import EvaluateObjectsOptions
 from tools.evaluate_pose import EvaluatePoseOptions
 from tools.export_model import ModelExportOptions
 from tools.reproduce import ReproduceOptions
@@ -30,6 +31,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("b
 OPTIONS = {
     "train.py": TrainOptions,
     "evaluate_depth.py": EvaluateOptions,
+    "tools.evaluate_objects": EvaluateObjectsOptions,
     "tools.evaluate_pose": EvaluatePoseOptions,
     "export_gt_depth.py": ExportOptions,
     "tools.export_model": ModelExportOptions,

@@ -21,6 +21,7 @@ from system.errors import InputError
 from weight_files.model_info import ModelInfo
 
 SHARED = Path(__file__).parents[1].parent / "shared"
+REAL = SHARED / "kitti_real"
 GOLDEN = SHARED / "golden" / "kitti_eval_seed0.npz"
 COUNT = 3
 
@@ -64,6 +65,7 @@ def run(monkeypatch, place, *arguments, metric=True, baseline_metres=0.54):
 
     common = ["--data_path", place / "kitti", "--eval_split", place / "split", "--num_workers", 0]
     monkeypatch.setattr("evaluation.metric_depth.open_predictor", opened)
+    monkeypatch.setattr("evaluation.metric_depth.check_model", lambda options: None)
     monkeypatch.setattr("sys.argv", list(map(str, ["evaluate_depth.py", *common, *arguments])))
     evaluate_depth.main()
 
@@ -115,6 +117,114 @@ def test_predicting_alone_needs_no_ground_truth(place, monkeypatch):
     assert [path.name for path in (place / "weights").iterdir()] == ["disps_split.npy"]
     with pytest.raises(InputError, match="export_gt_depth"):
         run(monkeypatch, place, *weights)
+
+
+@pytest.fixture
+def part(place):
+    """The place, with an image less, and ground truth of the two last images in another order."""
+    frame_path(place / "kitti", "day/drive", 1, "l", "png").unlink()
+    path = place / "split" / "gt_depths.npz"
+    with np.load(path) as whole:
+        maps = {"000000": whole["000002"], "000001": whole["000001"]}
+    np.savez(path, kind="velodyne_forward", lines=["day/drive 2 l", "day/drive 1 l"], **maps)
+    return place
+
+
+def test_a_part_is_scored_only_when_asked_for_and_marked(part, monkeypatch, capsys):
+    weights = ("--load_weights_folder", part / "weights")
+    with pytest.raises(InputError, match=r"partial, it holds 2 of the 3 .*--allow_missing"):
+        run(monkeypatch, part, *weights)
+    run(monkeypatch, part, *weights, "--allow_missing")
+    assert [path.name for path in (part / "weights").iterdir()] == [
+        "eval_split_stereo_partial.json"
+    ]
+    values = json.loads((part / "weights" / "eval_split_stereo_partial.json").read_text())
+    assert values["images"] == {"scored": 1, "of": 3}
+    assert values["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-5)  # each map with its image
+    printed = capsys.readouterr().out
+    assert "1 of 3 test images; 2 images are there, 2 with ground truth" in printed
+    assert "images: 1 of 3; the others are missing" in printed
+
+
+def test_missing_images_are_counted_before_the_network_is_opened(place, monkeypatch):
+    paths = [frame_path(place / "kitti", "day/drive", index, "l", "png") for index in (0, 2)]
+    for path in paths:
+        path.unlink()
+    weights = ("--load_weights_folder", place / "nowhere")
+    with pytest.raises(InputError) as refusal:
+        run(monkeypatch, place, *weights)
+    message = str(refusal.value)
+    assert message.startswith(f"2 of 3 test images are missing: {paths[0]}, {paths[1]}; ")
+    assert "--allow_missing" in message
+
+
+def test_allowing_what_does_not_happen_changes_nothing(place, monkeypatch):
+    weights = ("--load_weights_folder", place / "weights")
+    run(monkeypatch, place, *weights)
+    whole = (place / "weights" / "eval_split_stereo.json").read_text()
+    run(monkeypatch, place, *weights, "--allow_missing")
+    assert [path.name for path in (place / "weights").iterdir()] == ["eval_split_stereo.json"]
+    assert (place / "weights" / "eval_split_stereo.json").read_text() == whole
+    assert json.loads(whole)["images"] == COUNT
+
+
+def test_saved_disparities_of_a_part_keep_their_places(part, monkeypatch):
+    out = part / "out"
+    weights = ("--load_weights_folder", part / "weights", "--eval_out_dir", out)
+    run(monkeypatch, part, *weights, "--save_pred_disps", "--allow_missing")
+    direct = (out / "eval_split_stereo_partial.json").read_text()
+    saved = np.load(out / "disps_split_partial.npy", allow_pickle=False)
+    assert saved.shape == (COUNT, 6, 8)
+    assert np.isnan(saved[:2]).all()
+    np.testing.assert_allclose(saved[2], 0.6, rtol=1e-5)
+    external = ("--ext_disp_to_eval", out / "disps_split_partial.npy", "--eval_stereo")
+    run(monkeypatch, part, *external, "--allow_missing", "--eval_out_dir", part / "again")
+    assert (part / "again" / "eval_split_stereo_partial.json").read_text() == direct
+    run(monkeypatch, part, *weights, "--save_pred_disps", "--allow_missing", "--no_eval")
+    saved = np.load(out / "disps_split_partial.npy", allow_pickle=False)
+    assert np.isnan(saved).all(axis=(1, 2)).tolist() == [False, True, False]
+
+
+def test_nothing_to_score_is_refused(part, monkeypatch):
+    frame_path(part / "kitti", "day/drive", 2, "l", "png").unlink()
+    weights = ("--load_weights_folder", part / "weights")
+    with pytest.raises(InputError, match="--allow_missing: no test image"):
+        run(monkeypatch, part, *weights, "--allow_missing")
+
+
+def test_the_servers_list_has_no_part(place, monkeypatch):
+    weights = ("--load_weights_folder", place / "weights")
+    with pytest.raises(InputError, match="--allow_missing"):
+        run(monkeypatch, place, *weights, "--allow_missing", "--eval_split", "benchmark")
+
+
+@pytest.mark.parametrize(("height", "said"), [(6, "resized copy"), (5, "cropped")])
+def test_pictures_of_another_size_than_their_ground_truth_are_said(
+    place, monkeypatch, caplog, height, said
+):
+    for path in (place / "kitti").rglob("*.png"):
+        Image.open(path).resize((8, height)).save(path)
+    with caplog.at_level("INFO"):
+        run(monkeypatch, place, "--load_weights_folder", place / "weights")
+    records = [record for record in caplog.records if "ground truth" in record.getMessage()]
+    assert len(records) == 1
+    assert said in records[0].getMessage()
+    values = json.loads((place / "weights" / "eval_split_stereo.json").read_text())
+    assert values["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs the real frames in ../shared/kitti_real")
+def test_the_part_of_eigens_images_that_is_there(tmp_path, monkeypatch):
+    (tmp_path / "weights").mkdir()
+    truth = ["--gt_path", tmp_path / "gt.npz", "--allow_missing", "--num_workers", "0"]
+    data = ["--data_path", REAL, *truth]
+    words = ["export_gt_depth.py", *data, "--split", "eigen"]
+    monkeypatch.setattr("sys.argv", list(map(str, words)))
+    export_gt_depth.main()
+    weights = ["--load_weights_folder", tmp_path / "weights"]
+    run(monkeypatch, tmp_path, *data, "--eval_split", "eigen", *weights)
+    values = json.loads((tmp_path / "weights" / "eval_eigen_stereo_partial.json").read_text())
+    assert values["images"] == {"scored": 13, "of": 697}
 
 
 def test_wrong_scale_is_warned_about(place, monkeypatch, caplog):

@@ -7,18 +7,18 @@ import pytest
 from PIL import Image
 
 import export_gt_depth
-from datasets.kitti import improved_depth_path, sweep_path
+from datasets.kitti import frame_path, sweep_path
 from datasets.splits import SplitLine
-from evaluation import ground_truth
+from evaluation import ground_truth_export
 from evaluation.ground_truth import (
     CAMERA,
     FORWARD,
     IMPROVED,
-    export_ground_truth,
     ground_truth_file,
     ground_truth_kind,
     open_ground_truth,
 )
+from evaluation.ground_truth_export import export_ground_truth, lines_on_disk
 from system.errors import InputError
 
 LINES = [SplitLine("day/drive", frame, "l") for frame in range(3)]
@@ -43,16 +43,16 @@ def kitti(tmp_path):
     return root
 
 
-def stored_depths(target, count=3):
-    with open_ground_truth(target, count) as truth:
-        return [truth[index].max() for index in range(count)]
+def stored_depths(target):
+    with open_ground_truth(target, LINES) as truth:
+        return [truth[index].max() for index in range(len(truth))]
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_export_round_trip(kitti, tmp_path, num_workers):
     target = tmp_path / "out" / "gt_depths.npz"
     export_ground_truth(kitti, LINES, FORWARD, target, num_workers)
-    with open_ground_truth(target, 3) as truth:
+    with open_ground_truth(target, LINES) as truth:
         assert (truth.kind, len(truth)) == (FORWARD, 3)
         assert truth[1].dtype == np.float32
         assert truth[1].shape == (20, 40)
@@ -66,36 +66,47 @@ def test_camera_depth_is_measured_from_the_camera(kitti, tmp_path):
     assert stored_depths(tmp_path / "gt.npz") == [0.75, 1.75, 2.75]
 
 
-def test_interrupted_export_goes_on_where_it_stopped(kitti, tmp_path, monkeypatch):
-    target = tmp_path / "gt_depths.npz"
-    last = sweep_path(kitti, "day/drive", 2)
-    content = last.read_bytes()
-    last.unlink()
-    with pytest.raises(InputError, match=last.name):
-        export_ground_truth(kitti, LINES, FORWARD, target, 0)
-    assert not target.exists()
+class Stopped(Exception):
+    """As Ctrl-C would, in the middle of an export."""
 
-    last.write_bytes(content)
-    exported = []
-    frame_depth = ground_truth.frame_depth
+
+def stop_at(frame, monkeypatch):
+    """Let exports stop at a frame; returns the list of those exported."""
+    exported, frame_depth = [], ground_truth_export.frame_depth
 
     def counting(data_path, line, kind):
+        if line.frame == frame:
+            raise Stopped
         exported.append(line.frame)
         return frame_depth(data_path, line, kind)
 
-    monkeypatch.setattr(ground_truth, "frame_depth", counting)
+    monkeypatch.setattr(ground_truth_export, "frame_depth", counting)
+    return exported
+
+
+def test_interrupted_export_goes_on_where_it_stopped(kitti, tmp_path, monkeypatch):
+    target = tmp_path / "gt_depths.npz"
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_at(2, patch)
+        export_ground_truth(kitti, LINES, FORWARD, target, 0)
+    assert not target.exists()
+    sweep_path(kitti, "day/drive", 0).unlink()  # is exported already
+    exported = stop_at(None, monkeypatch)
     export_ground_truth(kitti, LINES, FORWARD, target, 0)
     assert exported == [2]
     assert stored_depths(target) == [1, 2, 3]
 
 
-def test_parts_of_other_settings_are_not_reused(kitti, tmp_path):
+def test_parts_of_other_settings_are_not_reused(kitti, tmp_path, monkeypatch):
     target = tmp_path / "gt_depths.npz"
-    sweep = sweep_path(kitti, "day/drive", 2)
-    content = sweep.read_bytes()
-    sweep.unlink()
-    with pytest.raises(InputError):
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_at(2, patch)
         export_ground_truth(kitti, LINES, FORWARD, target, 0)
+    sweep = sweep_path(kitti, "day/drive", 0)
+    content = sweep.read_bytes()
+    sweep.unlink()  # is exported already, but not of this kind
+    with pytest.raises(InputError, match="1 of 3 LiDAR sweeps"):
+        export_ground_truth(kitti, LINES, CAMERA, target, 0)
     sweep.write_bytes(content)
     export_ground_truth(kitti, LINES, CAMERA, target, 0)
     assert stored_depths(target) == [0.75, 1.75, 2.75]
@@ -107,6 +118,94 @@ def test_foreign_folder_is_left_alone(kitti, tmp_path):
     with pytest.raises(InputError, match=r"gt_depths\.parts"):
         export_ground_truth(kitti, LINES, FORWARD, tmp_path / "gt_depths.npz", 0)
     assert (tmp_path / "gt_depths.parts" / "thesis.tex").exists()
+
+
+def image(root, line):
+    path = frame_path(root, line.folder, line.frame, line.side, "jpg")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (40, 20)).save(path)
+    return path
+
+
+def test_missing_sweeps_and_calibrations_are_counted_before_any_work(kitti, tmp_path):
+    lines = [SplitLine("day/drive", frame, "l") for frame in range(8)]
+    (kitti / "day" / "calib_velo_to_cam.txt").unlink()
+    with pytest.raises(InputError) as refusal:
+        export_ground_truth(kitti, lines, FORWARD, tmp_path / "gt.npz", 0)
+    message = str(refusal.value)
+    assert message.startswith("5 of 8 LiDAR sweeps are missing: ")
+    named = [str(sweep_path(kitti, "day/drive", frame)) in message for frame in range(8)]
+    assert named == [False] * 3 + [True] * 3 + [False] * 2
+    assert "--allow_missing" in message
+    assert (
+        f"1 of 2 calibration files are missing: {kitti / 'day' / 'calib_velo_to_cam.txt'}"
+        in message
+    )
+    assert not (tmp_path / "gt.parts").exists()
+
+
+def test_a_part_of_a_split_is_exported_with_the_lines_that_it_holds(kitti, tmp_path):
+    target = tmp_path / "gt.npz"
+    image(kitti, LINES[0]), image(kitti, LINES[2])  # without an image, a sweep does not count
+    gone = SplitLine("day/drive", 9, "l")
+    image(kitti, gone)
+    wanted = [gone, LINES[2], LINES[1], LINES[0]]
+    held = lines_on_disk(kitti, wanted, FORWARD)
+    assert held == [LINES[2], LINES[0]]
+    export_ground_truth(kitti, held, FORWARD, target, 0, whole=False)
+    with pytest.raises(InputError, match=r"partial, it holds 2 of the 4 .*--allow_missing"):
+        open_ground_truth(target, wanted)
+    with open_ground_truth(target, wanted, allow_missing=True) as truth:
+        assert truth.held == [None, 0, None, 1]
+        assert (truth[1].max(), truth[3].max()) == (3, 1)
+        part = truth.part([3, 1])
+        assert (len(part), part[0].max(), part[1].max()) == (2, 1, 3)
+    # To a split of these lines it is whole, in whatever order.
+    with open_ground_truth(target, [LINES[0], LINES[2]]) as truth:
+        assert (truth[0].max(), truth[1].max()) == (1, 3)
+    for allow_missing in (False, True):
+        with pytest.raises(InputError, match="1 of them, as day/drive 0 l, are not in the split"):
+            open_ground_truth(target, [LINES[2], LINES[1]], allow_missing=allow_missing)
+
+
+def test_nothing_on_disk_is_refused(kitti):
+    image(kitti, LINES[0])
+    sweep_path(kitti, "day/drive", 0).unlink()
+    with pytest.raises(InputError, match="of none of the 3 test images"):
+        lines_on_disk(kitti, LINES, FORWARD)
+
+
+def test_a_part_does_not_replace_the_whole(kitti, tmp_path):
+    target = tmp_path / "gt.npz"
+    export_ground_truth(kitti, LINES[:1], FORWARD, target, 0, whole=False)
+    export_ground_truth(kitti, LINES, FORWARD, target, 0)
+    with pytest.raises(InputError, match=r"gt\.npz: holds more images than the 2 .*--gt_path"):
+        export_ground_truth(kitti, LINES[:2], FORWARD, target, 0, whole=False)
+    assert stored_depths(target) == [1, 2, 3]
+    published_file(target, [np.ones((2, 2), np.float32)] * 3)
+    with pytest.raises(InputError, match=r"gt\.npz: holds more images"):
+        export_ground_truth(kitti, LINES[:2], FORWARD, target, 0, whole=False)
+
+
+def test_a_file_that_does_not_say_its_lines_must_be_whole(tmp_path):
+    maps = {f"{index:06d}": np.zeros((2, 2), np.float32) for index in range(2)}
+    np.savez(tmp_path / "gt.npz", kind=FORWARD, **maps)
+    with pytest.raises(InputError, match=r"holds 2 images.*has 3"):
+        open_ground_truth(tmp_path / "gt.npz", LINES, allow_missing=True)
+    with open_ground_truth(tmp_path / "gt.npz", LINES[:2]) as truth:
+        assert truth.held == [0, 1]
+    np.savez(tmp_path / "gt.npz", kind=FORWARD, lines=np.array(["day/drive 0 l"]), **maps)
+    with pytest.raises(InputError, match="2 maps of 1 images"):
+        open_ground_truth(tmp_path / "gt.npz", LINES)
+
+
+def test_ground_truth_of_a_resized_copy_has_the_calibrations_size(kitti, tmp_path):
+    for line in LINES:
+        Image.new("RGB", (20, 10)).save(image(kitti, line))
+    assert lines_on_disk(kitti, LINES, FORWARD) == LINES
+    export_ground_truth(kitti, LINES, FORWARD, tmp_path / "gt.npz", 0)
+    with open_ground_truth(tmp_path / "gt.npz", LINES) as truth:
+        assert truth[0].shape == (20, 40)
 
 
 def test_unwritable_place_is_said_before_any_work(kitti, tmp_path):
@@ -125,20 +224,39 @@ def test_kind_follows_the_split():
         ground_truth_kind("eigen_benchmark", camera_depth=True)
 
 
-def test_command_line_exports_improved_depth(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("place", ["day/drive", "val/drive", "train/drive"])
+def test_command_line_exports_improved_depth(place, tmp_path, monkeypatch, capsys):
     split = tmp_path / "eigen_benchmark"
     split.mkdir()
     (split / "test_files.txt").write_text("day/drive 5 l\n")
-    path = improved_depth_path(tmp_path, "day/drive", 5, "l")
+    below = "proj_depth/groundtruth/image_02/0000000005.png"
+    path = tmp_path / place / below
     path.parent.mkdir(parents=True)
     Image.fromarray(np.array([[0, 512]], np.uint16)).save(path)
     arguments = ["--data_path", str(tmp_path), "--split", str(split), "--num_workers", "0"]
     monkeypatch.setattr("sys.argv", ["export_gt_depth.py", *arguments])
     export_gt_depth.main()
-    with open_ground_truth(split / "gt_depths.npz", 1) as truth:
+    with open_ground_truth(split / "gt_depths.npz", [SplitLine("day/drive", 5, "l")]) as truth:
         assert truth.kind == IMPROVED
         assert truth[0].tolist() == [[0, 2]]
     assert "1 images" in capsys.readouterr().out
+
+
+def test_command_line_exports_what_is_there(kitti, tmp_path, monkeypatch, capsys):
+    (tmp_path / "test_files.txt").write_text("".join(f"day/drive {n} l\n" for n in (9, 2, 1)))
+    image(kitti, LINES[1])
+    arguments = ["--data_path", str(kitti), "--split", str(tmp_path), "--num_workers", "0"]
+    monkeypatch.setattr("sys.argv", ["export_gt_depth.py", *arguments])
+    with pytest.raises(InputError, match="1 of 3 LiDAR sweeps are missing"):
+        export_gt_depth.main()
+    monkeypatch.setattr("sys.argv", ["export_gt_depth.py", *arguments, "--allow_missing"])
+    export_gt_depth.main()
+    out = capsys.readouterr().out
+    assert f"{tmp_path}: 1 of 3 images" in out
+    assert "gt_depths.npz, with 1 of 3 images" in out
+    wanted = [SplitLine("day/drive", frame, "l") for frame in (9, 2, 1)]
+    with open_ground_truth(tmp_path / "gt_depths.npz", wanted, allow_missing=True) as truth:
+        assert truth.held == [None, None, 0]
 
 
 def test_place_of_the_file(tmp_path):
@@ -158,19 +276,19 @@ def published_file(path, maps):
 def test_a_file_of_the_published_export_is_read(tmp_path):
     maps = [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((3, 2), np.float64)]
     path = published_file(tmp_path / "gt_depths.npz", maps)
-    with open_ground_truth(path, 2, IMPROVED) as truth:
+    with open_ground_truth(path, LINES[:2], IMPROVED) as truth:
         assert truth.kind == IMPROVED
         for got, expected in zip((truth[0], truth[1]), maps):
             assert got.dtype == np.float32
             np.testing.assert_array_equal(got, expected)
     with pytest.raises(InputError, match=r"holds 2 images.*has 3"):
-        open_ground_truth(path, 3)
+        open_ground_truth(path, LINES)
 
 
 def test_published_maps_of_one_size_need_no_pickle(tmp_path):
     maps = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
     np.savez_compressed(tmp_path / "gt_depths.npz", data=maps)
-    with open_ground_truth(tmp_path / "gt_depths.npz", 2) as truth:
+    with open_ground_truth(tmp_path / "gt_depths.npz", LINES[:2]) as truth:
         np.testing.assert_array_equal(truth[1], maps[1])
 
 
@@ -186,7 +304,7 @@ def test_a_published_file_that_asks_to_run_code_is_refused(tmp_path):
     maps = [np.ones((2, 2)), Attack(tmp_path / "trace")]
     path = published_file(tmp_path / "gt_depths.npz", maps)
     with pytest.raises(InputError, match=r"gt_depths\.npz: refused, its pickle asks for .*mkdir"):
-        open_ground_truth(path, 2)
+        open_ground_truth(path, LINES[:2])
     assert not (tmp_path / "trace").exists()
 
 
@@ -194,23 +312,23 @@ def test_a_published_file_that_asks_to_run_code_is_refused(tmp_path):
 def test_a_published_file_of_something_else_is_refused(maps, tmp_path):
     path = published_file(tmp_path / "gt_depths.npz", maps)
     with pytest.raises(InputError, match=r"depth maps|cannot be read"):
-        open_ground_truth(path, 2)
+        open_ground_truth(path, LINES[:2])
 
 
 def test_wrong_files_are_refused(tmp_path):
     path = tmp_path / "gt_depths.npz"
     with pytest.raises(InputError, match=r"no ground truth there.*export_gt_depth\.py"):
-        open_ground_truth(path, 2)
+        open_ground_truth(path, LINES[:2])
     path.write_bytes(b"PK\x03\x04 truncated")
     with pytest.raises(InputError, match="cannot be read"):
-        open_ground_truth(path, 2)
+        open_ground_truth(path, LINES[:2])
     path.touch()
     np.savez(path, **{"kind": "velodyne_forward", "000000": np.zeros((2, 2), np.float32)})
     with pytest.raises(InputError, match=r"holds 1 images.*has 2"):
-        open_ground_truth(path, 2)
+        open_ground_truth(path, LINES[:2])
     np.savez(path, **{"kind": "radar", "000000": np.zeros((2, 2), np.float32)})
     with pytest.raises(InputError, match="radar"):
-        open_ground_truth(path, 1)
+        open_ground_truth(path, LINES[:1])
     np.savez(path, **{"kind": "velodyne_forward", "000001": np.zeros((2, 2), np.float32)})
-    with open_ground_truth(path, 1) as truth, pytest.raises(InputError, match="image 0"):
+    with open_ground_truth(path, LINES[:1]) as truth, pytest.raises(InputError, match="image 0"):
         truth[0]

@@ -118,6 +118,7 @@ def test_the_command_writes_all_predictions_of_a_model_with_a_unit(
     network = SimpleNamespace(info=info, disparity=lambda images: np.zeros((len(images), 64, 64)))
     opened = SimpleNamespace(network=network)
     monkeypatch.setattr(metric_depth, "open_predictor", lambda options: opened)
+    monkeypatch.setattr("evaluation.metric_depth.check_model", lambda options: None)
     words = f"--load_weights_folder {tmp_path} --data_path {data} --eval_split benchmark"
     monkeypatch.setattr("sys.argv", ["evaluate_depth.py", *words.split(), "--num_workers", "0"])
     if STEREO not in source_ids:

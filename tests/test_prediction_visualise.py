@@ -4,13 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
+from options import COLORMAPS
 from prediction.visualise import (
+    GREY,
     add_label,
     colorize,
     colorize_disparity,
     colorize_sparse_depth,
     disparity_range,
     legend,
+    legend_ticks,
+    resize_sparse_depth,
     stack_labelled,
 )
 
@@ -57,11 +61,11 @@ def test_scaling_and_shifting_a_disparity_changes_nothing():
     assert (other == colorize_disparity(disparity)).mean() > 0.99
 
 
-def test_sparse_points_grow_and_the_rest_stays_black():
+def test_sparse_points_grow_and_the_rest_is_grey():
     depth = np.zeros((9, 9), np.float32)
     depth[4, 4] = 2
     picture = colorize_sparse_depth(depth, 0.1, 0.5, radius=1)
-    coloured = (picture > 0).any(axis=2)
+    coloured = (picture != np.array(GREY)).any(axis=2)
     assert coloured.sum() == 5  # a point and its four neighbours
     assert coloured[4, 3:6].all()
     assert tuple(picture[4, 4]) == BRIGHTEST
@@ -73,6 +77,52 @@ def test_the_nearer_of_two_sparse_points_wins():
     picture = colorize_sparse_depth(depth, 0.1, 0.5, radius=1)
     assert tuple(picture[0, 1]) == BRIGHTEST
     assert tuple(picture[0, 2]) == DARKEST
+
+
+def test_grey_is_in_no_colormap():
+    ramp = np.linspace(0, 1, 256)[None]
+    for name in COLORMAPS:
+        colours = colorize(ramp, 0, 1, name).astype(int)
+        assert np.abs(colours - np.array(GREY)).max(axis=2).min() > 10, name
+
+
+def test_sparse_points_keep_their_depth_when_they_move():
+    depth = np.zeros((4, 6), np.float32)
+    depth[0, 0], depth[3, 5], depth[3, 4] = 7, 3, 9
+    larger = resize_sparse_depth(depth, 8, 12)
+    assert larger.dtype == np.float32
+    assert {(r, c): larger[r, c] for r, c in np.argwhere(larger > 0)} == {
+        (1, 1): 7,
+        (7, 11): 3,
+        (7, 9): 9,
+    }
+    smaller = resize_sparse_depth(depth, 2, 3)
+    assert smaller.tolist() == [[7, 0, 0], [0, 0, 3]]  # the nearer of two wins
+    np.testing.assert_array_equal(resize_sparse_depth(depth, 4, 6), depth)
+
+
+def test_ticks_are_round_depths_placed_by_their_inverse():
+    low, high, width = 1 / 80, 1 / 5, 900
+    ticks = legend_ticks(low, high, width, "m", lambda text: 10 * len(text))
+    columns = dict((text, column) for column, text in ticks)
+    assert {"80 m", "40 m", "20 m", "10 m", "5 m"} <= columns.keys()
+    assert [column for column, _ in ticks] == sorted(columns.values())
+    assert (columns["80 m"], columns["5 m"]) == (0, width - 1)
+    assert columns["10 m"] == round((1 / 10 - low) / (high - low) * (width - 1))
+    assert all(right - left >= 40 for (left, _), (right, _) in zip(ticks, ticks[1:]))
+
+
+def test_a_range_without_round_depths_has_no_ticks():
+    assert legend_ticks(1 / 8.3, 1 / 8.2, 500, "m", len) == []
+    assert legend_ticks(0.1, 0.1, 500, "m", len) == []
+
+
+def test_the_legend_names_the_grey():
+    plain, named = legend(0.02, 0.2, 500, "m"), legend(0.02, 0.2, 500, "m", "no LiDAR")
+    assert plain.shape == named.shape
+    assert (named[0] == np.array(GREY)).all(axis=1).sum() == 18  # a patch as large as a letter
+    assert not (plain[0] == np.array(GREY)).all(axis=1).any()
+    assert tuple(named[0, 0]) == DARKEST
 
 
 def test_label_is_written_above_the_untouched_picture():

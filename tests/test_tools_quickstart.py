@@ -10,12 +10,22 @@ from tools import quickstart
 STREETS = quickstart.RUN / "streets_seed0"
 
 
-def test_it_trains_on_mono_and_stereo():
-    options = parse(TrainOptions, quickstart.training_arguments(STREETS, 3))
-    assert options.source_ids == (-1, 1, "s")
-    assert options.seed == 3
-    assert options.initial_disparity == 0.05
-    assert options.log_dir / options.model_name == quickstart.MODEL
+def test_it_trains_on_stereo_with_hints_at_growing_sizes():
+    stages = [parse(TrainOptions, words) for words in quickstart.training_arguments(STREETS, 3)]
+    assert all(options.source_ids == ("s",) and options.depth_hints for options in stages)
+    assert {options.seed for options in stages} == {3}
+    sizes = [options.height * options.width for options in stages]
+    assert sizes == sorted(sizes)
+    assert stages[0].initial_disparity == 0.05
+
+
+def test_each_stage_goes_on_from_the_one_before_and_the_last_is_the_model():
+    stages = [parse(TrainOptions, words) for words in quickstart.training_arguments(STREETS, 0)]
+    made = [options.log_dir / options.model_name for options in stages]
+    starts = [options.load_weights_folder for options in stages]
+    assert starts == [None, *(folder / "last" for folder in made[:-1])]
+    assert made[-1] == quickstart.MODEL
+    assert len(set(made)) == len(made)
 
 
 def test_the_summary_shows_the_metrics_before_and_after():

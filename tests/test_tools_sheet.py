@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from prediction.visualise import text_line
-from tools.sheet import SHEET_WIDTH, metric_table, quickstart_sheet
+from prediction.visualise import GREY, text_line
+from tools.sheet import (
+    PANEL_WIDTH,
+    SHEET_WIDTH,
+    depth_panels,
+    depth_sheet,
+    metric_table,
+    quickstart_sheet,
+    relative_sheet,
+)
 
 BEFORE = {"abs_rel": 0.4, "sq_rel": 4.0, "rmse": 11.5, "rmse_log": 0.5, "a1": 0.3}
 AFTER = {"abs_rel": 0.2, "sq_rel": 2.0, "rmse": 7.5, "rmse_log": 0.3, "a1": 0.7}
@@ -49,6 +57,50 @@ def test_a_perfect_prediction_has_the_colours_of_the_truth():
     # The truth has grown by 2 pixels towards the far, which a smooth slope hardly shows.
     assert np.abs(predicted - true).mean() < 5
     assert predicted.std() > 50
+
+
+def is_grey(picture):
+    return (picture == np.array(GREY)).all(axis=-1)
+
+
+def test_pixels_without_lidar_are_grey_and_points_are_not():
+    picture, depth, _ = street()
+    half = np.where(np.arange(60)[:, None] < 30, 0, depth)
+    _, predicted, true = depth_panels(picture, depth, half, (0.02, 0.2), 400)
+    assert is_grey(true[:58]).all()
+    assert not is_grey(true[64:-2, 4:-4]).all(axis=1).any()
+    assert not is_grey(predicted).any()
+
+
+def test_a_relative_sheet_is_grey_where_no_depth_is_known():
+    picture, depth, _ = street()
+    half = np.where(np.arange(200) < 100, 0, depth)
+    shown = {"Before": depth, "After": 1 / depth}
+    assert is_grey(relative_sheet(picture, shown, depth, ROWS)).sum() < 1000
+    assert is_grey(relative_sheet(picture, shown, half, ROWS)).sum() > 0.4 * 480 * 144
+
+
+def test_remarks_and_found_objects_are_lines_of_the_table():
+    plain = metric_table(ROWS, SHEET_WIDTH)
+    remarked = metric_table(ROWS, SHEET_WIDTH, ["untrained networks as published"])
+    found = metric_table(ROWS, SHEET_WIDTH, objects={"cars": 0.9, "poles": 0.85})
+    assert len(plain) < len(remarked) < len(plain) + 40
+    assert len(plain) < len(found) < len(plain) + 40
+    other = metric_table(ROWS, SHEET_WIDTH, objects={"cars": 0.9, "poles": 0.95})
+    assert (found != other).any()
+
+
+def test_a_sheet_of_several_runs_has_one_legend_for_all():
+    picture, depth, sparse = street()
+    near, far = (picture, depth, sparse), (picture, 2 * depth, 2 * sparse)
+    sheet = depth_sheet({"S": [near, far], "M": [near]})
+    assert sheet.shape[1] > 3 * PANEL_WIDTH
+    alone = depth_sheet({"S": [near]})
+    assert len(sheet) > 2 * len(alone)
+    # The same picture has other colours where farther ones are beside it.
+    assert (sheet[: len(alone) - 60] != alone[:-60]).any()
+    with pytest.raises(ValueError, match="at least one point"):
+        depth_sheet({"S": [(picture, depth, sparse * 0)]})
 
 
 def test_pictures_of_different_size_are_refused():

@@ -21,9 +21,11 @@ import train
 from datasets.conventions import STEREO
 from networks.monodepth import Architecture, Monodepth
 from options import TrainOptions, parse
+from prediction.predictor import DepthPredictor
 from system.errors import EXIT_BAD_INPUT, run_command
 from training.objective import Objective
 from training.trainer import Trainer
+from weight_files.folder import open_model
 
 ROOT = Path(__file__).resolve().parents[1]
 MODES = {
@@ -31,6 +33,7 @@ MODES = {
     "S": ["--frame_ids", "0", "--use_stereo"],
     "MS": ["--frame_ids", "0", "-1", "1", "--use_stereo"],
 }
+HINTS = ["--depth_hints", "--depth_hint_weight", "0.5"]
 DEPTH_FILES = ["SHA256SUMS", "depth.safetensors", "encoder.safetensors", "model.json"]
 POSE_FILES = ["pose.safetensors", "pose_encoder.safetensors"]
 RESUME_FILES = ["optimiser.safetensors", "progress.json"]
@@ -184,6 +187,28 @@ def test_another_seed_gives_other_losses(trained, streets, place):
     assert losses(place / "logs" / "run")[0] != losses(trained("S"))[0]
 
 
+def test_depth_hints_are_of_training_alone(trained, streets, place):
+    run(streets, place, *MODES["S"], *HINTS, "--max_steps", 2)
+    folder, plain = place / "logs" / "run", trained("S")
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row.get("hinted_share", 0) > 0.2 for row in rows] == [True, True, False]
+    assert all(a > b + 0.05 for a, b in zip(losses(folder), losses(plain)))
+    # The published loss is what tells weights apart.
+    assert losses(folder, "val")[0] == pytest.approx(losses(plain, "val")[0], rel=0.1)
+    assert sorted(contents(folder / "best")) == DEPTH_FILES
+
+
+def test_a_compiled_step_takes_depth_hints(streets, place):
+    argv = arguments(streets, place, *MODES["S"], *HINTS)
+    eager = Trainer(parse(TrainOptions, argv))
+    compiled = Trainer(parse(TrainOptions, [word for word in argv if word != "--eager"]))
+    batch = next(iter(eager.train_loader.batches(epoch=0)))
+    assert batch["hint"].shape == (2, 1, 64, 64)
+    values = [float(each.evaluate(batch, each.place(0)).total) for each in (eager, compiled)]
+    # Where hint and prediction are equally good, rounding chooses.
+    assert values[0] == pytest.approx(values[1], rel=5e-3)
+
+
 def test_the_compiled_step_equals_the_eager_one(streets, place):
     # Both phases: a compiled layer must not mistake validation for training.
     argv = arguments(streets, place, *MODES["MS"])
@@ -207,9 +232,25 @@ def test_weights_of_another_run_are_a_start(trained, streets, place):
     assert all((start[name].numpy() == value).all() for name, value in saved.items())
 
 
-def first_batch(data: Path, place: Path) -> dict[str, np.ndarray]:
+def test_averaged_weights_predict(streets, place):
+    more = ("--max_steps", 1, "--ema_decay", 0.9, "--scheduler", "one_cycle", "--no_color_jitter")
+    run(streets, place, *MODES["S"], *more)
+    last, best = (place / "logs" / "run" / name for name in ("last", "best"))
+    for name in DEPTH_FILES[1:]:
+        assert (best / name).read_bytes() == (last / name).read_bytes()
+    picture = next(streets.glob("*/*/image_02/data/*.jpg"))
+    depth = DepthPredictor.from_folder(best, engine="paddle")(picture).depth
+    assert np.isfinite(depth).all()
+    raw = load_file(last / "raw_weights.safetensors")
+    saved = open_model(last).depth_network().state_dict()
+    assert raw.keys() == saved.keys()
+    averaged = [name for name, value in saved.items() if (value.numpy() != raw[name]).any()]
+    assert len(averaged) > 0.9 * len(saved)
+
+
+def first_batch(data: Path, place: Path, *more: object) -> dict[str, np.ndarray]:
     """What a run would begin with."""
-    trainer = Trainer(parse(TrainOptions, arguments(data, place, *MODES["S"])))
+    trainer = Trainer(parse(TrainOptions, arguments(data, place, *MODES["S"], *more)))
     return next(iter(trainer.train_loader.batches(epoch=0)))
 
 
@@ -225,6 +266,12 @@ def test_other_files_of_the_same_pictures_and_cameras_do_as_well(streets, own_da
     assert got["K"].shape == expected["K"].shape
     for key in ("target", "sources", "color_jitter"):
         np.testing.assert_array_equal(got[key], expected[key])
+
+
+def test_items_are_mirrored_as_with_jitter_where_their_colours_stay(streets, place):
+    usual, plain = (first_batch(streets, place, *more) for more in ((), ("--no_color_jitter",)))
+    for key in ("target", "sources", "K", "T_stereo"):
+        np.testing.assert_array_equal(plain[key], usual[key])
 
 
 def test_a_missing_neighbour_is_named_before_anything_is_written(own_data, place, capsys):

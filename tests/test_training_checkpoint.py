@@ -286,7 +286,17 @@ def test_a_garbled_progress_file_is_refused(text, unsummed):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"epoch": "1"}, {"step": -1}, {"step_in_epoch": 0.5}, {"best_loss": "low"}]
+    "changes",
+    [
+        {"epoch": "1"},
+        {"step": -1},
+        {"step_in_epoch": 0.5},
+        {"best_loss": "low"},
+        {"schedule_steps": -1},
+        {"schedule_steps": 0.5},
+        {"averaged": "no"},
+        {"averaged": True},  # and the raw weights are not there
+    ],
 )
 def test_impossible_progress_is_refused(changes, unsummed):
     path = unsummed / "progress.json"

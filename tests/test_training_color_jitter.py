@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from datasets.items import NO_JITTER, draw_augmentation
+from options import TrainOptions, parse
 from training.color_jitter import (
     adjust_brightness,
     adjust_contrast,
@@ -18,6 +19,9 @@ from training.color_jitter import (
     jitter_batch,
     jitter_item,
 )
+from training.self_supervised import SelfSupervised
+from training.supervised import Supervised
+from training.task import Place
 
 # Pillow rounds its results to bytes, and the lumas that it blends with.
 PILLOW_TOLERANCE = 1.5 / 255
@@ -162,3 +166,36 @@ def test_no_gradient_is_kept():
     frames = images().unsqueeze(0)
     frames.stop_gradient = False
     assert jitter_batch(frames, draw(brightness=1.1)[None]).stop_gradient
+
+
+JITTER = np.array([1.2, 0.9, 1.1, 0.05, 0, 1, 2, 3], np.float32)
+
+
+def frames_of(task, more, draws):
+    """What a task makes of frames with these draws: seen by the networks, and as they are."""
+    line = f"--frame_ids 0 --use_stereo --height 64 --width 64 {more}"
+    rng = np.random.default_rng(0)
+    target, source = rng.integers(0, 256, (2, 2, 3, 64, 64)).astype(np.uint8)
+    if task is Supervised:
+        line = f"--task supervised --dataset rgbd {more}"
+        batch = {"image": target, "depth": np.ones((2, 64, 64), np.float32)}
+    else:
+        eyes = {"K": np.stack([np.eye(3)] * 2), "T_stereo": np.stack([np.eye(4)] * 2)}
+        batch = {"target": target, "sources": source[:, None], **eyes}
+    batch.update(index=np.arange(2), color_jitter=draws)
+    inputs = task(parse(TrainOptions, line.split())).inputs(batch, Place(0, 0, 2))
+    if task is Supervised:
+        return [inputs["seen"].numpy()], [target.astype(np.float32) / 255]
+    seen, known = inputs["seen"], inputs["known"]
+    return [[part[key].numpy() for key in ("target", "sources")] for part in (seen, known)]
+
+
+@pytest.mark.parametrize("task", [SelfSupervised, Supervised])
+def test_networks_are_shown_other_colours_unless_these_are_to_stay(task):
+    seen, known = frames_of(task, "", np.stack([NO_JITTER, JITTER]))
+    for picture, original in zip(seen, known):
+        np.testing.assert_array_equal(picture[0], original[0])
+        assert np.abs(picture[1] - original[1]).mean() > 0.03
+    seen, known = frames_of(task, "--no_color_jitter", np.stack([NO_JITTER, JITTER]))
+    for picture, original in zip(seen, known):
+        np.testing.assert_array_equal(picture, original)

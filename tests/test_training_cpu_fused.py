@@ -189,12 +189,15 @@ VARIANTS = {
     "each scale at its resolution": {"v1_multiscale": True},
     "mask": {"automasking": False, "predictive_mask": True},
     "PoseCNN": {"pose_model_type": "posecnn"},
+    "depth hints": {"hint": True},
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_loss_and_its_gradients_are_those_of_paddles_operations(variant):
     options = dict(VARIANTS[variant])
+    hints = np.random.default_rng(6).uniform(0.2, 2, (BATCH, 1, HEIGHT, WIDTH))
+    hint = tensor(np.where(hints > 0.5, hints, 0)) if options.pop("hint", False) else None
     named = ("pose_model_type", "predictive_mask")
     of_networks = {name: options.pop(name) for name in named if name in options}
     architecture = Architecture(source_ids=(-1, 1, STEREO), **of_networks)
@@ -214,10 +217,10 @@ def test_the_loss_and_its_gradients_are_those_of_paddles_operations(variant):
             [tensor(mask) for mask in masks] if architecture.predictive_mask else None,
         )
         losses = Objective(architecture, kernels=kernels, **options)(
-            prediction, target, sources, intrinsics(), transforms(x=0.3).detach(), noise
+            prediction, target, sources, intrinsics(), transforms(x=0.3).detach(), noise, hint
         )
         losses.total.backward()
-        values = [losses.total, *losses.per_scale, *losses.warped[0]]
+        values = [losses.total, *losses.per_scale, *losses.warped[0], *losses.hinted]
         results.append(values + [part.grad for part in (*learnt, *moved[0], *moved[1])])
         assert len(losses.automasks) == (4 if options.get("automasking", True) else 0)
     for index, (plain, kernel) in enumerate(zip(*results)):

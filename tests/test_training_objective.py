@@ -6,7 +6,14 @@ import pytest
 
 from datasets.conventions import STEREO
 from networks.monodepth import Architecture, Monodepth, Motion, Prediction
-from training.objective import Objective, mean_error, minimum_error, photometric_error
+from training.objective import (
+    Objective,
+    hint_distance,
+    mean_error,
+    minimum_error,
+    photometric_error,
+)
+from training.self_supervised import Loss
 
 HEIGHT, WIDTH = 32, 64
 SCALES = (0, 1, 2, 3)
@@ -230,3 +237,128 @@ def test_parameter_gradient_agrees_with_finite_differences():
         for p, g in zip(parameters, gradients):
             p.set_value(p - sign * step * g)
     assert (values[0] - values[1]) / (2 * step) == pytest.approx(norm2, rel=1e-2)
+
+
+BASELINE, FOCAL, SHIFT = 0.1, 40, 4
+WALL = FOCAL * BASELINE / SHIFT  # depth of the wall that the stereo pair below shows
+FAR, UNKNOWN = 3 * WALL, 0.0
+INSIDE = slice(8, -8)  # columns away from the border, where the pair wraps around
+
+
+def sigmoid_of(depth):
+    return (1 / depth - 1 / 100) / (1 / 0.1 - 1 / 100)
+
+
+def hinted_losses(hint, depth, source_ids=(STEREO,), scales=(0,), dtype="float32", **more):
+    """Losses of a wall that all of its pixels are predicted at ``depth``, and the disparities."""
+    architecture = Architecture(source_ids=source_ids, scales=scales)
+    sizes = [[1, 1, HEIGHT >> s, WIDTH >> s] for s in scales]
+    disps = [paddle.full(size, sigmoid_of(depth), dtype) for size in sizes]
+    for disp in disps:
+        disp.stop_gradient = False
+    predicted = Prediction(disps, [still() for _ in architecture.temporal_ids], None)
+    target = texture().numpy()
+    pictures = {STEREO: np.roll(target, -SHIFT, axis=3), 1: texture(seed=1).numpy()}
+    T_stereo = np.eye(4)[None].copy()
+    T_stereo[0, 0, 3] = -BASELINE
+    arrays = target, np.stack([pictures[s] for s in source_ids], 1), intrinsics().numpy(), T_stereo
+    tensors = [paddle.to_tensor(array.astype(dtype)) for array in arrays]
+    if hint is not None:
+        hint = paddle.to_tensor(np.broadcast_to(hint, (1, 1, HEIGHT, WIDTH)).astype(dtype))
+    return Objective(architecture, **more)(predicted, *tensors, hint=hint), disps
+
+
+@pytest.mark.parametrize("automasking", [False, True])
+@pytest.mark.parametrize("source_ids", [(STEREO,), (1, STEREO)])
+def test_a_better_hint_adds_the_log_of_its_distance(source_ids, automasking):
+    more = {"source_ids": source_ids, "automasking": automasking, "hint_weight": 0.5}
+    (with_hint, disps), (without, _) = (
+        hinted_losses(hint, FAR, scales=SCALES, **more) for hint in (WALL, None)
+    )
+    assert without.hinted == []
+    for scale, hinted in zip(SCALES, with_hint.hinted):
+        assert hinted[..., INSIDE].numpy().mean() > 0.99
+        added = 0.5 * float(hinted.mean()) * np.log(1 + FAR - WALL)
+        change = float(with_hint.per_scale[scale] - without.per_scale[scale])
+        assert change == pytest.approx(added, rel=1e-4)
+    with_hint.total.backward()
+    assert all((disp.grad.numpy().mean(axis=(2, 3)) < 0).all() for disp in disps)  # nearer
+
+
+@pytest.mark.parametrize("hint", [FAR, 0.5 * WALL, UNKNOWN])
+def test_a_worse_or_unknown_hint_adds_nothing(hint):
+    results = []
+    for given in (hint, None):
+        losses, (disp,) = hinted_losses(given, WALL)
+        losses.total.backward()
+        results.append((losses, disp.grad.numpy()[..., INSIDE]))
+    (with_hint, gradient), (without, expected) = results
+    assert not with_hint.hinted[0].numpy()[..., INSIDE].any()
+    np.testing.assert_array_equal(gradient, expected)
+    if hint == UNKNOWN:
+        assert float(with_hint.total) == float(without.total)
+
+
+def test_each_pixel_has_a_hint_of_its_own():
+    hint = np.full((HEIGHT, WIDTH), WALL)
+    hint[:, WIDTH // 3 :], hint[:, WIDTH // 2 :] = UNKNOWN, 0.3 * WALL
+    losses, _ = hinted_losses(hint, 1.1 * WALL)
+    hinted = losses.hinted[0].numpy()[0, 0]
+    assert hinted[:, 8 : WIDTH // 3 - 1].mean() > 0.99  # a pixel's error has its neighbours in it
+    assert not hinted[:, WIDTH // 3 : WIDTH // 2].any()
+    assert hinted[:, WIDTH // 2 : -8].mean() < 0.05
+
+
+def test_the_gradient_of_the_hints_agrees_with_finite_differences():
+    def term(depth):
+        """What hints add, and its gradient."""
+        values = []
+        for hint in (WALL, None):
+            losses, (disp,) = hinted_losses(hint, depth, dtype="float64")
+            losses.total.backward()
+            values.append((float(losses.total), float(disp.grad.sum())))
+        return np.subtract(*values)
+
+    step = 1e-7
+    changes = []
+    for sign in (1, -1):
+        depth = 1 / (1 / 100 + (1 / 0.1 - 1 / 100) * (sigmoid_of(FAR) + sign * step))
+        changes.append(term(depth)[0])
+    assert (changes[0] - changes[1]) / (2 * step) == pytest.approx(term(FAR)[1], rel=1e-4)
+
+
+def test_hints_beyond_the_depth_range_draw_to_its_end():
+    losses, _ = hinted_losses(1e6, WALL, max_depth=100.0)
+    assert float(losses.total) < float(hint_distance(tensor(WALL), tensor(100.0)))
+
+
+def test_a_compiled_loss_takes_hints_or_none():
+    architecture = Architecture(source_ids=(STEREO,), scales=(0,))
+    T_stereo = np.eye(4)[None].copy()
+    T_stereo[0, 0, 3] = -BASELINE
+    target = texture()
+    known = {
+        "target": target,
+        "sources": stack(tensor(np.roll(target.numpy(), -SHIFT, axis=3))),
+        "K": intrinsics(),
+        "T_stereo": tensor(T_stereo),
+    }
+    hints = {"hint": paddle.full([1, 1, HEIGHT, WIDTH], WALL)}
+    plain, compiled = (Loss(Objective(architecture)) for _ in range(2))
+    paddle.jit.to_static(compiled, full_graph=True)
+    gradients = []
+    for given in (known, {**known, **hints}):
+        results = []
+        for loss in (plain, compiled):
+            predicted = prediction(architecture, sigmoid_of(FAR))
+            predicted.disps[0].stop_gradient = False
+            output = loss({"predicted": predicted.as_dict(), "known": given})
+            assert (output["hinted"] is None) == (given is known)
+            output["total"].backward()
+            results.append((float(output["total"]), predicted.disps[0].grad.numpy()))
+        (total, gradient), (compiled_total, compiled_gradient) = results
+        # At the border both warps show the same, and rounding chooses.
+        assert total == pytest.approx(compiled_total, rel=5e-3)
+        assert np.abs(compiled_gradient - gradient).mean() < 1e-2 * np.abs(gradient).mean()
+        gradients.append(np.abs(gradient).sum())
+    assert gradients[1] > 2 * gradients[0]

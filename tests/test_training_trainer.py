@@ -10,16 +10,20 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 import train
+from options import TrainOptions, parse
 from system.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, run_command
 from tests import stub_task
 from tests.stub_items import write_items
+from training.checkpoint import checkpoints
 from training.trainer import Trainer
+from weight_files.folder import load_into
 
 WEIGHTS = ["depth.safetensors", "encoder.safetensors"]
 NAME_OF_THE_RUN = {"model.json", "SHA256SUMS"}  # files that hold it
@@ -261,6 +265,143 @@ def test_a_run_killed_before_its_first_checkpoint_is_started_by_resuming(
     run("--num_epochs", 2, "--resume", name="killed")
     assert "stopped before its first checkpoint: starting it" in caplog.text
     assert_same_end(killed, straight)  # from its own weights
+
+
+CURVES = ("--num_epochs", 3, "--scheduler", "one_cycle", "--ema_decay", 0.9)
+
+
+def stopped_after(words, monkeypatch, step, *more, name):
+    """Train until a request to stop is seen after so many steps."""
+    train_on = Trainer.train_on
+
+    def train_on_and_stop(self, turns):
+        loss, _ = train_on(self, turns)
+        return loss, self.progress.step == step
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "train_on", train_on_and_stop)
+        train.main(words(*more, name=name))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_resumed_run_goes_on_with_its_curve_and_its_average(run, words, monkeypatch, step):
+    straight = run(*CURVES, name="straight")
+    stopped_after(words, monkeypatch, step, *CURVES, name="stopped")
+    folder = straight.with_name("stopped")
+    assert progress(folder)["step"] == len(losses(folder)) == step
+    run(*CURVES, "--resume", "--max_steps", 4, name="stopped")  # a pause
+    assert len(losses(folder)) == 4
+    run(*CURVES, "--resume", name="stopped")
+    assert_same_end(straight, folder)
+    rates = [[row["learning_rate"] for row in logged(each)] for each in (straight, folder)]
+    assert rates[0] == rates[1]
+    assert len(set(rates[0])) == 6
+    assert rates[0][0] == pytest.approx(0.02 / 25)
+    assert max(rates[0]) == rates[0][2] < 0.02  # of 6 steps, 1.8 lead up to it
+
+
+def test_a_validation_that_ends_early_does_not_mix_up_average_and_weights(
+    run, words, numbers, tmp_path, refusal
+):
+    straight = run(*CURVES, name="straight")
+    data = shutil.copytree(numbers, tmp_path / "data")
+    path = data / "val_0.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert str(path) in refusal(words(*CURVES, data=data))
+    path.write_bytes(whole)
+    folder = run(*CURVES, "--resume", data=data)
+    assert_same_end(straight, folder)
+
+
+def test_a_curve_is_not_followed_beyond_its_end(run, words, refusal):
+    curve = ("--scheduler", "cosine", "--num_epochs", 9)
+    folder = run(*curve, "--max_steps", 2)
+    before = contents(folder / "last")
+    message = refusal(words(*curve, "--max_steps", 4, "--resume"))
+    assert "was laid out for 2" in message
+    assert "--load_weights_folder" in message
+    assert contents(folder / "last") == before
+    run("--num_epochs", 9, "--max_steps", 4, "--resume")  # the published one has no end
+    assert len(losses(folder)) == 4
+
+
+def test_the_rate_warms_up_step_by_step_and_falls_epoch_by_epoch(run):
+    more = ("--num_epochs", 4, "--scheduler_step_size", 2, "--warmup_steps", 3)
+    rates = [row["learning_rate"] for row in logged(run(*more))]
+    assert rates == pytest.approx([0.005, 0.01, 0.015, 0.02, 0.002, 0.002, 0.002, 0.002])
+
+
+def weights_of(folder):
+    """All weights of a weights folder, by their name in the model."""
+    files = {file.partition(".")[0]: load_file(folder / file) for file in WEIGHTS}
+    return {f"{part}.{name}": value for part in files for name, value in files[part].items()}
+
+
+def test_weights_that_are_saved_are_the_average_of_those_trained(run, words):
+    """Which are those of a run without an average; the average starts where training does."""
+    more = ("--num_epochs", 3, "--save_every_steps", 1, "--keep_checkpoints", 9)
+    plain, folder = (run(*more, "--ema_decay", d, name=f"d{d}") for d in (0, 0.25))
+    assert losses(plain) == losses(folder)
+    assert losses(plain, "val") != losses(folder, "val")
+    start = Trainer(parse(TrainOptions, words(name="start"))).model.state_dict()
+    expected = {name: value.numpy() for name, value in start.items()}
+    by_step = {json.loads((f / "progress.json").read_text())["step"]: f for f in checkpoints(plain)}
+    seen = 0
+    for mine in reversed(checkpoints(folder)):  # from the oldest
+        step = json.loads((mine / "progress.json").read_text())["step"]
+        raw = load_file(mine / "raw_weights.safetensors")
+        trained, saved = weights_of(by_step[step]), weights_of(mine)
+        assert raw.keys() == trained.keys() == saved.keys() == expected.keys()
+        if step > seen:  # the end of an epoch is saved again
+            decay = min(0.25, step / (9 + step))
+            expected = {n: decay * expected[n] + (1 - decay) * v for n, v in trained.items()}
+            seen += 1
+        assert seen == step
+        for name in expected:
+            np.testing.assert_array_equal(raw[name], trained[name])
+            np.testing.assert_allclose(saved[name], expected[name], rtol=1e-5, atol=1e-7)
+    assert seen == 6
+
+
+def test_the_average_is_what_validation_measures(run, words):
+    folder = run("--num_epochs", 3, "--ema_decay", 0.9)
+    logged_losses = losses(folder, "val")
+    judge = Trainer(parse(TrainOptions, words(name="judge")))
+    judge.stop = SimpleNamespace(requested=False)
+    load_into(judge.model, folder / "last", ("encoder", "depth"))
+    assert judge.validate() == logged_losses[-1]
+    load_into(judge.model, folder / "best", ("encoder", "depth"))
+    assert judge.validate() == min(logged_losses)
+
+
+def test_an_average_begins_and_ends_where_a_run_is_resumed(run, caplog):
+    """Training itself goes on as it would have."""
+    straight = run("--num_epochs", 3, name="straight")
+    pieces = (("--max_steps", 2), ("--max_steps", 4, "--resume", "--ema_decay", 0.9), ("--resume",))
+    for more in pieces:
+        folder = run("--num_epochs", 3, *more, name="changed")
+        assert (folder / "last" / "raw_weights.safetensors").exists() == ("--ema_decay" in more)
+    assert losses(folder) == losses(straight)
+    for file in WEIGHTS:
+        names = [each / "last" / file for each in (straight, folder)]
+        assert names[0].read_bytes() == names[1].read_bytes()
+    assert "ema_decay was 0.0, is 0.9" in caplog.text
+
+
+def test_raw_weights_that_are_missing_or_damaged_are_refused(run, words, refusal):
+    folder = run("--num_epochs", 1, "--ema_decay", 0.9)
+    path = folder / "last" / "raw_weights.safetensors"
+    whole = path.read_bytes()
+    for content in (whole[:-1], None):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        message = refusal(words("--num_epochs", 2, "--ema_decay", 0.9, "--resume"))
+        assert path.name in message
+        path.write_bytes(whole)
+    run("--num_epochs", 2, "--ema_decay", 0.9, "--resume")
+    assert len(losses(folder)) == 4
 
 
 def started(argv):

@@ -7,6 +7,7 @@ is ``runs/quickstart/result.png``, to look at, and ``runs/quickstart/result.json
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pathlib import Path
 from options import TrainOptions, parse
 from system.errors import run_command
 from system.files import read_json
+from tools.evaluate_objects import RESULT
 from tools.reproduce import load_recipe
 from tools.stages import ROOT, run_stage, seed_given, summary, train_anew, write_result
 
@@ -22,17 +24,30 @@ RUN = Path("runs/quickstart")  # relative to ROOT, as are the commands
 UNTRAINED, START, MODEL = RUN / "untrained", RUN / "start", RUN / "model"
 PREDICTION = RUN / "prediction"
 
-# In recipes.json. Its outputs start at a depth of 10 m instead of the published 1 m: from there,
-# stereo pairs are matched whatever the seed (docs/learning-curves.md).
-TRAINING = load_recipe("streets").train[0]
+# In recipes.json. Outputs start at a depth of 10 m instead of the published 1 m: from there, stereo
+# pairs are matched whatever the seed (docs/learning-curves.md).
+RECIPE = load_recipe("streets_hints")
+REMARK = (
+    "outputs at 10 m: untrained too, but every depth starts at 10 m, not 1 m "
+    "(--initial_disparity 0.05)"
+)
 PICTURE = 4  # the test image that is shown, by its place in the list
 
 
-def training_arguments(streets: Path, seed: int) -> list[str]:
-    """The options of ``train.py``."""
+def training_arguments(streets: Path, seed: int) -> list[list[str]]:
+    """The options of ``train.py`` for each stage; each goes on from the weights of the one before.
+
+    The last one is :data:`MODEL`; the others are beside it.
+    """
     data = ["--data_path", str(streets), "--split", str(streets / "splits")]
-    name = ["--log_dir", str(MODEL.parent), "--model_name", MODEL.name]
-    return [*data, *name, *TRAINING, "--seed", str(seed), "--num_workers", "1"]
+    models = [MODEL.with_name(f"stage_{n}") for n in range(1, len(RECIPE.train))] + [MODEL]
+    stages = []
+    for model, words, before in zip(models, RECIPE.train, [None, *models]):
+        name = ["--log_dir", str(model.parent), "--model_name", model.name]
+        start = [] if before is None else ["--load_weights_folder", str(before / "last")]
+        run = ["--seed", str(seed), "--num_workers", "1"]
+        stages.append([*data, *name, *words, *start, *run])
+    return stages
 
 
 def read_metrics(weights: Path) -> dict[str, float]:
@@ -48,8 +63,21 @@ def measure(streets: Path, weights: Path) -> tuple[dict[str, float], float]:
     return read_metrics(weights), seconds
 
 
-def show(streets: Path, weights: Path, metrics: Mapping[str, Mapping[str, float]]) -> float:
-    """Draw one test image, its predicted and true depth, and the metrics; seconds to predict."""
+def find_objects(streets: Path, weights: Path) -> tuple[dict[str, float], float]:
+    """Shares of the cars, poles and trees that the depth shows, by kind; and the seconds."""
+    model = ["--load_weights_folder", weights, "--num_workers", 1]
+    seconds = run_stage(["-m", "tools.evaluate_objects", "--data_path", streets, *model])
+    summary = read_json(weights / RESULT)["summary"]
+    return {kind: figures["found"] for kind, figures in summary.items()}, seconds
+
+
+def show(
+    streets: Path,
+    weights: Path,
+    metrics: Mapping[str, Mapping[str, float]],
+    objects: Mapping[str, float],
+) -> float:
+    """Draw one test image, its depths, the metrics and the objects found; seconds to predict."""
     # --help needs none of these.
     import numpy as np
 
@@ -64,10 +92,10 @@ def show(streets: Path, weights: Path, metrics: Mapping[str, Mapping[str, float]
     picture = image_paths(streets, lines, png=None)[PICTURE]
     demo = ["--image_path", picture, "--load_weights_folder", weights, "--output", PREDICTION]
     seconds = run_stage(["demo.py", *demo, "--pred_metric_depth"])
-    with open_truth_of_split(split, None, len(lines)) as truth:
+    with open_truth_of_split(split, None, lines) as truth:
         true_depth = truth[PICTURE]
     depth = np.load(PREDICTION / f"{picture.stem}_depth.npy", allow_pickle=False)
-    sheet = quickstart_sheet(read_picture(picture), depth, true_depth, metrics)
+    sheet = quickstart_sheet(read_picture(picture), depth, true_depth, metrics, [REMARK], objects)
     save_sheet(RUN / "result.png", sheet)
     return seconds
 
@@ -82,11 +110,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     os.chdir(ROOT)
     streets = RUN / f"streets_seed{seed}"
-    training = training_arguments(streets, seed)
-    options = parse(TrainOptions, training)
+    stages = training_arguments(streets, seed)
+    parsed = [parse(TrainOptions, stage) for stage in stages]
+    models = [options.log_dir / options.model_name for options in parsed]
+    options = replace(parsed[0], height=parsed[-1].height, width=parsed[-1].width)
 
     start, figures = time.monotonic(), {}
-    seconds = {"streets": run_stage(["-m", "datasets.streets", streets, "--seed", seed])}
+    render = ["-m", "datasets.streets", streets, *shlex.split(RECIPE.generate), "--seed", seed]
+    seconds = {"streets": run_stage(render)}
     export = ["--data_path", streets, "--split", streets / "splits", "--num_workers", 1]
     seconds["ground_truth"] = run_stage(["export_gt_depth.py", *export])
     choose_device(options.device)
@@ -95,13 +126,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     for row, folder, untrained in (("before", UNTRAINED, published), ("start", START, options)):
         save_checkpoint(folder, initial_model(untrained), info_of(untrained))
         figures[row], seconds[f"evaluation_{folder.name}"] = measure(streets, folder)
-    seconds["training"] = train_anew(training, MODEL)
+    seconds["training"] = sum(map(train_anew, stages, models))
     weights = MODEL / "last"
     figures["after"], seconds["evaluation_after"] = measure(streets, weights)
-    labels = ("untrained", "started at 10 m", "trained")
-    seconds["prediction"] = show(streets, weights, dict(zip(labels, figures.values())))
-    result = write_result(RUN, figures, seconds, start, seed, TRAINING)
-    print(f"\n{summary(result)}\nsee {RUN / 'result.png'} and {RUN / 'result.json'}")
+    objects, seconds["objects"] = find_objects(streets, weights)
+    labels = ("untrained, as published", "untrained, outputs at 10 m", "trained")
+    seconds["prediction"] = show(streets, weights, dict(zip(labels, figures.values())), objects)
+    figures["objects_found"] = objects
+    result = write_result(RUN, figures, seconds, start, seed, *RECIPE.train)
+    found = ", ".join(f"{kind} {share:.0%}" for kind, share in objects.items())
+    print(f"\n{summary(result, f'found in the predicted depth: {found}')}")
+    print(f"see {RUN / 'result.png'} and {RUN / 'result.json'}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""One page that shows what a training achieved: a street, its depth, and the metrics."""
+"""Pages that show what a training achieved: pictures, their depth, and the metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,10 @@ from prediction import visualise
 from system.files import written_whole
 
 SHEET_WIDTH = 960
+PANEL_WIDTH = 560  # of three beside each other
+GAP = 6  # white pixels between panels
+NO_LIDAR = "no LiDAR"
+METRIC_COLUMN = 92  # pixels; what is left of a line is for its label
 
 
 def quickstart_sheet(
@@ -20,6 +25,8 @@ def quickstart_sheet(
     predicted_depth: np.ndarray,
     true_depth: np.ndarray,
     metrics: Mapping[str, Mapping[str, float]],
+    remarks: Sequence[str] = (),
+    objects: Mapping[str, float] | None = None,
 ) -> np.ndarray:
     """Draw the input, its predicted and its true depth, and metrics.
 
@@ -28,8 +35,10 @@ def quickstart_sheet(
     Args:
         picture: uint8 RGB [H, W, 3].
         predicted_depth: [H, W] metres; a mono-trained model's after median scaling.
-        true_depth: [H, W] metres, 0 where there is none.
+        true_depth: [H, W] metres, 0 where there is none, which is shown grey.
         metrics: rows of the table, such as ``{"before training": ..., "after training": ...}``.
+        remarks: lines below the table.
+        objects: share of the objects that were found, by what they are called.
 
     Returns:
         uint8 RGB, ``SHEET_WIDTH`` pixels wide.
@@ -37,21 +46,89 @@ def quickstart_sheet(
     Raises:
         ValueError: the three pictures differ in size, the metrics in names, or no depth is true.
     """
+    low, high = disparity_range_of([true_depth])
+    panels = depth_panels(picture, predicted_depth, true_depth, (low, high), SHEET_WIDTH)
+    labels = ("Input", "Predicted depth", "True depth (LiDAR)")
+    pictures = visualise.stack_labelled(dict(zip(labels, panels)))
+    legend = visualise.legend(low, high, SHEET_WIDTH, "m", NO_LIDAR)
+    gap = np.full((GAP, SHEET_WIDTH, 3), 255, np.uint8)
+    table = metric_table(metrics, SHEET_WIDTH, remarks, objects)
+    return np.concatenate([pictures, gap, legend, table])
+
+
+def disparity_range_of(true_depths: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Disparities of the darkest and the brightest colour for sparse depths in metres.
+
+    Raises:
+        ValueError: they have no point.
+    """
+    known = [depth[depth > 0] for depth in true_depths]
+    if not any(each.size for each in known):
+        raise ValueError("expected a true depth with at least one point, got none")
+    low, high = np.percentile(1 / np.concatenate(known), [2, 95])
+    return float(low), float(high)
+
+
+def depth_panels(
+    picture: np.ndarray,
+    predicted_depth: np.ndarray,
+    true_depth: np.ndarray,
+    shown: tuple[float, float],
+    width: int,
+) -> list[np.ndarray]:
+    """A picture, its predicted and its true depth, each uint8 RGB of one width.
+
+    Args:
+        picture, predicted_depth, true_depth: as :func:`quickstart_sheet` takes them.
+        shown: disparities of the darkest and the brightest colour.
+        width: of each, pixels.
+
+    Raises:
+        ValueError: they differ in size.
+    """
     shapes = [picture.shape[:2], predicted_depth.shape, true_depth.shape]
     if len(set(shapes)) > 1:
         raise ValueError(f"expected pictures of one height and width, got {shapes}")
-    if not (true_depth > 0).any():
-        raise ValueError("expected a true depth with at least one point, got none")
-    low, high = np.percentile(1 / true_depth[true_depth > 0], [2, 95])
-    radius = max(1, round(picture.shape[1] / 500))
-    panels = {
-        "Input": picture,
-        "Predicted depth": visualise.colorize(1 / predicted_depth, low, high),
-        "True depth (LiDAR)": visualise.colorize_sparse_depth(true_depth, low, high, radius),
-    }
-    pictures = visualise.stack_labelled({label: _fit(panel) for label, panel in panels.items()})
-    legend = visualise.legend(low, high, SHEET_WIDTH, "m")
-    return np.concatenate([pictures, legend, metric_table(metrics, SHEET_WIDTH)])
+    fitted = _fit(picture, width)
+    points = visualise.resize_sparse_depth(true_depth, *fitted.shape[:2])
+    radius = math.ceil(width / picture.shape[1])  # neighbouring points of a scan touch
+    return [
+        fitted,
+        _fit(visualise.colorize(1 / predicted_depth, *shown), width),
+        visualise.colorize_sparse_depth(points, *shown, radius),
+    ]
+
+
+def depth_sheet(
+    groups: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]],
+) -> np.ndarray:
+    """Draw pictures in rows: the input, its predicted depth and its LiDAR, over one legend.
+
+    Args:
+        groups: by what is written above them, pictures with their predicted and true depth, as
+            :func:`quickstart_sheet` takes them.
+
+    Returns:
+        uint8 RGB, three panels of ``PANEL_WIDTH`` wide.
+
+    Raises:
+        ValueError: the three of a row differ in size, or no depth is true.
+    """
+    low, high = disparity_range_of([true for rows in groups.values() for _, _, true in rows])
+    width = 3 * PANEL_WIDTH + 2 * GAP
+    starts = [i * (PANEL_WIDTH + GAP) for i in range(3)]
+    parts = []
+    for title, rows in groups.items():
+        names = list(zip(starts, ("Input", "Predicted depth", "LiDAR")))
+        parts += [visualise.text_line([(0, title)], width, size=24)]
+        parts += [visualise.text_line(names, width, size=20)]
+        for row in rows:
+            panels = depth_panels(*row, (low, high), PANEL_WIDTH)
+            beside = np.full((panels[0].shape[0] + GAP, width, 3), 255, np.uint8)
+            for start, panel in zip(starts, panels):
+                beside[:-GAP, start : start + PANEL_WIDTH] = panel
+            parts.append(beside)
+    return np.concatenate([*parts, visualise.legend(low, high, width, "m", NO_LIDAR, size=24)])
 
 
 def relative_sheet(
@@ -70,16 +147,26 @@ def relative_sheet(
     """
     known = true_depth > 0
     truth = np.where(known, 1 / np.where(known, true_depth, 1), 0)
-    shown = {**inverse_depths, "True inverse depth": truth}
-    panels = {name: visualise.colorize_disparity(each) for name, each in shown.items()}
-    panels, width = {"Input": picture, **panels}, SHEET_WIDTH // 2
+    shown = visualise.disparity_range(truth[known]) if known.any() else (0.0, 1.0)
+    true_panel = visualise.colorize(truth, *shown)
+    true_panel = np.where(known[..., None], true_panel, np.uint8(visualise.GREY))
+    panels = {name: visualise.colorize_disparity(each) for name, each in inverse_depths.items()}
+    panels = {"Input": picture, **panels, "True inverse depth": true_panel}
+    width = SHEET_WIDTH // 2
     cells = [visualise.add_label(_fit(panel, width), name) for name, panel in panels.items()]
     rows = [np.concatenate(cells[i : i + 2], axis=1) for i in range(0, len(cells) - 1, 2)]
     return np.concatenate([*rows, metric_table(metrics, SHEET_WIDTH)])
 
 
-def metric_table(rows: Mapping[str, Mapping[str, float]], width: int) -> np.ndarray:
+def metric_table(
+    rows: Mapping[str, Mapping[str, float]],
+    width: int,
+    remarks: Sequence[str] = (),
+    objects: Mapping[str, float] | None = None,
+) -> np.ndarray:
     """Write metrics as a table with one labelled row each: uint8 RGB [h, ``width``, 3].
+
+    ``remarks`` and ``objects`` as :func:`quickstart_sheet` takes them.
 
     Raises:
         ValueError: the rows differ in the names of their metrics.
@@ -88,16 +175,20 @@ def metric_table(rows: Mapping[str, Mapping[str, float]], width: int) -> np.ndar
     for label, metrics in rows.items():
         if list(metrics) != names:
             raise ValueError(f"expected the metrics {names}, got {list(metrics)} {label}")
-    step = width // (len(names) + 2)  # the labels take the width of two columns
+    first = width - METRIC_COLUMN * len(names)
 
     def line(label: str, cells: list[str]) -> np.ndarray:
-        columns = [(8, label)] + [(step * (i + 2), cell) for i, cell in enumerate(cells)]
+        columns = [(8, label)] + [(first + METRIC_COLUMN * i, cell) for i, cell in enumerate(cells)]
         return visualise.text_line(columns, width)
 
     lines = [line("", names)]
     lines += [line(label, [f"{m[name]:.3f}" for name in names]) for label, m in rows.items()]
-    remark = [(8, "a1, a2, a3: higher is better; the others: lower")]
-    return np.concatenate([*lines, visualise.text_line(remark, width, size=14)])
+    if objects:
+        found = ", ".join(f"{name} {share:.0%}" for name, share in objects.items())
+        lines.append(visualise.text_line([(8, f"found in the predicted depth: {found}")], width))
+    remarks = ["a1, a2, a3: higher is better; the others: lower", *remarks]
+    lines += [visualise.text_line([(8, remark)], width, size=16) for remark in remarks]
+    return np.concatenate(lines)
 
 
 def _fit(panel: np.ndarray, width: int = SHEET_WIDTH) -> np.ndarray:

@@ -86,12 +86,12 @@ def write_result(
     seconds: Mapping[str, float],
     start: float,
     seed: int,
-    training: Sequence[str],
+    *training: Sequence[str],
 ) -> dict[str, Any]:
     """Write ``result.json`` into the folder of a run, and return what is written.
 
     It holds the figures, the seconds of the stages and since ``start`` (by ``time.monotonic``), the
-    memory, and what they depend on: the training's seed and options, versions, the machine.
+    memory, and what they depend on: the seed, the options of each training, versions, the machine.
     """
     import paddle  # stages are run without it
 
@@ -102,7 +102,7 @@ def write_result(
         "peak_memory_mib": peak_memory_mib(),
         "settings": {
             "seed": seed,
-            "training": shlex.join(training),
+            "training": [shlex.join(options) for options in training],
             "device": paddle.device.get_device(),
             "cpu_cores": os.cpu_count(),
             "python": platform.python_version(),

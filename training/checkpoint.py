@@ -1,7 +1,8 @@
 """Checkpoints that a kill or a full disk cannot damage.
 
 A checkpoint is a weights folder (``weight_files.folder``) with the state of the optimiser and the
-position in the run beside the weights. A new one is written in full, with checksums, and brought
+position in the run beside the weights; where these are a moving average, also with the weights that
+training goes on from. A new one is written in full, with checksums, and brought
 to the disk before it takes the place of the old one; ``last`` moves on to ``previous_1`` and so on.
 """
 
@@ -22,7 +23,8 @@ from safetensors.numpy import load_file, save_file
 
 from system.errors import InputError
 from system.files import check_sum, read_json, recover_folder, replace_folder
-from weight_files.folder import differences, load_into, save_weights
+from training.averaging import WeightAverage
+from weight_files.folder import assign, differences, load_into, save_weights
 from weight_files.model_info import ModelInfo
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 LAST = "last"
 OPTIMISER_FILE = "optimiser.safetensors"
 PROGRESS_FILE = "progress.json"
+RAW_FILE = "raw_weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Progress:
         items_per_step: of all devices together; 0 in checkpoints that do not say.
         loss_scaling: state of the loss scaler; empty without one.
         learning_rate: that the run began with, where it was not given; else None.
+        schedule_steps: that the learning rate's curve is laid out for; None where it has no end.
+        averaged: whether the weights are a moving average, beside which the raw ones are.
     """
 
     epoch: int = 0
@@ -53,6 +58,8 @@ class Progress:
     items_per_step: int = 0
     loss_scaling: dict[str, float] = field(default_factory=dict)
     learning_rate: float | None = None
+    schedule_steps: int | None = None
+    averaged: bool = False
 
 
 def optimiser_arrays(
@@ -96,11 +103,13 @@ def check_optimiser(model: nn.Layer, arrays: dict[str, np.ndarray], step: int) -
 
 def check_progress(progress: Progress) -> None:
     """Raise ValueError unless every value is one that a run can have."""
-    counts = (progress.epoch, progress.step_in_epoch, progress.step, progress.items_per_step)
+    counts = [progress.epoch, progress.step_in_epoch, progress.step, progress.items_per_step]
+    counts.append(progress.schedule_steps or 0)
     whole = all(isinstance(count, int) and count >= 0 for count in counts)
     numbers = [progress.best_loss or 0, progress.learning_rate or 0]
     numbers += dict(progress.loss_scaling).values()
-    if not whole or not all(isinstance(number, (int, float)) for number in numbers):
+    numeric = all(isinstance(number, (int, float)) for number in numbers)
+    if not (whole and numeric and isinstance(progress.averaged, bool)):
         raise ValueError(f"impossible value in {PROGRESS_FILE}: {progress}")
 
 
@@ -124,10 +133,20 @@ def save_checkpoint(
     optimiser: paddle.optimizer.Optimizer | None = None,
     progress: Progress | None = None,
     keep: int = 1,
+    average: WeightAverage | None = None,
 ) -> None:
     """Write a weights folder and, with an optimiser and progress, what resuming needs.
 
     The new one takes the place of the old one, of which ``keep`` - 1 stay under earlier names.
+
+    Args:
+        folder: to write.
+        model: whose weights are written.
+        info: what to say of it.
+        optimiser: of the run.
+        progress: of the run.
+        keep: checkpoints, this one included.
+        average: of the run, in the model now; the raw weights are written too.
 
     Raises:
         InputError: it cannot be written; the earlier ones stay.
@@ -137,8 +156,12 @@ def save_checkpoint(
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
         if optimiser is not None:
+            raw = {} if average is None else average.raw_arrays()
+            if raw:
+                save_file(raw, new / RAW_FILE)
             save_file(optimiser_arrays(model, optimiser), new / OPTIMISER_FILE)
-            (new / PROGRESS_FILE).write_text(json.dumps(dataclasses.asdict(progress)) + "\n")
+            facts = {**dataclasses.asdict(progress), "averaged": bool(raw)}
+            (new / PROGRESS_FILE).write_text(json.dumps(facts) + "\n")
         save_weights(new, model, info)
         if keep > 1:
             _move_on(folder, keep)
@@ -165,8 +188,13 @@ def _move_on(folder: Path, keep: int) -> None:
             newer.rename(older)
 
 
-def resume(run: Path, model: nn.Layer, optimiser: paddle.optimizer.Optimizer) -> Progress:
-    """Restore model and optimiser from the newest checkpoint of a run that is whole.
+def resume(
+    run: Path,
+    model: nn.Layer,
+    optimiser: paddle.optimizer.Optimizer,
+    average: WeightAverage | None = None,
+) -> Progress:
+    """Restore model, optimiser and average from the newest checkpoint of a run that is whole.
 
     Raises:
         InputError: none is.
@@ -174,7 +202,7 @@ def resume(run: Path, model: nn.Layer, optimiser: paddle.optimizer.Optimizer) ->
     refusals = []
     for folder in checkpoints(run):
         try:
-            progress = load_checkpoint(folder, model, optimiser)
+            progress = load_checkpoint(folder, model, optimiser, average)
         except InputError as error:
             refusals.append(error)
             continue
@@ -185,21 +213,30 @@ def resume(run: Path, model: nn.Layer, optimiser: paddle.optimizer.Optimizer) ->
 
 
 def load_checkpoint(
-    folder: Path, model: nn.Layer, optimiser: paddle.optimizer.Optimizer
+    folder: Path,
+    model: nn.Layer,
+    optimiser: paddle.optimizer.Optimizer,
+    average: WeightAverage | None = None,
 ) -> Progress:
-    """Restore model and optimiser from a checkpoint.
+    """Restore model and optimiser from a checkpoint, and the average if there is to be one.
+
+    An average that the checkpoint does not hold begins at its weights.
 
     Raises:
         InputError: it is missing, damaged, or of another architecture.
     """
     recover_folder(folder)
-    for path in (folder / OPTIMISER_FILE, folder / PROGRESS_FILE):
+    for path in (folder / OPTIMISER_FILE, folder / PROGRESS_FILE, folder / RAW_FILE):
         check_sum(path)
     load_into(model, folder, [module for module, _ in model.named_children()])
+    if average is not None:
+        average.restart()
     try:
         arrays = load_file(folder / OPTIMISER_FILE)
         progress = Progress(**read_json(folder / PROGRESS_FILE))
         check_progress(progress)
+        if progress.averaged:
+            assign(model, load_file(folder / RAW_FILE), folder / RAW_FILE)
         check_optimiser(model, arrays, progress.step)
         restore_optimiser(model, optimiser, arrays)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:

@@ -51,7 +51,8 @@ class Group:
         if self.size == 1:
             return list(values)
         grads = [p.grad for p in layer.parameters() if p.grad is not None]
-        tensors = [*grads, *layer.buffers(), to_tensor(np.asarray(values, np.float32))]
+        values = to_tensor(np.asarray(values, np.float32))
+        tensors = [*grads, *running_statistics(layer), values]
         flat = self._sum(paddle.concat([tensor.flatten() for tensor in tensors])) / self.size
         parts = paddle.split(flat, [int(tensor.size) for tensor in tensors])
         for tensor, part in zip(tensors[:-1], parts):
@@ -67,6 +68,16 @@ class Group:
                 "go on from the last checkpoint with --resume"
             ) from error
         return tensor
+
+
+def running_statistics(layer: nn.Layer) -> list[Tensor]:
+    """Means and variances that batch normalisation follows; Paddle counts them as parameters."""
+    norms = (
+        part
+        for part in layer.sublayers(include_self=True)
+        if isinstance(part, (nn.BatchNorm2D, nn.SyncBatchNorm)) and not part._use_global_stats
+    )
+    return [statistic for norm in norms for statistic in (norm._mean, norm._variance)]
 
 
 def join_group() -> Group:

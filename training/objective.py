@@ -43,12 +43,15 @@ class Losses:
         warped: per scale, one warped image [B, 3, H, W] per source.
         automasks: per scale [B, 1, H, W], 1 where a warped source beats the unwarped ones; empty
             without auto-masking.
+        hinted: per scale [B, 1, H, W], 1 where the depth hint beats the prediction; empty without
+            hints.
     """
 
     total: Tensor
     per_scale: list[Tensor]
     warped: list[list[Tensor]]
     automasks: list[Tensor]
+    hinted: list[Tensor]
 
 
 def photometric_error(
@@ -82,6 +85,11 @@ def mean_error(errors: Sequence[Tensor]) -> Tensor:
 def automask(error: Tensor, identity_error: Tensor) -> Tensor:
     """1 where warping explains the target better than not moving at all (paper, equation 5)."""
     return (error < identity_error).astype("float32").detach()
+
+
+def hint_distance(depth: Tensor, hint: Tensor) -> Tensor:
+    """log(1 + |depth - hint|), which far outliers hardly move (Watson et al., ICCV 2019)."""
+    return paddle.log1p(paddle.abs(depth - hint))
 
 
 def smoothness(disp: Tensor, image: Tensor) -> Tensor:
@@ -150,6 +158,7 @@ class Objective:
             what moves with the camera (section 3.2).
         v1_multiscale: compare each scale at its own resolution instead of the full one.
         recompute: compute photometric errors again in the backward pass, to save memory.
+        hint_weight: of the distance to depth hints, where these are given.
         kernels: those of :mod:`training.cpu.fused`, for example, in the place of this module's.
     """
 
@@ -162,6 +171,7 @@ class Objective:
     automasking: bool = True
     v1_multiscale: bool = False
     recompute: bool = False
+    hint_weight: float = 1.0
     kernels: Kernels = PLAIN
 
     def __call__(
@@ -172,6 +182,7 @@ class Objective:
         K: Tensor,
         T_stereo: Tensor | None = None,
         tie_break: Tensor | None = None,
+        hint: Tensor | None = None,
     ) -> Losses:
         """Loss of one batch.
 
@@ -183,6 +194,9 @@ class Objective:
             T_stereo: pose [B, 4, 4] of the stereo source, if there is one.
             tie_break: noise [B, S, H, W] of deviation 1 that lets neither side win the auto-mask
                 where warped and unwarped sources are equally good.
+            hint: depth [B, 1, H, W] in model units, 0 where unknown, that the stereo source is
+                warped with as well: where it explains the target better than the prediction, the
+                prediction is drawn to it (Watson et al., ICCV 2019). Not with ``v1_multiscale``.
 
         Returns:
             The losses.
@@ -210,7 +224,14 @@ class Objective:
                     unwarped, targets[level], statistics[level], tie_break
                 )
 
-        per_scale, warped_images, automasks = [], [], []
+        if hint is not None:
+            stereo = self.architecture.source_ids.index(STEREO)
+            known, hint = hint > 0, paddle.clip(hint, self.min_depth, self.max_depth)
+            hint_error = self._hint_error(
+                hint, source_images[stereo], target, K, T_stereo, statistics[0]
+            )
+
+        per_scale, warped_images, automasks, hinted = [], [], [], []
         for index, scale in enumerate(scales):
             level = level_of[scale]
             disp = prediction.disps[index]
@@ -229,6 +250,9 @@ class Objective:
                 error_of(image, targets[level], self.ssim, statistics[level]) for image in warped
             ]
             loss = 0.0
+            if hint is not None:
+                better = known & (hint_error < errors[stereo])
+                hinted.append(better.astype(depth.dtype).detach())
             if prediction.masks is not None:
                 mask = resize_bilinear(prediction.masks[index], height, width)
                 errors = [error * mask[:, i : i + 1] for i, error in enumerate(errors)]
@@ -239,9 +263,12 @@ class Objective:
                 error = paddle.minimum(identity_errors[level], error)
             weight = self.disparity_smoothness / 2**scale
             loss = loss + error.mean() + weight * smoothness(disp, targets[scale])
+            if hint is not None:
+                distance = hinted[-1] * hint_distance(depth, hint)
+                loss = loss + self.hint_weight * distance.mean()
             per_scale.append(loss)
             warped_images.append(warped)
-        return Losses(sum(per_scale) / len(per_scale), per_scale, warped_images, automasks)
+        return Losses(sum(per_scale) / len(per_scale), per_scale, warped_images, automasks, hinted)
 
     def _identity_error(
         self,
@@ -258,6 +285,19 @@ class Objective:
             noise = TIE_BREAK * tie_break[:, :, :height, :width]
             errors = [error + noise[:, i : i + 1] for i, error in enumerate(errors)]
         return self._reduce(errors)
+
+    def _hint_error(
+        self,
+        hint: Tensor,
+        source: Tensor,
+        target: Tensor,
+        K: Tensor,
+        T_stereo: Tensor,
+        statistics: LocalStatistics | None,
+    ) -> Tensor:
+        """Error of the stereo source warped with the hints; nothing of it learns."""
+        (warped,) = self.kernels.warp_sources([source], hint, K, [T_stereo])
+        return self.kernels.photometric_error(warped, target, self.ssim, statistics).detach()
 
     def _reduce(self, errors: Sequence[Tensor]) -> Tensor:
         """One error of those of the sources."""

@@ -83,16 +83,19 @@ def open_run_folder(
 ) -> None:
     """Make the run's folder what it has to be before the first step from ``progress``."""
     make_writable_folder(folder, "choose another --log_dir")
-    warn_of_a_full_disk(folder, num_parameters, options.keep_checkpoints)
+    warn_of_a_full_disk(folder, num_parameters, options.keep_checkpoints, options.ema_decay > 0)
     with written_whole(folder / OPTIONS_FILE) as path:
         path.write_text(to_json(options))
     forget_metrics_after(folder, progress)
 
 
-def warn_of_a_full_disk(folder: Path, num_parameters: int, keep_checkpoints: int) -> None:
+def warn_of_a_full_disk(
+    folder: Path, num_parameters: int, keep_checkpoints: int, averaged: bool = False
+) -> None:
     """Say so when the disk has no room for the checkpoints of a run."""
-    # Each has the weights and Adam's two moments; best has the weights; one more is being written.
-    needed = BYTES_OF_A_NUMBER * num_parameters * (3 * (keep_checkpoints + 1) + 1)
+    # Each has the weights, raw ones too if these are averaged, and Adam's two moments; best has the
+    # weights; one more is being written.
+    needed = BYTES_OF_A_NUMBER * num_parameters * ((3 + averaged) * (keep_checkpoints + 1) + 1)
     free = shutil.disk_usage(folder).free
     if free < needed:
         logger.warning(

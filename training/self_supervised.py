@@ -45,6 +45,7 @@ class SelfSupervisedOutput:
         disp: sigmoid disparity of the first scale, [B, 1, H, W].
         warped: sources warped at the first scale, [B, 3, H, W] each.
         automask: of the first scale, [B, 1, H, W], or None without auto-masking.
+        hinted: 1 where depth hints beat the first scale, [B, 1, H, W], or None without them.
     """
 
     total: Tensor
@@ -52,6 +53,7 @@ class SelfSupervisedOutput:
     disp: Tensor
     warped: list[Tensor]
     automask: Tensor | None
+    hinted: Tensor | None
 
 
 class Networks(TracedLayer):
@@ -99,6 +101,7 @@ class Loss(TracedLayer):
             "disp": prediction.disps[0],
             "warped": losses.warped[0],
             "automask": losses.automasks[0] if losses.automasks else None,
+            "hinted": losses.hinted[0] if losses.hinted else None,
         }
 
 
@@ -135,6 +138,8 @@ class SelfSupervised(Task):
             augment=part == "train",
             layout=LAYOUTS[options.dataset],
             resize=options.resize,
+            # Validation stays the published loss, so that `best` means the same with hints.
+            depth_hints=options.depth_hints and part == "train",
         )
         if options.cache_dir is None:
             return items
@@ -161,6 +166,7 @@ class SelfSupervised(Task):
             automasking=not options.disable_automasking,
             v1_multiscale=options.v1_multiscale,
             recompute=options.recompute,
+            hint_weight=options.depth_hint_weight,
             kernels=PLAIN if options.eager else fast_paths().kernels or PLAIN,
         )
         return ModelWithLoss(Networks(model, options.precision), Loss(objective))
@@ -175,7 +181,9 @@ class SelfSupervised(Task):
         noise = draw_tie_break(options.seed, place.step, shape)
         target, sources = (to_tensor(batch[key]) for key in ("target", "sources"))
         frames = paddle.concat([target.unsqueeze(1), sources], axis=1).astype("float32") / 255
-        seen = jitter_batch(frames, batch["color_jitter"])
+        seen = frames
+        if not options.no_color_jitter:
+            seen = jitter_batch(frames, batch["color_jitter"])
         known = {
             "target": frames[:, 0],
             "sources": frames[:, 1:],
@@ -183,18 +191,22 @@ class SelfSupervised(Task):
             "T_stereo": to_tensor(batch["T_stereo"]),
             "tie_break": noise[place.first : place.first + count],
         }
+        if "hint" in batch:
+            known["hint"] = to_tensor(batch["hint"])
         return {"seen": {"target": seen[:, 0], "sources": seen[:, 1:]}, "known": known}
 
     def scalars(self, output: SelfSupervisedOutput, batch: Batch) -> dict[str, float]:
-        """The loss of each scale, and the share of pixels that the auto-mask keeps."""
+        """The loss of each scale; the shares of pixels that the auto-mask and hints keep."""
         scales = self.architecture.scales
         scalars = {f"loss_{s}": float(v) for s, v in zip(scales, output.per_scale)}
         if output.automask is not None:
             scalars["automask_share"] = float(output.automask.mean())
+        if output.hinted is not None:
+            scalars["hinted_share"] = float(output.hinted.mean())
         return scalars
 
     def pictures(self, output: SelfSupervisedOutput, batch: Batch) -> dict[str, np.ndarray]:
-        """Target, disparity, warped sources and auto-mask."""
+        """Target, disparity, warped sources, auto-mask and depth hint."""
         pictures = {
             "input": batch["target"][0].transpose(1, 2, 0),
             "disparity": colorize_disparity(output.disp[0, 0].numpy()),
@@ -203,6 +215,10 @@ class SelfSupervised(Task):
             pictures[f"warped_{source}"] = image_picture(warped[0].numpy())
         if output.automask is not None:
             pictures["automask"] = image_picture(np.repeat(output.automask[0].numpy(), 3, axis=0))
+        if "hint" in batch:
+            hint = batch["hint"][0, 0]
+            disparity = np.divide(1, hint, out=np.zeros_like(hint), where=hint > 0)
+            pictures["hint"] = colorize_disparity(disparity)
         return pictures
 
     def signs(self, output: SelfSupervisedOutput, batch: Batch) -> Signs:

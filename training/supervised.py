@@ -200,10 +200,12 @@ class Supervised(Task):
         return ModelWithLoss(depths, MeanLoss(loss))
 
     def inputs(self, batch: Batch, place: Place) -> dict[str, Tensor]:
-        """Jittered pictures [B, 3, H, W] in [0, 1], and depth [B, H, W]."""
+        """Pictures [B, 3, H, W] in [0, 1], jittered if asked for, and depth [B, H, W]."""
         images = to_tensor(batch["image"]).astype("float32") / 255
-        seen = jitter_batch(images.unsqueeze(1), batch["color_jitter"])
-        return {"seen": seen[:, 0], "known": to_tensor(batch["depth"])}
+        seen = images
+        if not self.options.no_color_jitter:
+            seen = jitter_batch(images.unsqueeze(1), batch["color_jitter"])[:, 0]
+        return {"seen": seen, "known": to_tensor(batch["depth"])}
 
     def scalars(self, output: SupervisedOutput, batch: Batch) -> dict[str, float]:
         """Share of known pixels, and abs_rel after the best scale and shift of each image."""

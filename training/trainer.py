@@ -18,6 +18,7 @@ from datasets.loader import Batch, Loader, Share
 from options import SUPERVISED, TrainOptions, flag
 from system.device import choose_device
 from system.errors import InputError
+from training.averaging import WeightAverage
 from training.checkpoint import LAST, Progress, resume, save_checkpoint
 from training.cpu.fast_paths import compile_layers
 from training.cpu.process import keep_freed_memory, use_threads
@@ -29,7 +30,13 @@ from training.logger import Logger
 from training.optimisation import Update, check_precision
 from training.recompute import recompute_blocks
 from training.run_folder import check_run_folder, open_run_folder, starting_options
-from training.schedule import in_turns, learning_rate, step_in_words, with_steps_of
+from training.schedule import (
+    in_turns,
+    learning_rate,
+    make_schedule,
+    step_in_words,
+    with_steps_of,
+)
 from training.self_supervised import SelfSupervised
 from training.supervised import Supervised
 from training.task import Output, Place, Task
@@ -56,8 +63,11 @@ class Trainer:
         model: the networks.
         model_with_loss: networks and loss, compiled unless ``--eager``.
         update: the optimiser.
+        average: of the weights, which validates and is saved; the weights themselves without
+            ``--ema_decay``.
         progress: where the run stands.
         rate: learning rate that it began with.
+        schedule: what becomes of that rate.
         logger: of the first process, while it runs.
         health: of this run, once it lasts.
 
@@ -86,14 +96,17 @@ class Trainer:
         else:
             compile_layers(self.model_with_loss, self.group.size)
         self.update = Update(self.model, options.precision, options.clip_norm)
+        self.average = WeightAverage(self.model, options.ema_decay)
         items_per_step = self.train_loader.items_per_step
         self.progress = Progress(items_per_step=items_per_step)
         if options.resume:
-            progress = resume(self.folder, self.model, self.update.optimiser)
+            progress = resume(self.folder, self.model, self.update.optimiser, self.average)
             self.progress = with_steps_of(progress, items_per_step)
             self.update.restore_scaling(progress.loss_scaling)
             logger.info("resuming at epoch %d, step %d", self.progress.epoch, self.progress.step)
         self.rate = self.choose_rate()
+        self.schedule = make_schedule(self.progress, options, len(self.train_loader))
+        self.progress = replace(self.progress, schedule_steps=self.schedule.steps)
         self.logger: Logger | None = None
         self.health = Health()
 
@@ -163,8 +176,9 @@ class Trainer:
         if not self.group.is_first:
             return
         info = self.task.info(self.train_loader.items, self.progress.step)
-        more = (self.update.optimiser, self.progress, self.options.keep_checkpoints)
-        save_checkpoint(self.folder / name, self.model, info, *(more if name == LAST else ()))
+        more = (self.update.optimiser, self.progress, self.options.keep_checkpoints, self.average)
+        with self.average.in_model():
+            save_checkpoint(self.folder / name, self.model, info, *(more if name == LAST else ()))
 
     def steps_done(self) -> bool:
         """Whether ``--max_steps`` is reached."""
@@ -173,8 +187,6 @@ class Trainer:
     def run_epoch(self) -> None:
         """Train for the rest of the current epoch, validate, save."""
         options, start = self.options, self.progress
-        rate = learning_rate(self.rate, start.epoch, options.scheduler_step_size)
-        self.update.set_rates(self.rate, rate, self.task.part_rates())
         self.model_with_loss.train()
         wait = DataWait()
         per_step = self.train_loader.items_per_step
@@ -228,6 +240,8 @@ class Trainer:
         Returns:
             The loss before the step, and whether any process was asked to stop.
         """
+        rate = learning_rate(self.schedule, self.rate, self.progress.step, self.progress.epoch)
+        self.update.set_rates(self.rate, rate, self.task.part_rates())
         losses = []
         for turn, batch in enumerate(turns):
             output = self.evaluate(batch, self.place(turn))
@@ -237,6 +251,7 @@ class Trainer:
         loss, stop = self.group.share(self.model, values)
         self.check_finite(loss, self.train_loader, turns)
         self.update.apply()
+        self.average.update(self.progress.step)
         if self.logger is not None and self.progress.step % self.options.log_frequency == 0:
             values = {"loss": loss, "learning_rate": self.update.rate}
             self.log("train", output, batch, {**values, **self.task.scalars(output, batch)})
@@ -273,7 +288,7 @@ class Trainer:
         bar = tqdm(batches, "validation", share, leave=False, disable=not self.group.is_first)
         total, items = 0.0, 0
         output, batch = None, None  # a process may have no share of few batches
-        with paddle.no_grad():
+        with self.average.in_model(), paddle.no_grad():
             for batch in bar:
                 size = len(batch["index"])
                 output = self.evaluate(batch, Place(VALIDATION_STEP, 0, size))

@@ -1,6 +1,10 @@
 """Pictures and exact depth of generated streets."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -23,14 +27,36 @@ COARSE = 6.7  # a second, larger copy of the texture hides that it repeats
 HAZE_RANGE = 500.0  # m
 HAZE_COLOR = np.array([0.80, 0.83, 0.86], np.float32)
 LINE_COLOR = np.array([0.80, 0.80, 0.78], np.float32)
-NO_PHASE = np.zeros((1, 2), np.float32)  # of a texture that begins where the world does
 GROUND_EDGES = np.array([6.2, 6.45, 9.0], np.float32)  # m from the centre: road, kerb, pavement
+
+
+@dataclass(frozen=True)
+class View:
+    """What is seen at the pixel centres of a picture.
+
+    Attributes:
+        depth: metres, infinite for the sky, float32 [H, W].
+        objects: number of the car, pole or tree, 0 for everything else, int32 [H, W].
+        kinds: kind of every object of the drive by its number, seen or not.
+    """
+
+    depth: np.ndarray
+    objects: np.ndarray
+    kinds: Mapping[int, str]
 
 
 def render_depth(street: Street, frame: int, pose: Pose, camera: Camera) -> np.ndarray:
     """Exact depth at the pixel centres in metres, infinite for the sky: float32 [H, W]."""
+    return render_view(street, frame, pose, camera).depth
+
+
+def render_view(street: Street, frame: int, pose: Pose, camera: Camera) -> View:
+    """Exact depth and the objects at the pixel centres of a picture by ``render_image``."""
     boxes = visible_boxes(street.boxes_at(frame), pose)
-    return cast_rays(boxes, pose, CAMERA_HEIGHT, camera_rays(camera)).t
+    hits = cast_rays(boxes, pose, CAMERA_HEIGHT, camera_rays(camera))
+    # Walls, then tops and bottoms, then what is no box: SKY and GROUND, -2 and -1, find the end.
+    numbers = np.concatenate([np.tile(boxes["object"], 2), np.zeros(2, np.int32)])
+    return View(hits.t, numbers[hits.surface], street.object_kinds())
 
 
 def render_image(street: Street, frame: int, pose: Pose, camera: Camera) -> np.ndarray:
@@ -38,16 +64,46 @@ def render_image(street: Street, frame: int, pose: Pose, camera: Camera) -> np.n
     boxes = visible_boxes(street.boxes_at(frame), pose)
     rays = camera_rays(camera, SUPERSAMPLING)
     hits = cast_rays(boxes, pose, CAMERA_HEIGHT, rays)
-    shader = _Shader(street, boxes, pose, camera, rays, hits)
-    width, height = camera.image_size
-    colors = shader.colors().reshape(height, SUPERSAMPLING, width, SUPERSAMPLING, 3)
-    pixels = colors.sum(axis=(1, 3)) * (255 * street.appearance.exposure / SUPERSAMPLING**2)
-    return np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+    colors = _Shader(street, boxes, pose, camera, rays, hits).colors()
+    columns = colors.reshape(3, -1, SUPERSAMPLING, colors.shape[2]).sum(axis=2)
+    pixels = reduce(np.add, (columns[:, :, i::SUPERSAMPLING] for i in range(SUPERSAMPLING)))
+    pixels *= 255 * street.appearance.exposure / SUPERSAMPLING**2
+    pixels += 0.5
+    pixels = np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
+    return np.ascontiguousarray(pixels.transpose(2, 1, 0))
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Rays one below the other that hit the same surface, or beside each other on the ground.
+
+    What such a run shares is worked out once: most of what makes up a colour.
+    """
+
+    first: np.ndarray  # int [R], flat index of its first ray in maps [W, H]
+    counts: np.ndarray  # int [R], number of its rays
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """What each run has, [R], as what each ray has, [N]."""
+        return np.repeat(values, self.counts)
+
+    def count_up(self, first: np.ndarray) -> np.ndarray:
+        """From the number of each run, [R], one more for each of its rays, int [N]."""
+        before = np.cumsum(self.counts) - self.counts
+        return np.arange(self.counts.sum()) + self.spread(first - before)
+
+    def indices(self) -> np.ndarray:
+        """The flat indices of all rays, int [N]."""
+        return self.count_up(self.first)
+
+    def part(self, chosen: np.ndarray) -> _Runs:
+        """Some of the runs, chosen by indices or a mask."""
+        return _Runs(self.first[chosen], self.counts[chosen])
 
 
 @dataclass(frozen=True)
 class _Shader:
-    """Colours the hits of one picture; every method returns RGB [N, 3] for flat ray indices [N].
+    """Colours the hits of one picture. Colours of rays are three planes, float32 [3, N].
 
     All patterns are functions of where the surface is hit, never of the camera, so that a point
     looks alike from everywhere; only haze and the blur of distant texture depend on depth.
@@ -61,111 +117,162 @@ class _Shader:
     hits: Hits
 
     def colors(self) -> np.ndarray:
-        """Colours of all rays, float32 [H * W, 3]."""
-        surface = self.hits.surface.ravel()
-        colors = np.empty((surface.size, 3), np.float32)
+        """Colours of all rays, float32 [3, W, H]."""
+        surface = self.hits.surface.T
+        starts = np.ones(surface.shape, bool)
+        np.not_equal(surface[:, 1:], surface[:, :-1], out=starts[:, 1:])
+        first = np.flatnonzero(starts)
+        runs = _Runs(first, np.diff(first, append=surface.size))
+        surface = surface.ravel()[first]
+        colors = np.empty((3, *starts.shape), np.float32)
         is_wall = (surface >= 0) & (surface < len(self.boxes))
         for part, shade in (
             (surface == SKY, self._sky),
-            (surface == GROUND, self._ground),
             (is_wall, self._walls),
             (surface >= len(self.boxes), self._tops),
         ):
-            index = np.flatnonzero(part)
-            if len(index):
-                colors[index] = shade(index)
+            if part.any():
+                shade(colors.reshape(3, -1), runs.part(part), surface[part])
+        self._ground(colors)
         return colors
 
-    def _sky(self, index: np.ndarray) -> np.ndarray:
-        row, column = np.divmod(index, len(self.rays.directions))
-        ahead, left = self.rays.directions.T
-        bearing = (self.pose.yaw + np.arctan2(left, ahead)).astype(np.float32)[column]
-        elevation = self.rays.slopes[row] / np.hypot(ahead, left)[column]
-        extent = np.full(len(index), 0.5, np.float32)
+    def _sky(self, colors: np.ndarray, runs: _Runs, _: np.ndarray) -> None:
+        index = runs.indices()
+        ahead, left = self.rays.directions[runs.first // len(self.rays.slopes)].T
+        bearing = (self.pose.yaw + np.arctan2(left, ahead)).astype(np.float32)
+        elevation = self._slopes(runs) * runs.spread(1 / np.hypot(ahead, left))
+        extent = np.full(len(bearing), 0.5, np.float32)
         look = self.street.appearance
-        clouds = look.texture.sample(bearing * 60, elevation * 140, extent, extent)
-        blend = np.clip(elevation * 2 - 0.6 * (clouds - 0.5), 0, 1)[:, None]
-        return HAZE_COLOR + blend * (look.zenith_color - HAZE_COLOR)
+        clouds = look.texture.sample(bearing * 60, elevation * 140, extent, extent, runs.counts)
+        blend = np.clip(elevation * 2 - 0.6 * (clouds - 0.5), 0, 1)
+        for plane, haze, zenith in zip(colors, HAZE_COLOR, look.zenith_color):
+            plane[index] = haze + blend * (zenith - haze)
 
-    def _ground(self, index: np.ndarray) -> np.ndarray:
-        depth, x, y = self._world(index)
+    def _ground(self, colors: np.ndarray) -> None:
+        """Unlike the others row by row: at a depth, all is seen with the same blur."""
+        is_ground = np.ascontiguousarray(self.hits.surface == GROUND)
+        rows = np.flatnonzero(is_ground.any(axis=1))
+        if not len(rows):
+            return
+        counts = np.count_nonzero(is_ground[rows], axis=1)
+        column = np.flatnonzero(is_ground[rows]) % is_ground.shape[1]
+        depth = np.float32(-CAMERA_HEIGHT) / self.rays.slopes[rows]
+        x_step, y_step = self._steps()
+        spread_depth = np.repeat(depth, counts)
+        x = np.float32(self.pose.x) + spread_depth * x_step[column]
+        y = np.float32(self.pose.y) + spread_depth * y_step[column]
         offset, slope = self.street.centre_line.offset_and_slope(x)
         across = (y - offset) / np.sqrt(1 + slope * slope)
         across_pixel = depth / np.float32(self.camera.K[0, 0])
         along_pixel = depth * depth / np.float32(CAMERA_HEIGHT * self.camera.K[1, 1])
+        brightness, _ = self._noise(x, across, along_pixel, across_pixel, counts)
+        paint = _lane_markings(x, across, along_pixel, across_pixel, counts)
         kind = np.searchsorted(GROUND_EDGES, np.abs(across))
-        colors = self.street.appearance.ground_colors[kind]
-        brightness, _ = self._noise(x, across, along_pixel, across_pixel, NO_PHASE)
-        colors = colors * (1 + 1.1 * brightness)[:, None]
-        paint = _lane_markings(x, across, along_pixel, across_pixel)
-        colors += paint[:, None] * (LINE_COLOR * (1 + 0.4 * brightness)[:, None] - colors)
-        return self._haze(colors, depth)
+        gain, line_gain = 1 + 1.1 * brightness, 1 + 0.4 * brightness
+        veil = np.repeat(_veil(depth), counts)
+        index = column * len(self.rays.slopes) + np.repeat(rows, counts)
+        grounds = self.street.appearance.ground_colors.T
+        planes = colors.reshape(3, -1)
+        for plane, ground, line, haze in zip(planes, grounds, LINE_COLOR, HAZE_COLOR):
+            color = ground[kind] * gain
+            color += paint * (line * line_gain - color)
+            color += veil * (haze - color)
+            plane[index] = color
 
-    def _walls(self, index: np.ndarray) -> np.ndarray:
-        row, column = np.divmod(index, len(self.rays.directions))
-        box = self.hits.surface.ravel()[index]
+    def _walls(self, colors: np.ndarray, runs: _Runs, box: np.ndarray) -> None:
+        # By material, so that all rays on buildings and all on cars are slices.
+        order = np.argsort(self.boxes["material"][box], kind="stable")
+        runs, box = runs.part(order), box[order]
+        index = runs.indices()
+        column = runs.first // len(self.rays.slopes)
         walls = self.hits.walls
-        # Neighbouring columns tell how much wall a pixel covers; at a corner only one of them is
-        # on the same wall, the smaller step.
-        steps = np.abs(np.diff(walls.along, axis=1)) * SUPERSAMPLING
-        steps = np.minimum(
-            np.pad(steps, ((0, 0), (1, 0)), "edge"), np.pad(steps, ((0, 0), (0, 1)), "edge")
-        )
-        flat = box.astype(np.int64) * len(self.rays.directions) + column
-        depth = walls.enter.ravel()[flat]
-        along, along_pixel = walls.along.ravel()[flat], steps.ravel()[flat]
+        depth, face, along = (x[box, column] for x in (walls.enter, walls.face, walls.along))
+        # How much wall a pixel covers: the more, the less squarely it is seen.
+        grazing = np.maximum(walls.facing[box, column], np.float32(1e-3))
+        along_pixel = depth / (grazing * np.float32(self.camera.K[0, 0]))
         up_pixel = depth / np.float32(self.camera.K[1, 1])
-        up = CAMERA_HEIGHT + self.rays.slopes[row] * depth
-        face = walls.face.ravel()[flat]
-        brightness, hue = self._noise(
-            along, up, along_pixel, up_pixel, self.boxes["phase"][box] + face[:, None] * 37
-        )
-        colors = self._paint(box, brightness, hue)
-        self._add_windows(colors, box, along, up)
-        self._add_car_details(colors, box, face, along, up)
-        colors *= self._wall_light()[box, face][:, None]
-        return self._haze(colors, depth)
+        up = CAMERA_HEIGHT + self._slopes(runs) * runs.spread(depth)
+        u, v = self._texture_shift(box) + face * np.float32(37 * TEXEL)
+        u, v = u + along, runs.spread(v) + up
+        brightness, hue = self._noise(u, v, along_pixel, up_pixel, runs.counts)
+        planes = self._paint(runs, box, brightness, hue)
+        self._add_windows(planes, runs, box, along, up)
+        self._add_car_details(planes, runs, box, face, along, up)
+        veil = _veil(depth)
+        light = runs.spread(self._wall_light()[box, face] * (1 - veil))
+        planes *= light
+        for plane, color, haze in zip(colors, planes, HAZE_COLOR):
+            plane[index] = color + runs.spread(veil * haze)
 
-    def _tops(self, index: np.ndarray) -> np.ndarray:
-        depth, x, y = self._world(index)
-        box = self.hits.surface.ravel()[index] - len(self.boxes)
-        from_centre = np.stack([x, y], 1) - self.boxes["centre"][box]
+    def _tops(self, colors: np.ndarray, runs: _Runs, surface: np.ndarray) -> None:
+        box = surface - len(self.boxes)
+        index = runs.indices()
+        depth = self.hits.t.T.ravel()[index]
+        x_step, y_step = self._steps()[:, runs.first // len(self.rays.slopes)]
+        x, y = (np.array([self.pose.x, self.pose.y]) - self.boxes["centre"][box]).T
         cos, sin = np.cos(self.boxes["yaw"])[box], np.sin(self.boxes["yaw"])[box]
-        along = cos * from_centre[:, 0] + sin * from_centre[:, 1]
-        across = cos * from_centre[:, 1] - sin * from_centre[:, 0]
+        along = runs.spread((cos * x + sin * y).astype(np.float32))
+        along += depth * runs.spread(cos * x_step + sin * y_step)
+        across = runs.spread((cos * y - sin * x).astype(np.float32))
+        across += depth * runs.spread(cos * y_step - sin * x_step)
         pixel = depth / np.float32(self.camera.K[0, 0])
-        brightness, hue = self._noise(along, across, 4 * pixel, pixel, self.boxes["phase"][box])
+        u, v = map(runs.spread, self._texture_shift(box))
+        brightness, hue = self._noise(u + along, v + across, 4 * pixel, pixel)
+        planes = self._paint(runs, box, brightness, hue)
         is_top = self.boxes["top"][box] < CAMERA_HEIGHT
-        colors = self._paint(box, brightness, hue) * np.where(is_top, 1.1, 0.55)[:, None]
-        return self._haze(colors.astype(np.float32), depth)
+        veil = _veil(depth)
+        light = runs.spread(np.where(is_top, np.float32(1.1), np.float32(0.55))) * (1 - veil)
+        for plane, color, haze in zip(colors, planes, HAZE_COLOR):
+            plane[index] = color * light + veil * haze
 
-    def _world(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Depth and world x, y of rays, float32."""
-        depth = self.hits.t.ravel()[index]
+    def _slopes(self, runs: _Runs) -> np.ndarray:
+        """The slopes of the rays of runs, float32 [N]."""
+        return self.rays.slopes[runs.count_up(runs.first % len(self.rays.slopes))]
+
+    def _steps(self) -> np.ndarray:
+        """World x and y per metre of depth of every column, float32 [2, W]."""
         cos, sin = np.float32(np.cos(self.pose.yaw)), np.float32(np.sin(self.pose.yaw))
         ahead, left = self.rays.directions.T
-        column = index % len(self.rays.directions)
-        x = np.float32(self.pose.x) + depth * (cos * ahead - sin * left)[column]
-        y = np.float32(self.pose.y) + depth * (sin * ahead + cos * left)[column]
-        return depth, x, y
+        return np.stack([cos * ahead - sin * left, sin * ahead + cos * left])
+
+    def _texture_shift(self, box: np.ndarray) -> np.ndarray:
+        """Where the textures of boxes [R] begin, metres along u and v, float32 [2, R]."""
+        return self.boxes["phase"][box].T * np.float32(TEXEL)
 
     def _noise(
-        self, u: np.ndarray, v: np.ndarray, du: np.ndarray, dv: np.ndarray, phase: np.ndarray
+        self,
+        u: np.ndarray,
+        v: np.ndarray,
+        du: np.ndarray,
+        dv: np.ndarray,
+        counts: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Brightness about 0 and hue about 0.5 of a surface, from metres on it."""
-        texel, shrink = np.float32(1 / TEXEL), np.float32(1 / COARSE)
-        u, v, du, dv = u * texel + phase[:, 0], v * texel + phase[:, 1], du * texel, dv * texel
-        texture = self.street.appearance.texture
-        fine = texture.sample(u, v, du, dv)
-        # Rows and columns exchanged, so that the two copies are nowhere aligned.
-        coarse = texture.sample(v * shrink, u * shrink, dv * shrink, du * shrink)
-        return 0.9 * (fine - 0.5) + 0.7 * (coarse - 0.5), coarse
+        """Brightness about 0 and hue about 0.5 of a surface, from metres on it.
 
-    def _paint(self, box: np.ndarray, brightness: np.ndarray, hue: np.ndarray) -> np.ndarray:
-        """The colour of a box's material with its texture."""
-        color, accent = self.boxes["color"][box], self.boxes["accent"][box]
-        gain = np.maximum(1 + self.boxes["contrast"][box] * brightness, 0.15)
-        return (color + hue[:, None] * (accent - color)) * gain[:, None]
+        Arguments as those of ``NoiseTexture.sample``, but in metres.
+        """
+        texel, shrink = np.float32(1 / TEXEL), np.float32(1 / COARSE)
+        u, v, du, dv = u * texel, v * texel, du * texel, dv * texel
+        texture = self.street.appearance.texture
+        fine = texture.sample(u, v, du, dv, counts)
+        # Rows and columns exchanged, so that the two copies are nowhere aligned.
+        coarse = texture.sample(v * shrink, u * shrink, dv * shrink, du * shrink, counts)
+        return 0.9 * fine + (0.7 * coarse - np.float32(0.8)), coarse
+
+    def _paint(
+        self, runs: _Runs, box: np.ndarray, brightness: np.ndarray, hue: np.ndarray
+    ) -> np.ndarray:
+        """The colour of the boxes' materials with their texture, float32 [3, N]."""
+        gain = runs.spread(self.boxes["contrast"][box]) * brightness
+        gain += 1
+        np.maximum(gain, np.float32(0.15), out=gain)
+        planes = np.empty((3, len(hue)), np.float32)
+        colors, accents = (self.boxes[name][box].T for name in ("color", "accent"))
+        for plane, color, accent in zip(planes, colors, accents):
+            np.multiply(runs.spread(accent - color), hue, out=plane)
+            np.add(plane, runs.spread(color), out=plane)
+        planes *= gain
+        return planes
 
     def _wall_light(self) -> np.ndarray:
         """How bright the sun leaves the four walls of each box, float32 [B, 4]."""
@@ -173,48 +280,68 @@ class _Shader:
         light = 0.85 + 0.25 * np.cos(outward - self.street.appearance.sun_azimuth)
         return light.astype(np.float32)
 
-    def _haze(self, colors: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        veil = 1 - np.exp(depth * np.float32(-1 / HAZE_RANGE))
-        return colors + veil[:, None] * (HAZE_COLOR - colors)
+    def _slice_of(self, material: int, runs: _Runs, box: np.ndarray) -> tuple[slice, slice]:
+        """The runs and the rays on boxes of a material, by which the runs are sorted."""
+        materials = self.boxes["material"][box]
+        first, last = np.searchsorted(materials, [material, material + 1])
+        rays = np.append(0, np.cumsum(runs.counts))
+        return slice(first, last), slice(rays[first], rays[last])
 
     def _add_windows(
-        self, colors: np.ndarray, box: np.ndarray, along: np.ndarray, up: np.ndarray
+        self, planes: np.ndarray, runs: _Runs, box: np.ndarray, along: np.ndarray, up: np.ndarray
     ) -> None:
         """Give facades rows of framed windows, each of its own brightness."""
-        part = np.flatnonzero(self.boxes["material"][box] == BUILDING)
-        pattern = self.boxes["pattern"][box[part]]
-        column, row = along[part] / pattern[:, 0], up[part] / pattern[:, 1]
-        column_index, row_index = np.floor(column), np.floor(row)
-        x, y = np.abs(column - column_index - 0.5), np.abs(row - row_index - 0.55)
-        frame = part[(x < 0.30) & (y < 0.33)]
-        colors[frame] = colors[frame] * 0.4 + 0.42
-        pane = (x < 0.24) & (y < 0.28) & (x > 0.015)
+        chosen, rays = self._slice_of(BUILDING, runs, box)
+        runs, box, planes = runs.part(chosen), box[chosen], planes[:, rays]
+        width, height = self.boxes["pattern"][box].T
+        column = along[chosen] / width
+        column_index = np.floor(column)
+        x = np.abs(column - column_index - 0.5)
+        row = up[rays] / runs.spread(height)
+        row_index = np.floor(row)
+        y = np.abs(row - row_index - np.float32(0.55))
+        frame = np.flatnonzero(y < runs.spread(np.where(x < 0.30, np.float32(0.33), 0)))
+        has_pane = (x < 0.24) & (x > 0.015)
+        pane = np.flatnonzero(y < runs.spread(np.where(has_pane, np.float32(0.28), 0)))
         # Any scrambled but fixed number per window will do.
-        code = 12.9898 * column_index + 78.233 * row_index + self.boxes["phase"][box[part], 0]
-        scatter = np.modf(np.abs(np.sin(code)) * 437.5)[0][pane].astype(np.float32)
-        glass = np.array([0.13, 0.16, 0.20], np.float32) + 0.30 * scatter[:, None]
-        colors[part[pane]] = glass + 0.15 * colors[part[pane]]
+        code = runs.spread(12.9898 * column_index + self.boxes["phase"][box, 0])[pane]
+        scatter = np.abs(np.sin(code + 78.233 * row_index[pane])) * 437.5
+        scatter -= np.floor(scatter)
+        scatter *= 0.30
+        for plane, glass in zip(planes, (0.13, 0.16, 0.20)):
+            plane[frame] = plane[frame] * 0.4 + 0.42
+            plane[pane] = 0.15 * plane[pane] + (scatter + glass)
 
     def _add_car_details(
         self,
-        colors: np.ndarray,
+        planes: np.ndarray,
+        runs: _Runs,
         box: np.ndarray,
         face: np.ndarray,
         along: np.ndarray,
         up: np.ndarray,
     ) -> None:
         """Give car bodies wheels, lights and a dark underside."""
-        part = np.flatnonzero(self.boxes["material"][box] == CAR)
-        length, width = 2 * self.boxes["half"][box[part]].T
-        along, up, face = along[part], up[part], face[part]
+        chosen, rays = self._slice_of(CAR, runs, box)
+        runs, planes, up = runs.part(chosen), planes[:, rays], up[rays]
+        face, along = face[chosen], along[chosen]
+        length, width = 2 * self.boxes["half"][box[chosen]].T
         from_axle = np.abs(np.abs(along - length / 2) - 0.31 * length)
         is_side = face >= 2
-        wheel = is_side & (np.hypot(from_axle, up - 0.30) < 0.31)
-        colors[part[(up < 0.22) | wheel]] = 0.09
-        colors[part[wheel & (np.hypot(from_axle, up - 0.30) < 0.17)]] = 0.45
-        light = ~is_side & (np.abs(along - width / 2) > 0.36 * width) & (np.abs(up - 0.68) < 0.1)
-        colors[part[light & (face == 0)]] = (0.85, 0.85, 0.80)
-        colors[part[light & (face == 1)]] = (0.65, 0.10, 0.08)
+        # Beside the sides no axle is near.
+        from_axle = np.hypot(runs.spread(np.where(is_side, from_axle, np.inf)), up - 0.30)
+        planes[:, (up < 0.22) | (from_axle < 0.31)] = 0.09
+        planes[:, from_axle < 0.17] = 0.45
+        has_light = ~is_side & (np.abs(along - width / 2) > 0.36 * width)
+        at_light = np.abs(up - 0.68) < 0.1
+        for which, color in ((0, (0.85, 0.85, 0.80)), (1, (0.65, 0.10, 0.08))):
+            lit = np.flatnonzero(at_light & runs.spread(has_light & (face == which)))
+            planes[:, lit] = np.array(color, np.float32)[:, None]
+
+
+def _veil(depth: np.ndarray) -> np.ndarray:
+    """How much of the haze's colour lies over what is at a depth, in [0, 1]."""
+    return 1 - np.exp(depth * np.float32(-1 / HAZE_RANGE))
 
 
 def _stripe(distance: np.ndarray, half_width: float, pixel: np.ndarray) -> np.ndarray:
@@ -224,9 +351,17 @@ def _stripe(distance: np.ndarray, half_width: float, pixel: np.ndarray) -> np.nd
 
 
 def _lane_markings(
-    along: np.ndarray, across: np.ndarray, along_pixel: np.ndarray, across_pixel: np.ndarray
+    along: np.ndarray,
+    across: np.ndarray,
+    along_pixel: np.ndarray,
+    across_pixel: np.ndarray,
+    counts: np.ndarray,
 ) -> np.ndarray:
-    """Coverage by paint: a dashed line in the middle and a thin one beside the parked cars."""
+    """Coverage by paint: a dashed line in the middle and a thin one beside the parked cars.
+
+    The extents of pixels are per run of ``counts`` rays.
+    """
+    along_pixel, across_pixel = (np.repeat(x, counts) for x in (along_pixel, across_pixel))
     to_dash = np.abs(along - 7 * np.round(along / 7))
     paint = _stripe(np.abs(across), 0.08, across_pixel) * _stripe(to_dash, 1.6, along_pixel)
     to_bay = np.abs(along - 6 * np.round(along / 6))

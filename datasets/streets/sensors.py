@@ -3,11 +3,12 @@
 Rays are cast exactly against upright boxes and flat ground. Neither the camera nor the scanner
 pitches or rolls: the rays of one image column (or of one scanner azimuth) lie in one vertical plane
 and meet the same walls. Walls are intersected once per column in the ground plane, and only heights
-are left to compare for every ray.
+are left to compare for every ray. Maps of rays are therefore kept column by column in memory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,18 +41,22 @@ class Rays:
     For a camera t is the depth, for a scanner the horizontal range, both in metres.
     """
 
-    directions: np.ndarray  # float32 [W, 2], ahead and left, per unit of t
+    directions: np.ndarray  # float32 [W, 2], ahead (> 0) and left, per unit of t; left to right
     slopes: np.ndarray  # float32 [H], up per unit of t, falling from row to row
 
 
 @dataclass(frozen=True)
 class Walls:
-    """How the columns of rays pass through the boxes, seen from above; all arrays [B, W]."""
+    """How the columns of rays pass through the boxes, seen from above; all arrays [B, W].
+
+    Where ``enter`` is infinite, the others mean nothing.
+    """
 
     enter: np.ndarray  # t where the column enters the box, infinite if it passes by
     leave: np.ndarray  # t where it leaves the box
-    face: np.ndarray  # which wall it enters: 0 front, 1 back, 2 left, 3 right
-    along: np.ndarray  # m, where it enters along that wall, from the wall's end
+    along: np.ndarray  # m, where it enters along the wall that it enters, from the wall's end
+    facing: np.ndarray  # metres towards that wall per unit of t, 0 for a grazing ray
+    face: np.ndarray  # which wall that is: 0 front, 1 back, 2 left, 3 right
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Hits:
     """What every ray of a grid meets first.
 
     ``surface`` is SKY, GROUND, b for a wall of box b, or B + b for the top or the bottom of box b.
+    Both maps are transposed: their columns are contiguous.
     """
 
     t: np.ndarray  # float32 [H, W], infinite for the sky
@@ -68,72 +74,152 @@ class Hits:
 
 def cast_rays(boxes: np.ndarray, pose: Pose, height: float, rays: Rays) -> Hits:
     """Intersect rays that start ``height`` metres above the road at ``pose`` with the world."""
-    slopes = rays.slopes
+    slopes, width = rays.slopes, len(rays.directions)
     falling = slopes < 0
     ground = np.where(falling, -np.float32(height) / np.where(falling, slopes, -1), np.inf)
-    shape = len(slopes), len(rays.directions)
-    t = np.repeat(ground[:, None], shape[1], axis=1)
-    surface = np.repeat(np.where(falling, GROUND, SKY).astype(np.int16)[:, None], shape[1], axis=1)
-    hits = Hits(t, surface, _meet_walls(boxes, pose, rays.directions))
-    for index in np.flatnonzero(np.isfinite(hits.walls.enter).any(axis=1)):
-        _draw_box(hits, boxes, index, height, slopes)
-    return hits
+    t = np.tile(ground, (width, 1))
+    surface = np.tile(np.where(falling, GROUND, SKY).astype(np.int16), (width, 1))
+    walls = _meet_walls(boxes, pose, rays.directions)
+    with np.errstate(divide="ignore"):  # a level ray meets no top
+        for part in _seen_parts(boxes, walls, height, slopes):
+            _draw_box(t, surface, walls, part, slopes)
+    return Hits(t.T, surface.T, walls)
 
 
 def _meet_walls(boxes: np.ndarray, pose: Pose, directions: np.ndarray) -> Walls:
-    """Slab test of every column against every box in the ground plane."""
+    """Slab test of the columns against the boxes in the ground plane."""
+    first, last = _column_spans(boxes, pose, directions)
+    counts = last - first
+    box = np.repeat(np.arange(len(boxes)), counts)
+    column = np.arange(len(box)) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    origin = _from_centres(boxes, pose)[:, box]  # of pairs of a box and a column, [2, P]
+    turn = pose.yaw - boxes["yaw"].astype(np.float64)
+    cos, sin = np.cos(turn)[box], np.sin(turn)[box]
+    ahead, left = directions.T.astype(np.float64)[:, column]
+    direction = np.stack([cos * ahead - sin * left, sin * ahead + cos * left])
+    direction = np.where(np.abs(direction) < 1e-9, 1e-9, direction)
+    half = boxes["half"].T.astype(np.float64)[:, box]
+    one, other = (-half - origin) / direction, (half - origin) / direction
+    near, far = np.minimum(one, other), np.maximum(one, other)
+    enter, leave = near.max(axis=0), far.min(axis=0)
+    is_side = near[1] > near[0]
+    towards = np.where(is_side, direction[1], direction[0])
+    face = 2 * is_side + (towards >= 0)
+    along = np.where(is_side, origin[0] + enter * direction[0], origin[1] + enter * direction[1])
+    along += np.where(is_side, half[0], half[1])
+    enter[(enter >= leave) | (enter < NEAREST)] = np.inf
+
+    shape = len(boxes), len(directions)
+    tables = np.full(shape, np.inf, np.float32), *np.empty((3, *shape), np.float32)
+    for table, values in zip(tables, (enter, leave, along, np.abs(towards))):
+        table[box, column] = values
+    faces = np.empty(shape, np.int8)
+    faces[box, column] = face
+    return Walls(*tables, faces)
+
+
+def _from_centres(boxes: np.ndarray, pose: Pose) -> np.ndarray:
+    """Where the sensor is along the axes of each box, from its centre, float64 [2, B]."""
     yaw = boxes["yaw"].astype(np.float64)
     x, y = (np.array([pose.x, pose.y]) - boxes["centre"].astype(np.float64)).T
-    origin = np.stack([np.cos(yaw) * x + np.sin(yaw) * y, np.cos(yaw) * y - np.sin(yaw) * x])
-    origin = origin[..., None]  # where the sensor is along the axes of each box, [2, B, 1]
-    turn = pose.yaw - yaw
+    return np.stack([np.cos(yaw) * x + np.sin(yaw) * y, np.cos(yaw) * y - np.sin(yaw) * x])
+
+
+def _column_spans(
+    boxes: np.ndarray, pose: Pose, directions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first column that may meet each box, and the one after the last: int [B] both.
+
+    The columns that do meet it are between its outermost corners. A corner behind the sensor is
+    taken to the plane just before it, as far to the side as it is: no less of the box is seen.
+    """
+    forward, sideways = _from_centres(boxes, pose)
+    turn = pose.yaw - boxes["yaw"].astype(np.float64)
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
-    ahead, left = directions.T.astype(np.float64)
-    direction = np.stack([cos * ahead - sin * left, sin * ahead + cos * left])  # [2, B, W]
-    direction = np.where(np.abs(direction) < 1e-9, 1e-9, direction)
-    half = boxes["half"].T[..., None].astype(np.float64)
-    first, second = (-half - origin) / direction, (half - origin) / direction
-    near, far = np.minimum(first, second), np.maximum(first, second)
-    enter, leave = near.max(axis=0), far.min(axis=0)
-    axis = near.argmax(axis=0)
-    enters_front = np.where(axis == 0, direction[0], direction[1]) < 0
-    face = 2 * axis + ~enters_front
-    other = np.where(axis == 0, 1, 0)[None]
-    along = np.take_along_axis(origin + enter * direction, other, 0)[0]
-    along += np.take_along_axis(np.broadcast_to(half, direction.shape), other, 0)[0]
-    missed = (enter >= leave) | (enter < NEAREST)
-    enter[missed] = np.inf
-    return Walls(enter.astype(np.float32), leave.astype(np.float32), face, along.astype(np.float32))
+    x = boxes["half"][:, :1] * np.array([1, 1, -1, -1]) - forward[:, None]
+    y = boxes["half"][:, 1:] * np.array([1, -1, 1, -1]) - sideways[:, None]
+    ahead, left = cos * x + sin * y, cos * y - sin * x  # of the corners, [B, 4]
+    is_behind = (ahead < NEAREST).any(axis=1, keepdims=True)
+    bearing = left / np.maximum(ahead, NEAREST)
+    bearing = np.concatenate([bearing, np.where(is_behind, left / NEAREST, bearing)], axis=1)
+    columns = -directions[:, 1].astype(np.float64) / directions[:, 0]  # rising
+    # One more on each side, whatever is rounded.
+    first = np.searchsorted(columns, -bearing.max(axis=1)) - 1
+    last = np.searchsorted(columns, -bearing.min(axis=1)) + 1
+    return np.maximum(first, 0), np.minimum(last, len(columns))
 
 
-def _draw_box(hits: Hits, boxes: np.ndarray, index: int, height: float, slopes: np.ndarray) -> None:
-    """Enter one box into the maps of ``hits`` where it is nearer than what they hold."""
-    walls = hits.walls
-    columns = np.flatnonzero(np.isfinite(walls.enter[index]))
-    columns = slice(columns[0], columns[-1] + 1)  # a box is convex: no columns between are missed
-    enter, leave = walls.enter[index, columns], walls.leave[index, columns]
-    bottom = boxes["bottom"][index] - np.float32(height)
-    top = boxes["top"][index] - np.float32(height)
-    nearest, farthest = enter.min(), leave.max()
-    highest = top / (nearest if top > 0 else farthest)
-    lowest = bottom / (farthest if bottom > 0 else nearest)
-    rows = slice(np.searchsorted(-slopes, -highest), np.searchsorted(-slopes, -lowest, "right"))
-    slope = slopes[rows, None]
-    t_view, surface_view = hits.t[rows, columns], hits.surface[rows, columns]
+def _hidden(boxes: np.ndarray, enter: np.ndarray, height: float) -> np.ndarray:
+    """Where a box is certainly not seen: it is farther and lower than another one, bool [B, W].
+
+    A box that stands on the ground and is higher than the sensor hides in its columns whatever is
+    behind it and rises less. Of these, the one that rises most is looked at. It need not be the
+    nearest: what is not hidden by it is drawn, and compared ray by ray.
+    """
+    top = boxes["top"] - np.float32(height)
+    screens = np.flatnonzero((top > 0) & (boxes["bottom"] <= boxes["bottom"].min(initial=0)))
+    if not len(screens):
+        return np.zeros(enter.shape, bool)
+    rise = top[:, None] / enter
+    screen = screens[rise[screens].argmax(axis=0)]
+    columns = np.arange(enter.shape[1])
+    return (enter > enter[screen, columns]) & (rise < 0.999 * rise[screen, columns])
+
+
+class _Part(NamedTuple):
+    """A box, and the columns and rows of rays among which are all that may see it."""
+
+    box: int
+    bottom: float  # m above the sensor
+    top: float
+    columns: slice
+    rows: slice
+
+
+def _seen_parts(
+    boxes: np.ndarray, walls: Walls, height: float, slopes: np.ndarray
+) -> Iterator[_Part]:
+    """Where the boxes are in the maps of rays, those that may be seen at all."""
+    met = np.isfinite(walls.enter) & ~_hidden(boxes, walls.enter, height)
+    seen = np.flatnonzero(met.any(axis=1))
+    met = met[seen]
+    # Boxes are convex: all columns between two that meet one meet it, too.
+    first, last = met.argmax(axis=1), met.shape[1] - met[:, ::-1].argmax(axis=1)
+    nearest = np.where(met, walls.enter[seen], np.inf).min(axis=1)
+    farthest = np.where(met, walls.leave[seen], 0).max(axis=1)
+    bottom, top = ((boxes[edge] - np.float32(height))[seen] for edge in ("bottom", "top"))
+    highest = top / np.where(top > 0, nearest, farthest)
+    lowest = bottom / np.where(bottom > 0, farthest, nearest)
+    above = np.searchsorted(-slopes, -highest)
+    below = np.searchsorted(-slopes, -lowest, "right")
+    columns, rows = map(slice, first, last), map(slice, above, below)
+    yield from map(_Part, seen.tolist(), bottom.tolist(), top.tolist(), columns, rows)
+
+
+def _draw_box(
+    t: np.ndarray,
+    surface: np.ndarray,
+    walls: Walls,
+    part: _Part,
+    slopes: np.ndarray,
+) -> None:
+    """Enter one box into the maps, both [W, H], where it is nearer than what they hold."""
+    index, bottom, top, columns, rows = part
+    enter = walls.enter[index, columns, None]
+    slope = slopes[rows]
+    t_view, surface_view = t[columns, rows], surface[columns, rows]
 
     elevation = slope * enter
     hit = (elevation >= bottom) & (elevation <= top) & (enter < t_view)
-    np.copyto(t_view, enter[None], where=hit)
-    surface_view[hit] = index
+    np.copyto(t_view, enter, where=hit)
+    np.copyto(surface_view, np.int16(index), where=hit)
 
     # From between its bottom and its top neither of them is seen.
-    flat = top if top < 0 else bottom
     if top < 0 or bottom > 0:
-        with np.errstate(divide="ignore"):
-            t_flat = flat / slope
-        hit = (t_flat >= enter) & (t_flat <= leave) & (t_flat < t_view)
+        t_flat = (top if top < 0 else bottom) / slope
+        hit = (t_flat >= enter) & (t_flat <= walls.leave[index, columns, None]) & (t_flat < t_view)
         np.copyto(t_view, t_flat, where=hit)
-        surface_view[hit] = len(boxes) + index
+        np.copyto(surface_view, np.int16(len(walls.enter) + index), where=hit)
 
 
 def visible_boxes(boxes: np.ndarray, pose: Pose, view_range: float = 220.0) -> np.ndarray:

@@ -1,6 +1,9 @@
 """Value noise that tiles and can be sampled without flicker: the surface texture of streets."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,34 +20,46 @@ class NoiseTexture:
     along the view but not across it, where stereo matching needs its detail.
     """
 
-    texels: np.ndarray  # float32, all levels one after the other
+    texels: np.ndarray  # float32, all levels one after the other, each row's first texel repeated
+    below: np.ndarray  # the texels of the next row, in the same places
     offsets: np.ndarray  # int32 [NUM_LEVELS, NUM_LEVELS], first texel of level (v, u)
 
-    def sample(self, u: np.ndarray, v: np.ndarray, du: np.ndarray, dv: np.ndarray) -> np.ndarray:
+    def sample(
+        self,
+        u: np.ndarray,
+        v: np.ndarray,
+        du: np.ndarray,
+        dv: np.ndarray,
+        counts: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Look the texture up bilinearly, averaged over about one pixel.
 
+        Rays often come in runs that share some of this, which is then worked out once per run.
+
         Args:
-            u: Column coordinates in texels, any range (the texture repeats), float32 [N].
+            u: Column coordinates in texels, any range (the texture repeats), float32 [N], or [R]
+                if they do not change in a run.
             v: Row coordinates likewise.
-            du: Extent of one pixel along u, in texels, float32 [N].
+            du: Extent of one pixel along u, in texels, float32 [R].
             dv: Extent of one pixel along v.
+            counts: Number of rays in each run, int [R], N in all; without it each is one.
 
         Returns:
             Values in [0, 1], float32 [N].
         """
+        counts = np.ones(len(du), np.intp) if counts is None else counts
         level_u, level_v = _level(du), _level(dv)
-        column, column_weight, width = _texel_position(u, level_u)
-        row, row_weight, height = _texel_position(v, level_v)
         start = self.offsets[level_v, level_u]
-        left, right = column & (width - 1), (column + 1) & (width - 1)
-        upper = start + (row & (height - 1)) * width
-        lower = start + ((row + 1) & (height - 1)) * width
-        texels = self.texels
-        top = texels[upper + left]
-        top += column_weight * (texels[upper + right] - top)
-        bottom = texels[lower + left]
-        bottom += column_weight * (texels[lower + right] - bottom)
-        return top + row_weight * (bottom - top)
+        place, across = _texel_position(u, level_u, 1, start, counts)
+        row, down = _texel_position(v, level_v, (TEXTURE_SIZE >> level_u) + 1, 0, counts)
+        place += row
+        top, bottom = self.texels[place], self.below[place]
+        top += across * (self.texels[1:][place] - top)
+        bottom += across * (self.below[1:][place] - bottom)
+        bottom -= top
+        bottom *= down
+        bottom += top
+        return bottom
 
 
 def make_noise_texture(rng: np.random.Generator) -> NoiseTexture:
@@ -52,15 +67,20 @@ def make_noise_texture(rng: np.random.Generator) -> NoiseTexture:
     noise = sum(_value_noise(rng, wavelength) for wavelength in OCTAVE_WAVELENGTHS)
     noise = (noise - noise.mean()) / noise.std()
     base = np.clip(0.5 + 0.22 * noise, 0, 1)
-    levels, offsets, total = [], np.zeros((NUM_LEVELS, NUM_LEVELS), np.int32), 0
+    texels, below, total = [], [], 0
+    offsets = np.zeros((NUM_LEVELS, NUM_LEVELS), np.int32)
+    rows = base
     for j in range(NUM_LEVELS):
-        rows = base.reshape(TEXTURE_SIZE >> j, 1 << j, TEXTURE_SIZE).mean(axis=1)
+        level = rows
         for i in range(NUM_LEVELS):
-            level = rows.reshape(len(rows), TEXTURE_SIZE >> i, 1 << i).mean(axis=2)
             offsets[j, i] = total
-            total += level.size
-            levels.append(level.ravel())
-    return NoiseTexture(np.concatenate(levels).astype(np.float32), offsets)
+            closed = np.append(level, level[:, :1], axis=1).astype(np.float32)
+            texels.append(closed.ravel())
+            below.append(np.roll(closed, -1, axis=0).ravel())
+            total += closed.size
+            level = (level[:, ::2] + level[:, 1::2]) / 2
+        rows = (rows[::2] + rows[1::2]) / 2
+    return NoiseTexture(np.concatenate(texels), np.concatenate(below), offsets)
 
 
 def _value_noise(rng: np.random.Generator, wavelength: int) -> np.ndarray:
@@ -83,10 +103,23 @@ def _level(extent: np.ndarray) -> np.ndarray:
 
 
 def _texel_position(
-    coordinate: np.ndarray, level: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Texel before a coordinate, weight of the texel after it, and texels along the level."""
+    coordinate: np.ndarray, level: np.ndarray, stride: Any, start: Any, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the texel before a coordinate is in memory, and the weight of the one after it.
+
+    Arguments are per run, [R], the coordinate perhaps per ray; both results are per ray, [N].
+    """
     shrink = np.exp2(-np.arange(NUM_LEVELS), dtype=np.float32)[level]
-    position = (coordinate + np.float32(0.5)) * shrink - np.float32(0.5)
-    before = np.floor(position)
-    return before.astype(np.int32), position - before, TEXTURE_SIZE >> level
+    last = (TEXTURE_SIZE >> level) - 1
+    is_per_run = len(coordinate) == len(counts)
+    if not is_per_run:
+        shrink, last = np.repeat(shrink, counts), np.repeat(last, counts)
+        stride, start = (np.repeat(x, counts) if np.ndim(x) else x for x in (stride, start))
+    weight = (coordinate + np.float32(0.5)) * shrink
+    weight -= np.float32(0.5)
+    before = np.floor(weight)
+    weight -= before
+    place = ((before.astype(np.int32) & last) * stride + start).astype(np.intp)
+    if is_per_run:
+        return np.repeat(place, counts), np.repeat(weight, counts)
+    return place, weight

@@ -22,6 +22,9 @@ FACADE_OFFSET = 9.2
 
 BUILDING, CAR, GLASS, PLANT, METAL = range(5)
 
+# What a picture is searched for; buildings and hedges are background, as are ground and sky.
+CAR_KIND, POLE_KIND, TREE_KIND = OBJECT_KINDS = ("car", "pole", "tree")
+
 BOX = np.dtype(
     [
         ("centre", np.float32, 2),
@@ -35,6 +38,8 @@ BOX = np.dtype(
         ("contrast", np.float32),
         ("pattern", np.float32, 2),  # window spacing of a building along and up the wall
         ("phase", np.float32, 2),  # where its texture begins
+        ("object", np.int32),  # number of the car, pole or tree that it is part of, 0 for none
+        ("kind", np.uint8),  # of that object: its place in OBJECT_KINDS
     ]
 )
 
@@ -106,7 +111,13 @@ class Street:
 
     def boxes_at(self, frame: int) -> np.ndarray:
         """All boxes of a frame, BOX [B + M]."""
-        return np.concatenate([self.static_boxes, self.moving_boxes[frame]])
+        return np.concatenate([self.static_boxes, self.moving_boxes[frame]], dtype=BOX)
+
+    def object_kinds(self) -> dict[int, str]:
+        """The kind of every object of the drive by its number, which it keeps in all frames."""
+        boxes = np.concatenate([self.static_boxes, *self.moving_boxes])
+        parts = boxes[boxes["object"] > 0]
+        return {int(part["object"]): OBJECT_KINDS[part["kind"]] for part in parts}
 
 
 def make_street(seed: np.random.SeedSequence, index: int, num_frames: int) -> Street:
@@ -119,7 +130,8 @@ def make_street(seed: np.random.SeedSequence, index: int, num_frames: int) -> St
     centre_line = _draw_centre_line(layout_rng)
     stations = _drive(motion_rng, centre_line, num_frames, stops=index % 3 == 1)
     static_boxes = _furnish(layout_rng, centre_line, stations[-1] + VIEW_RANGE)
-    traffic = _traffic(motion_rng, centre_line, stations, has_leader=index % 3 == 0)
+    first = static_boxes["object"].max() + 1
+    traffic = _traffic(motion_rng, centre_line, stations, first, has_leader=index % 3 == 0)
     poses = tuple(Pose(*centre_line.place(x, -LANE_OFFSET)) for x in stations)
     return Street(centre_line, _draw_appearance(look_rng), static_boxes, traffic, poses)
 
@@ -166,39 +178,46 @@ def _drive(
 
 
 def _traffic(
-    rng: np.random.Generator, centre_line: CentreLine, stations: np.ndarray, has_leader: bool
+    rng: np.random.Generator,
+    centre_line: CentreLine,
+    stations: np.ndarray,
+    first: int,
+    has_leader: bool,
 ) -> tuple[np.ndarray, ...]:
-    """Boxes of the moving cars per frame: oncoming ones and perhaps one that leads the way."""
+    """Boxes of the moving cars per frame: oncoming ones and perhaps one that leads the way.
+
+    ``first`` is the object number of the first one.
+    """
     frames: list[list[np.ndarray]] = [[] for _ in stations]
     if has_leader:
-        car, gap = _draw_car(rng), rng.uniform(10, 22)
+        car, gap = _as_object(_draw_car(rng), CAR_KIND, first), rng.uniform(10, 22)
         for boxes, x in zip(frames, stations):
             place = centre_line.place(centre_line.advance(x, gap), -LANE_OFFSET)
             boxes.append(_at(car, *place))
     start = rng.uniform(20, 60)
-    for _ in range(rng.integers(1, 4)):
-        car, speed = _draw_car(rng), rng.uniform(5, 9)
+    for number in range(first + 1, first + 1 + rng.integers(1, 4)):
+        car, speed = _as_object(_draw_car(rng), CAR_KIND, number), rng.uniform(5, 9)
         x = start
         for boxes in frames:
             x = centre_line.advance(x, -speed * FRAME_INTERVAL)
             x_world, y_world, heading = centre_line.place(x, LANE_OFFSET)
             boxes.append(_at(car, x_world, y_world, heading + np.pi))
         start += rng.uniform(30, 50)
-    return tuple(np.concatenate([np.empty(0, BOX), *boxes]) for boxes in frames)
+    return tuple(np.concatenate([np.empty(0, BOX), *boxes], dtype=BOX) for boxes in frames)
 
 
 def _furnish(rng: np.random.Generator, centre_line: CentreLine, end: float) -> np.ndarray:
     """Everything that stands along the street from 30 m behind the start up to x = ``end``."""
     boxes: list[np.ndarray] = []
     for side in (-1, 1):
-        # Each: how to draw one object and its length, its distance from the centre line to its
-        # nearer side, and the range of gaps between two of a kind.
-        for draw, offset, gaps in (
-            (_draw_building, FACADE_OFFSET, (-6, 6)),
-            (_draw_hedge, FACADE_OFFSET + 1.5, (4, 25)),
-            (_draw_tree, TREE_OFFSET, (7, 22)),
-            (_draw_pole, POLE_OFFSET, (14, 30)),
-            (_draw_car, PARKING_OFFSET, (0.8, 14)),
+        # Each: how to draw one thing and its length, its kind if it is an object, its distance
+        # from the centre line to its nearer side, and the range of gaps between two of a kind.
+        for draw, kind, offset, gaps in (
+            (_draw_building, None, FACADE_OFFSET, (-6, 6)),
+            (_draw_hedge, None, FACADE_OFFSET + 1.5, (4, 25)),
+            (_draw_tree, TREE_KIND, TREE_OFFSET, (7, 22)),
+            (_draw_pole, POLE_KIND, POLE_OFFSET, (14, 30)),
+            (_draw_car, CAR_KIND, PARKING_OFFSET, (0.8, 14)),
         ):
             x = -30 + rng.uniform(0, 10)
             while x < end:
@@ -211,9 +230,11 @@ def _furnish(rng: np.random.Generator, centre_line: CentreLine, end: float) -> n
                     depth = thing["half"][0, 1]
                     x_world -= side * depth * np.sin(heading)
                     y_world += side * depth * np.cos(heading)
+                if kind:
+                    thing = _as_object(thing, kind, len(boxes) + 1)
                 boxes.append(_at(thing, x_world, y_world, heading))
                 x += length + max(0.0, rng.uniform(*gaps))
-    return np.concatenate(boxes)
+    return np.concatenate(boxes, dtype=BOX)
 
 
 def _box(
@@ -237,6 +258,13 @@ def _box(
     box["pattern"] = rng.uniform((2.2, 2.7), (4.0, 3.4))
     box["phase"] = rng.uniform(0, 256, 2)
     return box
+
+
+def _as_object(thing: np.ndarray, kind: str, number: int) -> np.ndarray:
+    """The boxes of a thing as the parts of one object."""
+    numbered = thing.copy()
+    numbered["object"], numbered["kind"] = number, OBJECT_KINDS.index(kind)
+    return numbered
 
 
 def _at(thing: np.ndarray, x: float, y: float, heading: float) -> np.ndarray:
@@ -275,7 +303,7 @@ def _draw_tree(rng: np.random.Generator) -> np.ndarray:
         span, bottom, top = (size * width, size * width), crown + low, height + high
         box = _box(rng, PLANT, span, bottom, top, shade, shade * 1.3, 1.4, yaw=yaw + turn)
         parts.append(box)
-    return np.concatenate(parts)
+    return np.concatenate(parts, dtype=BOX)
 
 
 def _draw_pole(rng: np.random.Generator) -> np.ndarray:

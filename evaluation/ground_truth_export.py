@@ -1,0 +1,214 @@
+"""Exporting ground truth: which frames have what theirs is made of, and the file that is written.
+
+Finished frames are kept beside the file, so that an interrupted export goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+from tqdm import tqdm
+
+from datasets.kitti import (
+    CAMERA_FILE,
+    LIDAR_FILE,
+    day_folder,
+    first_few,
+    image_paths,
+    missing_files,
+)
+from datasets.lidar import truth_paths
+from datasets.splits import SplitLine
+from evaluation.ground_truth import (
+    CAMERA,
+    FORWARD,
+    IMPROVED,
+    KIND_KEY,
+    LINES_KEY,
+    MAP_KEY,
+    frame_depth,
+    name_of,
+    open_archive,
+)
+from system.errors import InputError
+from system.files import make_writable_folder, read_text, written_whole
+
+logger = logging.getLogger(__name__)
+
+SETTINGS_NAME = "settings.json"  # of an export that goes on
+SOURCES = {FORWARD: "LiDAR sweep", CAMERA: "LiDAR sweep", IMPROVED: "improved depth map"}
+
+
+def lines_on_disk(data_path: Path, lines: Sequence[SplitLine], kind: str) -> list[SplitLine]:
+    """Those of the lines whose image is there, and what their ground truth is made of.
+
+    Raises:
+        InputError: there are none.
+    """
+    truths = truth_paths(data_path, lines, kind == IMPROVED)
+    images = image_paths(data_path, lines, None)
+    missing = set(missing_files([*truths, *images]))
+    held = [n for n, *paths in zip(lines, truths, images) if missing.isdisjoint(paths)]
+    if not held:
+        raise InputError(
+            f"--data_path {data_path}: of none of the {len(lines)} test images, the image and its "
+            f"{SOURCES[kind]} are both there; {first_few([truths[0], images[0]])} are looked for"
+        )
+    return held
+
+
+def check_sources(data_path: Path, lines: Sequence[SplitLine], kind: str) -> None:
+    """Refuse frames without what their ground truth is made of, all at once.
+
+    Raises:
+        InputError: sweeps, improved depth maps or calibrations are missing.
+    """
+    problems = []
+    missing = missing_files(truth_paths(data_path, lines, kind == IMPROVED))
+    if missing:
+        problems.append(
+            f"{len(missing)} of {len(lines)} {SOURCES[kind]}s are missing: {first_few(missing)}; "
+            "python -m datasets.check --only test names the archives that hold them; "
+            "--allow_missing exports those images of the list that are there"
+        )
+    if kind != IMPROVED:
+        days = dict.fromkeys(day_folder(data_path, line.folder) for line in lines)
+        files = [day / name for day in days if day.is_dir() for name in (CAMERA_FILE, LIDAR_FILE)]
+        bare = missing_files(files)
+        if bare:
+            problems.append(
+                f"{len(bare)} of {len(files)} calibration files are missing: {first_few(bare)}; "
+                "KITTI gives each day's calibration as a separate download"
+            )
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def export_ground_truth(
+    data_path: Path,
+    lines: Sequence[SplitLine],
+    kind: str,
+    target: Path,
+    num_workers: int,
+    whole: bool = True,
+) -> None:
+    """Write the ground truth of ``lines`` to ``target``, an ``.npz`` file.
+
+    Finished frames are kept in a folder ``<name>.parts`` beside it, so that an interrupted
+    export goes on where it stopped; the folder goes when the file is there.
+
+    Args:
+        data_path: folder of the drives.
+        lines: the frames, in the order of the file.
+        kind: a key of :data:`KINDS`.
+        target: the file.
+        num_workers: processes that export frames; 0 for this one.
+        whole: whether these are all test images of the split. A part does not replace a file that
+            holds more.
+
+    Raises:
+        InputError: frames' files are missing or damaged, or ``target`` cannot be written.
+    """
+    if not data_path.is_dir():
+        raise InputError(f"--data_path {data_path}: no such folder")
+    make_writable_folder(target.parent, "give another place with --gt_path FILE.npz")
+    if not whole:
+        _keep_fuller(target, len(lines))
+    parts = target.with_name(f"{target.stem}.parts")
+    names = [name_of(line) for line in lines]
+    listing = "\n".join(names)
+    settings = {"data_path": str(data_path.resolve()), "kind": kind}
+    settings["lines"] = hashlib.sha256(listing.encode()).hexdigest()
+    line_of = {parts / f"{MAP_KEY.format(i)}.npz": line for i, line in enumerate(lines)}
+    goes_on = _goes_on(parts, json.dumps(settings))
+    missing = {n: line for n, line in line_of.items() if not (goes_on and n.exists())}
+    check_sources(data_path, list(missing.values()), kind)
+    _prepare_parts(parts, json.dumps(settings))
+    _export_frames(data_path, kind, missing, num_workers)
+    with written_whole(target) as temporary:
+        _assemble(line_of, names, kind, temporary)
+    shutil.rmtree(parts)
+
+
+def _keep_fuller(target: Path, count: int) -> None:
+    """Refuse to replace ground truth that holds more than ``count`` images."""
+    if not target.is_file():
+        return
+    with open_archive(target) as archive:
+        maps = len(set(archive.files) - {KIND_KEY, LINES_KEY})
+        more = KIND_KEY not in archive.files or maps > count  # published ones are whole
+    if more:
+        raise InputError(
+            f"{target}: holds more images than the {count} that are there now; give another place "
+            "with --gt_path FILE.npz, or move it"
+        )
+
+
+def _goes_on(parts: Path, settings: str) -> bool:
+    """Whether there are parts of an interrupted export with the same settings."""
+    path = parts / SETTINGS_NAME
+    return path.is_file() and read_text(path) == settings
+
+
+def _prepare_parts(parts: Path, settings: str) -> None:
+    """Keep the parts of an interrupted export with the same settings; begin anew otherwise."""
+    path = parts / SETTINGS_NAME
+    if _goes_on(parts, settings):
+        logger.info("continuing the export in %s", parts)
+        return
+    if parts.exists():
+        if not path.is_file() and any(parts.iterdir()):
+            raise InputError(f"{parts}: is no folder of this export; move it, or give --gt_path")
+        logger.info("%s belongs to another export: beginning anew", parts)
+        shutil.rmtree(parts)
+    parts.mkdir(parents=True)
+    with written_whole(path) as temporary:
+        temporary.write_text(settings, encoding="utf-8")
+
+
+def _export_frames(
+    data_path: Path, kind: str, missing: Mapping[Path, SplitLine], num_workers: int
+) -> None:
+    """Write the depth of frames, each to its part."""
+    pool = None
+    if num_workers > 0 and len(missing) > 1:
+        context = multiprocessing.get_context("spawn")  # the same on every system
+        pool = ProcessPoolExecutor(min(num_workers, len(missing)), mp_context=context)
+    with pool or nullcontext():
+        apply = map if pool is None else pool.map
+        exported = apply(partial(_export_frame, data_path, kind), missing, missing.values())
+        for _ in tqdm(exported, total=len(missing), desc="ground truth", unit="frame"):
+            pass
+
+
+def _export_frame(data_path: Path, kind: str, part: Path, line: SplitLine) -> None:
+    depth = frame_depth(data_path, line, kind)
+    with written_whole(part) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, depth=depth)
+
+
+def _assemble(parts: Iterable[Path], names: Sequence[str], kind: str, path: Path) -> None:
+    """Join the parts into one archive, holding one frame in memory at a time."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add_array(archive, KIND_KEY, np.array(kind))
+        _add_array(archive, LINES_KEY, np.array(names))
+        for index, part in enumerate(parts):
+            with np.load(part, allow_pickle=False) as arrays:
+                _add_array(archive, MAP_KEY.format(index), arrays["depth"])
+
+
+def _add_array(archive: zipfile.ZipFile, key: str, array: np.ndarray) -> None:
+    with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
+        npy.write_array(file, array, allow_pickle=False)
