@@ -114,16 +114,21 @@ def read_split_file(path: Path) -> list[SplitLine]:
     Raises:
         InputError: the file is missing, is not text, has no line, or has a malformed line.
     """
-    try:
-        text = read_text(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; a split's folder needs it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of frames ({error})") from error
+    text = _read_list(path, str(path), "a split's folder needs it")
     lines = _parse_lines(text.splitlines(), path)
     if not lines:
         raise InputError(f"{path}: empty; it needs one 'folder frame side' per line")
     return lines
+
+
+def _read_list(path: Path, name: str, advice: str) -> str:
+    """The text of a list of frames; messages call it ``name``."""
+    try:
+        return read_text(path)
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file; {advice}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{name}: cannot be read as a list of frames ({error})") from error
 
 
 def _parse_lines(lines: Iterable[str], path: Path) -> list[SplitLine]:
@@ -193,12 +198,7 @@ def convert_file(source: Path, target: Path | None) -> None:
     Raises:
         InputError: see :func:`datasets.split_formats.convert`; or a file cannot be read or written.
     """
-    try:
-        text = read_text(source)
-    except FileNotFoundError:
-        raise InputError(f"--from {source}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--from {source}: cannot be read as text ({error})") from error
+    text = _read_list(source, f"--from {source}", "name the list to convert")
     if target is not None and target.is_dir():
         raise InputError(f"--to {target}: is a folder; name the list, as {target / TRAIN_FILE}")
     converted = convert(text.splitlines(), str(source))
