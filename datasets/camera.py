@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.pictures import LONGEST_SIDE
 from system.errors import InputError
 from system.files import read_json
 
@@ -28,6 +29,7 @@ ASPECT_OF_PIXELS = (0.67, 1.5)  # of the two focal lengths
 MOST_ASPECT_CHANGE = 0.02
 LARGEST_NORMALISED = 5  # a focal length in image widths
 LARGEST_MILLIMETRES = 60
+LARGEST_NUMBER = 1e9  # in a file
 PIXEL_KEYS = ("fx", "fy", "cx", "cy")
 ANGLE_KEY = "horizontal_fov_degrees"
 
@@ -186,6 +188,12 @@ def read_camera_file(path: Path) -> Camera:
     if unknown:
         raise InputError(f"{path}: unknown {', '.join(unknown)}; there are {', '.join(known)}")
     size = _size(fields.get("image_size"), path)
+    given = [key for key in PIXEL_KEYS if key in fields]
+    if ANGLE_KEY in fields and given:
+        raise InputError(
+            f"{path}: holds {ANGLE_KEY} and {', '.join(given)}; a camera is given by one or by the "
+            "others"
+        )
     if ANGLE_KEY in fields:
         camera = camera_of_angle(size, _number(fields, ANGLE_KEY, path), str(path))
     else:
@@ -199,18 +207,20 @@ def _size(value: object, path: Path) -> tuple[int, int]:
     if not ok or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in value):
         raise InputError(
             f"{path}: image_size must be [width, height] in pixels of the pictures that the "
-            f"camera's numbers are of, not {value}"
+            f"camera's numbers are of, not {str(value)[:80]}"
         )
+    if max(value) > LONGEST_SIDE:
+        raise InputError(f"{path}: image_size: no picture has more than {LONGEST_SIDE} on a side")
     return value[0], value[1]
 
 
 def _number(fields: dict, key: str, path: Path) -> float:
     value = fields.get(key)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
+    if not number or not abs(value) <= LARGEST_NUMBER:
         raise InputError(
-            f"{path}: {key} must be a number, not {value}; give {', '.join(PIXEL_KEYS)} in pixels, "
-            f"or {ANGLE_KEY}"
+            f"{path}: {key} must be a number, not {str(value)[:80]}; give {', '.join(PIXEL_KEYS)} "
+            f"in pixels, or {ANGLE_KEY}"
         )
     return float(value)
 

@@ -1,12 +1,16 @@
-"""The one reader of depth: PNG, NPY, NPZ and EXR, for training, measuring and aligning.
+"""The one reader of depth: PNG, TIFF, NPY, NPZ and EXR, for training, measuring and aligning.
 
-0, negative, and what is not finite is unknown. A sparse ``.npz`` has ``index``, flat pixel numbers,
-``depth`` at these, and ``shape``; a dense one has ``depth``, or one array of any name.
+A file holds one number a pixel. Floating-point numbers are metres unless a :class:`DepthNote` says
+otherwise; whole numbers have no unit of their own. 0, negative, and what is not finite is unknown.
+A sparse ``.npz`` has ``index``, flat pixel numbers, ``depth`` at these, and ``shape``; a dense one
+has ``depth``, or one array of any name.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -19,7 +23,7 @@ os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from datasets.pictures import MOST_BYTES, MOST_PIXELS, PNG_END, PNG_SIZE
 from system.errors import InputError
@@ -29,9 +33,14 @@ KINDS = ("depth", "inverse_depth")
 NOTE = "depth.json"  # what a data set says of its depth
 # Names that programs give the channel of depth, its layer left out; grey pictures have R, G and B.
 DEPTH_CHANNELS = ("Z", "Y", "V", "R")
+COLOURS = {"R": ("G", "B"), "Y": ("RY", "BY")}  # what is beside these where they are no depth
 # What NumPy and zipfile raise about damaged files, and Pillow; MemoryError of a huge false shape.
 DAMAGE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error, TypeError)
-DAMAGE += (RuntimeError, SyntaxError, tokenize.TokenError, MemoryError, OverflowError)
+DAMAGE += (RuntimeError, SyntaxError, tokenize.TokenError, MemoryError, OverflowError, struct.error)
+DAMAGE += (Image.DecompressionBombError, cv2.error)
+
+PLAUSIBLE_METRES = (0.05, 300.0)  # of half of what a picture shows
+FARTHEST_METRES = 1e9  # beyond is what programs write for infinity, such as 1e10 and 3.4e38
 
 
 @dataclass(frozen=True)
@@ -39,12 +48,15 @@ class DepthNote:
     """What depth files hold."""
 
     kind: str = "depth"  # ``depth`` or ``inverse_depth``
-    metres_per_step: float | None = None  # of whole numbers; None when it is not said
+    metres_per_step: float | None = None  # what 1 means; None when it is not said
+    # Likewise of floating-point numbers; without it as whole ones, or metres.
+    metres_per_float: float | None = None
 
 
-METRES = DepthNote("depth", 1.0)
-MILLIMETRES = DepthNote("depth", 1 / 1000)
-KITTI_STEPS = DepthNote("depth", 1 / 256)  # of KITTI's 16-bit pictures of depth
+# Units of whole numbers; beside them floating-point numbers are metres.
+METRES = DepthNote("depth", 1.0, 1.0)
+MILLIMETRES = DepthNote("depth", 1 / 1000, 1.0)
+KITTI_STEPS = DepthNote("depth", 1 / 256, 1.0)  # of KITTI's 16-bit pictures of depth
 
 
 def read_depth(path: Path, note: DepthNote, dtype: type = np.float32) -> np.ndarray:
@@ -53,26 +65,73 @@ def read_depth(path: Path, note: DepthNote, dtype: type = np.float32) -> np.ndar
     Raises:
         InputError: the file is damaged, of another form, or of whole numbers of an unknown unit.
     """
+    return in_metres(read_numbers(path), note, path, dtype)
+
+
+def read_numbers(path: Path) -> np.ndarray:
+    """The numbers of a depth file as they are stored, [H, W], whole or floating-point.
+
+    Raises:
+        InputError: the file is damaged, or holds no depth: colours, 8 bits, no pixel, several
+            numbers a pixel, or what is no real number.
+    """
     values = _read_values(path)
-    if values.ndim == 3 and values.shape[2] > 0:
-        values = values[..., 0]
-    if values.ndim != 2 or values.dtype.kind not in "uif":
+    if values.dtype.kind in "ui" and values.dtype.itemsize == 1:
+        raise InputError(
+            f"{path}: has 8 bits, which is a picture of depth; it needs 16, or floating-point "
+            "numbers"
+        )
+    if values.dtype.kind in "uif" and values.ndim == 3 and values.shape[2] > 0:
+        first = values[..., 0]
+        channels = (values[..., index] for index in range(1, values.shape[2]))
+        if not all(np.array_equal(channel, first, equal_nan=True) for channel in channels):
+            raise InputError(
+                f"{path}: has shape {list(values.shape)}, whose {values.shape[2]} channels differ, "
+                "as those of a picture in colour; depth is one number a pixel"
+            )
+        values = first
+    if values.ndim != 2 or values.dtype.kind not in "uif" or values.size == 0:
         held = f"{values.dtype} {values.shape}"
         raise InputError(f"{path}: must hold one number a pixel, holds {held}")
-    if values.dtype.kind in "ui":
-        if note.metres_per_step is None:
-            raise InputError(
-                f"{path}: holds whole numbers of an unknown unit; say in {NOTE} of its data set "
-                'how many metres a step is, as in {"metres_per_step": 0.001}'
-            )
-        # 1 / 0.001 is exactly 1000, while 0.001 is not exactly a thousandth.
-        values = values / (1 / np.float64(note.metres_per_step))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        known = np.isfinite(values) & (values > 0)
-        metres = np.where(known, values, 1)
-        if note.kind == "inverse_depth":
-            metres = 1 / metres
-    return np.where(known, metres, 0).astype(dtype)
+    return values
+
+
+def in_metres(
+    numbers: np.ndarray, note: DepthNote, path: Path, dtype: type = np.float32
+) -> np.ndarray:
+    """The numbers of a depth file, [H, W], as :func:`read_depth` gives them.
+
+    Raises:
+        InputError: they are whole numbers of an unknown unit; ``path`` is named.
+    """
+    whole = numbers.dtype.kind in "ui"
+    step = note.metres_per_step if whole else note.metres_per_float or note.metres_per_step or 1
+    if step is None:
+        raise InputError(
+            f"{path}: holds whole numbers of an unknown unit; say in {NOTE} of its data set "
+            'how many metres a step is, as in {"metres_per_step": 0.001}'
+        )
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        if whole or step != 1:
+            # 1 / 0.001 is exactly 1000, while 0.001 is not exactly a thousandth.
+            numbers = numbers.astype(np.float64) / (1 / np.float64(step))
+        return known_depth(1 / numbers if note.kind == "inverse_depth" else numbers, dtype)
+
+
+def known_depth(metres: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+    """Depth with 0 for all that is unknown: not finite, not positive, or no distance on earth."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        known = (metres > 0) & (metres < FARTHEST_METRES)
+        return np.where(known, metres, 0).astype(dtype)
+
+
+def unit_doubt(median: float) -> str | None:
+    """What the unit of depth seems to be, in words, where half of it can hardly be metres."""
+    low, high = PLAUSIBLE_METRES
+    if low <= median <= high:
+        return None
+    unit = "millimetres or steps" if median > high else "kilometres, or scaled twice"
+    return f"half of the depth is beyond {median:.3g} m: it looks like {unit}"
 
 
 def depth_size(path: Path, note: DepthNote) -> tuple[int, int]:
@@ -87,9 +146,10 @@ def depth_size(path: Path, note: DepthNote) -> tuple[int, int]:
             with Image.open(path) as image:
                 return image.size
         if path.suffix.lower() == ".npy":
-            height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
-            return width, height
-    except (*DAMAGE, Image.DecompressionBombError):
+            shape = read_array(path, "r").shape
+            if len(shape) == 2 and min(shape) > 0:
+                return shape[::-1]
+    except DAMAGE:
         pass  # read_depth says what is wrong with it
     return read_depth(path, note).shape[::-1]
 
@@ -100,7 +160,7 @@ def _read_values(path: Path) -> np.ndarray:
     try:
         check_regular(path, MOST_BYTES)
         if suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            return read_array(path)
         if suffix == ".npz":
             return _read_npz(path)
         if suffix == ".exr":
@@ -113,33 +173,87 @@ def _read_values(path: Path) -> np.ndarray:
         raise InputError(f"{path}: cannot be read as depth ({why})") from error
 
 
+def read_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
+    """The array of a ``.npy`` file.
+
+    Raises:
+        Exception: one of :data:`DAMAGE`.
+    """
+    values = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    if not isinstance(values, np.ndarray):
+        values.close()
+        raise ValueError("it is an archive of arrays")
+    return values
+
+
+def read_member(archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
+    """An array of a ``.npz`` file.
+
+    Raises:
+        Exception: one of :data:`DAMAGE`.
+    """
+    values = archive[key]
+    if not isinstance(values, np.ndarray):  # bytes, where it does not start like one
+        raise ValueError(f"its {key} is no array")
+    return values
+
+
 def _read_npz(path: Path) -> np.ndarray:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no archive of arrays")
     with np.load(path, allow_pickle=False) as file:
         if sum(member.file_size for member in file.zip.infolist()) > MOST_BYTES:
             raise ValueError("unpacked, it is too large")
-        if not {"index", "depth", "shape"} <= set(file.files):
-            return file["depth" if "depth" in file.files else file.files[0]]
-        height, width = map(int, file["shape"])
-        if not (0 < height * width <= MOST_PIXELS and min(height, width) > 0):
-            raise ValueError(f"its shape is {height}x{width}")
-        dense = np.zeros(height * width, np.float32)
-        dense[file["index"]] = file["depth"]
-        return dense.reshape(height, width)
+        if {"index", "depth", "shape"} <= set(file.files):
+            return _dense(*(read_member(file, key) for key in ("index", "depth", "shape")))
+        if "depth" not in file.files and len(file.files) != 1:
+            raise ValueError(f"it holds {len(file.files)} arrays, and none is named depth")
+        return read_member(file, "depth" if "depth" in file.files else file.files[0])
+
+
+def _dense(index: np.ndarray, depth: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """The numbers ``depth`` [N] at flat pixels ``index`` [N] of a map of ``shape``, 0 elsewhere."""
+    if shape.shape != (2,) or {shape.dtype.kind, index.dtype.kind} - set("ui"):
+        raise ValueError("shape must be two whole numbers, and index whole numbers")
+    height, width = map(int, shape)
+    if not (0 < height * width <= MOST_PIXELS and min(height, width) > 0):
+        raise ValueError(f"its shape is {height}x{width}")
+    if index.ndim != 1 or index.shape != depth.shape:
+        raise ValueError(f"index has shape {list(index.shape)}, depth {list(depth.shape)}")
+    if index.size and not 0 <= index.min() <= index.max() < height * width:
+        raise ValueError(f"an index lies outside of its {height}x{width} pixels")
+    dense = np.zeros(height * width, depth.dtype)
+    dense[index] = depth
+    if not np.array_equal(dense[index], depth, equal_nan=depth.dtype.kind in "fc"):
+        raise ValueError("it gives a pixel two numbers")
+    return dense.reshape(height, width)
 
 
 def _read_picture(path: Path) -> np.ndarray:
     content = read_bytes(path, MOST_BYTES)
     is_png = path.suffix.lower() == ".png"
-    width, height = (int.from_bytes(content[i : i + 4], "big") for i in PNG_SIZE)
-    if is_png and width * height > MOST_PIXELS:
+    if is_png:
+        width, height = (int.from_bytes(content[i : i + 4], "big") for i in PNG_SIZE)
+    else:
+        width, height = _checked_head(content)
+    if width * height > MOST_PIXELS:
         raise ValueError(f"it has {width}x{height} pixels, and at most {MOST_PIXELS} are read")
     whole = not is_png or content.endswith(PNG_END)  # OpenCV does not tell of one cut short
     values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
     if values is None:
         raise ValueError("it is damaged or of another kind")
-    if is_png and values.dtype == np.uint8:
-        raise InputError(f"{path}: has 8 bits, which is a picture of depth; it needs 16")
     return values
+
+
+def _checked_head(content: bytes) -> tuple[int, int]:
+    """(width, height) of a picture of one page; (0, 0) where OpenCV alone may know its kind."""
+    try:
+        with Image.open(io.BytesIO(content)) as head:
+            if getattr(head, "n_frames", 1) != 1:
+                raise ValueError(f"it has {head.n_frames} pages; depth is one")
+            return head.size
+    except UnidentifiedImageError:
+        return 0, 0
 
 
 def _read_exr(path: Path) -> np.ndarray:
@@ -164,21 +278,29 @@ def _read_exr(path: Path) -> np.ndarray:
             channels = {name: channel.pixels for name, channel in file.channels().items()}
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as EXR ({error})") from error
-    return depth_channel(channels, path).astype(np.float32)
+    values = depth_channel(channels, path)
+    return values.astype(np.float32) if values.dtype.kind == "f" else values
 
 
 def depth_channel(channels: Mapping[str, np.ndarray], path: Path) -> np.ndarray:
     """The one of an EXR file's channels that is depth, by its name.
 
     Raises:
-        InputError: none has such a name, and there are several.
+        InputError: none has such a name, and there are several; or it is one of a colour.
     """
     if len(channels) == 1:
         return next(iter(channels.values()))
     for wanted in DEPTH_CHANNELS:
         found = [name for name in channels if name.rpartition(".")[2].upper() == wanted]
         if len(found) == 1:
-            return channels[found[0]]
+            layer, dot, _ = found[0].rpartition(".")
+            others = [layer + dot + other for other in COLOURS.get(wanted, ())]
+            depth = channels[found[0]]
+            if any(n in channels and not np.array_equal(channels[n], depth) for n in others):
+                raise InputError(
+                    f"{path}: holds the colours {', '.join((found[0], *others))}, and no depth"
+                )
+            return depth
     raise InputError(
         f"{path}: holds the channels {', '.join(sorted(channels))}; one of them must be named "
         f"{', '.join(DEPTH_CHANNELS[:-1])} or {DEPTH_CHANNELS[-1]}"

@@ -32,6 +32,8 @@ SHOWN = 3  # of many files, in a message
 # Of the shape of resized copies: 1024x320 differs by 0.034 from 1242x375, while 1216x352, the crop
 # of KITTI's depth benchmark, differs by 0.042 or more from the frames of any day.
 MOST_STRETCH = 0.04
+MOST_CAMERA_PIXELS = 25_000_000  # KITTI's have half a million
+FARTHEST_APART = 20  # metres between what one car carries
 BASELINE_TOLERANCE = 0.05  # KITTI's days differ from one another, and from 0.54 m, by less
 
 
@@ -232,7 +234,7 @@ def read_calibration(day: Path, with_lidar: bool = False) -> Calibration:
     if with_lidar:
         path = day / LIDAR_FILE
         entries = read_entries(path)
-        velo_to_camera = _rigid(_rotation(entries, "R", path), numbers(entries, "T", 3, path))
+        velo_to_camera = _rigid(_rotation(entries, "R", path), _translation(entries, "T", path))
     return Calibration(projection, image_size, rectification, velo_to_camera)
 
 
@@ -247,7 +249,7 @@ def read_entries(path: Path) -> dict[str, str]:
     """Return the lines ``key: value`` of a calibration file.
 
     Raises:
-        InputError: the file is missing, or is no text.
+        InputError: the file is missing, is no text, or says something twice.
     """
     try:
         text = read_text(path)
@@ -257,8 +259,14 @@ def read_entries(path: Path) -> dict[str, str]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a calibration ({error})") from error
-    pairs = (line.partition(":") for line in text.splitlines())
-    return {key.strip(): value for key, colon, value in pairs if colon}
+    entries: dict[str, str] = {}
+    for line in text.splitlines():
+        key, colon, value = line.partition(":")
+        if colon and entries.setdefault(key.strip(), value).split() != value.split():
+            raise InputError(
+                f"{path}: holds two different lines '{key.strip()[:40]}:'; remove the wrong one"
+            )
+    return entries
 
 
 def numbers(entries: Mapping[str, str], key: str, count: int, path: Path) -> np.ndarray:
@@ -288,6 +296,16 @@ def _rotation(entries: Mapping[str, str], key: str, path: Path) -> np.ndarray:
     return rotation
 
 
+def _translation(entries: Mapping[str, str], key: str, path: Path) -> np.ndarray:
+    metres = numbers(entries, key, 3, path)
+    if np.abs(metres).max() > FARTHEST_APART:
+        raise InputError(
+            f"{path}: key '{key}': wrong calibration, it puts the LiDAR {np.abs(metres).max():.4g} "
+            "m from the camera; it must be in metres, not millimetres"
+        )
+    return metres
+
+
 def check_camera(projection: np.ndarray, size: np.ndarray, key: str, path: Path) -> None:
     """Refuse a projection [3,4] that no camera with images of ``size`` (width, height) has.
 
@@ -295,9 +313,11 @@ def check_camera(projection: np.ndarray, size: np.ndarray, key: str, path: Path)
         InputError: ``path`` and the projection's ``key`` are named.
     """
     (focal_x, _, centre_x), (_, focal_y, centre_y) = projection[:2, :3]
+    size_key = key.replace("P", "S", 1)
     if size.min() < 1 or (size != size.round()).any():
-        size_key = key.replace("P", "S", 1)
         wrong = f"{size_key}: the image size must be whole and positive, got {size.tolist()}"
+    elif size.prod() > MOST_CAMERA_PIXELS:
+        wrong = f"{size_key}: no car's camera has {size[0]:.6g}x{size[1]:.6g} pixels"
     elif min(focal_x, focal_y) <= 0:
         wrong = f"{key}: the focal lengths must be positive, got {focal_x}, {focal_y}"
     elif not (0 <= centre_x < size[0] and 0 <= centre_y < size[1]):
@@ -307,6 +327,8 @@ def check_camera(projection: np.ndarray, size: np.ndarray, key: str, path: Path)
         )
     elif not np.array_equal(projection[2, :3], (0, 0, 1)):
         wrong = f"{key}: the last row must start with 0 0 1"
+    elif np.abs(projection[:, 3] / (focal_x, focal_y, 1)).max() > FARTHEST_APART:
+        wrong = f"{key}: its last column puts the camera more than {FARTHEST_APART} m from camera 0"
     else:
         return
     raise InputError(f"{path}: wrong calibration, {wrong}")

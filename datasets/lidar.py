@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.depth_files import KITTI_STEPS, read_depth
+from datasets.depth_files import KITTI_STEPS, known_depth, read_depth
 from datasets.kitti import Calibration, improved_depth_path, sweep_path
 from datasets.splits import SplitLine
 from system.errors import InputError
@@ -25,7 +25,7 @@ def read_sweep(path: Path) -> np.ndarray:
     """Read a sweep: float32 [N,4], x forward, y left, z up in metres, and reflectance.
 
     Raises:
-        InputError: the file is missing, or its size is not that of whole points.
+        InputError: the file is missing or empty, or its size is not that of whole points.
     """
     try:
         content = read_bytes(path)
@@ -40,6 +40,8 @@ def read_sweep(path: Path) -> np.ndarray:
             f"{path}: {len(content)} bytes are no whole number of points of {BYTES_PER_POINT} "
             f"bytes; the file is truncated, fetch it again"
         )
+    if not content:
+        raise InputError(f"{path}: is empty; fetch it again")
     return np.frombuffer(content, "<f4").reshape(-1, 4)
 
 
@@ -93,7 +95,7 @@ def project_sweep(
     nearest = _keep_nearest(
         depth[inside], column[inside].astype(np.intp), row[inside].astype(np.intp), width, height
     )
-    return np.maximum(nearest, 0).astype(np.float32)
+    return known_depth(nearest)
 
 
 def _keep_nearest(

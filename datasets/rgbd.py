@@ -2,8 +2,9 @@
 
 A folder holds ``rgb`` and ``depth`` (or the names of :data:`PICTURE_FOLDERS` and
 :data:`DEPTH_FOLDERS`) and ``depth.json``: ``{"kind": "depth", "metres_per_step": 0.001}``. ``kind``
-is ``depth`` or ``inverse_depth``; ``metres_per_step`` (or 1 / metres) is of whole numbers, and
-needed for these only. What seems to be wrong with the depth of a whole data set is warned of.
+is ``depth`` or ``inverse_depth``; ``metres_per_step`` (or 1 / metres) is what 1 means in the files.
+Whole numbers need it; floating-point ones are metres without it. What seems to be wrong with the
+depth of a whole data set is warned of.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from datasets.depth_files import KINDS, NOTE, DepthNote, depth_size, read_depth
+from datasets.depth_files import KINDS, NOTE, DepthNote, depth_size, read_depth, unit_doubt
 from datasets.pictures import PICTURES, picture_size
 from system.errors import InputError
 from system.files import read_json
@@ -25,11 +26,12 @@ logger = logging.getLogger(__name__)
 
 PICTURE_FOLDERS = ("rgb", "images", "image", "color")
 DEPTH_FOLDERS = ("depth", "depths", "depth_map")
-DEPTHS = {".png", ".npy", ".npz", ".exr"}
+DEPTHS = {".png", ".tif", ".tiff", ".npy", ".npz", ".exr"}
 ENDING = re.compile(r"[_-]?(rgb|image|color|img|depth|disp)$", re.IGNORECASE)
 HELD_OUT = 0.1  # share of the pairs for validation, where the folder has no part for it
 
-PLAUSIBLE_METRES = (0.05, 300.0)  # medians of a data set
+STEPS = (1e-9, 1e9)  # what ``metres_per_step`` may be
+MIXED_UNITS = 100  # between the medians of two pictures of one data set
 INVERTED = 0.3  # correlation of depth with the row, from the top
 LOOKED_AT = 20  # depth maps that are looked at for what is wrong with all
 
@@ -102,15 +104,16 @@ def read_note(folder: Path) -> DepthNote:
     if not path.is_file():
         return DepthNote()
     try:
-        note = DepthNote(**read_json(path))
-        step = None if note.metres_per_step is None else float(note.metres_per_step)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path}: must be a JSON object with kind and metres_per_step ({error})"
-        ) from error
-    if note.kind not in KINDS or (step is not None and not 0 < step < np.inf):
+        fields = read_json(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(fields, dict) or fields.keys() - {"kind", "metres_per_step"}:
+        raise InputError(f"{path}: must be a JSON object with kind and metres_per_step only")
+    kind, step = fields.get("kind", "depth"), fields.get("metres_per_step")
+    is_number = isinstance(step, (int, float)) and not isinstance(step, bool)
+    if kind not in KINDS or not (step is None or (is_number and STEPS[0] <= step <= STEPS[1])):
         raise InputError(f"{path}: kind must be {' or '.join(KINDS)}, and metres_per_step above 0")
-    return DepthNote(note.kind, step)
+    return DepthNote(kind, None if step is None else float(step))
 
 
 def find_part(folder: Path, part: str, seed: int) -> Part:
@@ -211,12 +214,13 @@ def judge(depths: Iterable[np.ndarray], unit_remedy: str, order_remedy: str) -> 
     if not medians:
         return ["no depth is known anywhere: 0, negative and infinite values count as unknown"]
     words = []
-    low, high = PLAUSIBLE_METRES
-    median = float(np.median(medians))
-    if not low <= median <= high:
-        unit = "millimetres or steps" if median > high else "kilometres, or scaled twice"
+    doubt = unit_doubt(float(np.median(medians)))
+    if doubt is not None:
+        words.append(f"{doubt}; {unit_remedy}")
+    if max(medians) > MIXED_UNITS * min(medians):
         words.append(
-            f"half of the depth is beyond {median:.3g} m: it looks like {unit}; {unit_remedy}"
+            f"the median depth is {min(medians):.3g} m in one picture and {max(medians):.3g} m in "
+            f"another: the files look of different units; {unit_remedy}, one for all files"
         )
     if slopes and float(np.median(slopes)) > INVERTED:
         words.append(

@@ -9,7 +9,16 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from datasets.depth_files import KINDS, MILLIMETRES, NOTE, DepthNote, read_depth
+from datasets.depth_files import (
+    DAMAGE,
+    KINDS,
+    MILLIMETRES,
+    NOTE,
+    DepthNote,
+    known_depth,
+    read_array,
+    read_depth,
+)
 from datasets.kitti import image_paths
 from datasets.rgbd import DEPTH_FOLDERS, PICTURE_FOLDERS, find_pairs, read_note
 from datasets.splits import load_split, split_folder
@@ -285,8 +294,13 @@ def _dataset(file: Any, name: str, path: Path) -> Any:
     item = file.get(name) if type(link).__name__ == "HardLink" else None
     if item is None or not hasattr(item, "dtype") or item.external or item.is_virtual:
         raise InputError(f"{path}: does not hold {name}, as the labelled NYU Depth v2 does")
-    if item.shape[-2:] != SHAPE[::-1] or item.dtype.kind not in "uif":
+    if item.shape[-2:] != SHAPE[::-1]:
         raise InputError(f"{path}: {name} is not of 640x480 pixels, as the labelled set's are")
+    colours = name == "images"
+    right = item.dtype == np.uint8 if colours else item.dtype.kind == "f"
+    if not right or item.ndim != (4 if colours else 3):
+        must = "8-bit colours [N, 3, 640, 480]" if colours else "metres [N, 640, 480] in floats"
+        raise InputError(f"{path}: {name} must be {must}, is {item.dtype} {list(item.shape)}")
     return item
 
 
@@ -298,8 +312,8 @@ def _read_plane(path: Path, name: str, index: int) -> np.ndarray:
     except (OSError, RuntimeError, IndexError) as error:
         raise InputError(f"{path}: {name} {index + 1} cannot be read ({error})") from error
     if plane.ndim == 3:
-        return np.ascontiguousarray(plane.astype(np.uint8))
-    return np.where(np.isfinite(plane) & (plane > 0), plane, 0).astype(np.float32)
+        return np.ascontiguousarray(plane)
+    return known_depth(plane)
 
 
 def _looks_like_diode(path: Path) -> bool:
@@ -338,16 +352,18 @@ def read_masked(folder: Path, name: str) -> np.ndarray:
     """Depth float32 [H, W] in metres, 0 where the mask is not 1.
 
     Raises:
-        InputError: a file is damaged, or the mask is of another size.
+        InputError: a file is damaged, or the mask is of another size or of other numbers.
     """
     depth = read_depth(folder / f"{name}{DIODE_DEPTH}", DepthNote())
     path = folder / f"{name}{DIODE_MASK}"
     try:
-        mask = np.load(check_regular(path), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        mask = read_array(check_regular(path))
+    except DAMAGE as error:
         raise InputError(f"{path}: cannot be read as a mask ({error})") from error
-    if mask.ndim == 3:
+    if mask.ndim == 3 and mask.shape[2] == 1:
         mask = mask[..., 0]
+    if mask.dtype.kind not in "buif" or not np.isin(mask, (0, 1)).all():
+        raise InputError(f"{path}: must be a mask of 0 and 1, 1 where depth is valid")
     if mask.shape != depth.shape:
         raise InputError(
             f"{path}: has shape {list(mask.shape)}, the depth {list(depth.shape)}; they must be of "

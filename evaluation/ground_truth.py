@@ -8,6 +8,7 @@ restricted reader.
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from typing import Callable
 import numpy as np
 from numpy.lib import format as npy
 
+from datasets.depth_files import DAMAGE, known_depth, read_member
 from datasets.kitti import day_folder, improved_depth_path, read_calibration, sweep_path
 from datasets.lidar import project_sweep, read_improved_depth, read_sweep
 from datasets.splits import IMPROVED_SPLIT, SplitLine, split_folder
@@ -35,6 +37,10 @@ KINDS = {
     CAMERA: "raw LiDAR, true camera depth",
     IMPROVED: "improved KITTI depth, accumulated over frames",
 }
+
+# Of one map, unpacked: 25 million pixels in float64; KITTI's have half a million.
+MOST_MAP_BYTES = 200_000_000
+SIDEWAYS = 1.1  # width over height, or height over width, of what surely lies or stands
 
 EXPORT_HINT = "make it with export_gt_depth.py --data_path KITTI --split SPLIT"
 
@@ -68,6 +74,8 @@ def ground_truth_kind(split_name: str, camera_depth: bool) -> str:
 @dataclass(frozen=True)
 class GroundTruth(AbstractContextManager):
     """The depth maps of a split; item i is float32 [H,W] in metres, 0 where unknown.
+
+    Whatever a file holds, an item is of this form, or refused by an InputError that names it.
 
     Attributes:
         kind: a key of :data:`KINDS`.
@@ -116,7 +124,7 @@ def open_ground_truth(
         archive.close()
         maps = read_published(path)
         held = _held(None, len(maps), lines, path, allow_missing)
-        return GroundTruth(published_kind, held, maps.__getitem__)
+        return GroundTruth(published_kind, held, lambda index: depth_map(maps[index], path, index))
     try:
         return _own(archive, path, lines, allow_missing)
     except InputError:
@@ -135,32 +143,71 @@ def open_truth_of_split(
 def _own(
     archive: np.lib.npyio.NpzFile, path: Path, lines: Sequence[SplitLine], allow_missing: bool
 ) -> GroundTruth:
-    kind = str(archive[KIND_KEY])
+    kind = str(_member(archive, KIND_KEY, path))
     if kind not in KINDS:
-        raise InputError(f"{path}: unknown kind of ground truth '{kind}'; {EXPORT_HINT}")
+        raise InputError(f"{path}: unknown kind of ground truth '{kind[:40]}'; {EXPORT_HINT}")
 
     def read(index: int) -> np.ndarray:
-        try:
-            return archive[MAP_KEY.format(index)]
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{path}: image {index} cannot be read ({error}); {EXPORT_HINT}"
-            ) from error
+        return depth_map(_member(archive, MAP_KEY.format(index), path), path, index)
 
-    own_lines = _lines_of(archive, path)
+    # An older file does not say its lines.
+    own_lines = _member(archive, LINES_KEY, path) if LINES_KEY in archive.files else None
+    if own_lines is not None:
+        own_lines = [str(line) for line in own_lines.ravel()]
     count = len(archive.files) - len({KIND_KEY, LINES_KEY} & set(archive.files))
     held = _held(own_lines, count, lines, path, allow_missing)
     return GroundTruth(kind, held, read, archive.close)
 
 
-def _lines_of(archive: np.lib.npyio.NpzFile, path: Path) -> list[str] | None:
-    """The lines that a file of our own holds; None of an older one, which does not say."""
-    if LINES_KEY not in archive.files:
-        return None
+def _member(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
+    """An array of a file of our own.
+
+    Raises:
+        InputError: it is missing, damaged, or larger than any map.
+    """
     try:
-        return [str(line) for line in archive[LINES_KEY].ravel()]
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: its lines cannot be read ({error}); {EXPORT_HINT}") from error
+        size = archive.zip.getinfo(f"{key}.npy").file_size
+        if size > MOST_MAP_BYTES:
+            raise ValueError(f"it has {size} bytes, and at most {MOST_MAP_BYTES} are read")
+        return read_member(archive, key)
+    except DAMAGE as error:
+        what = f"image {key}" if key.isdigit() else f"its {key}"
+        raise InputError(f"{path}: {what} cannot be read ({error}); {EXPORT_HINT}") from error
+
+
+def depth_map(values: np.ndarray, path: Path, index: int) -> np.ndarray:
+    """One map of a file of ground truth as float32 [H,W], 0 where unknown.
+
+    Raises:
+        InputError: it is no array of floating-point numbers with rows and columns.
+    """
+    if values.dtype.kind != "f" or values.ndim != 2:
+        raise InputError(
+            f"{path}: image {index} is no depth map, which has rows and columns of floating-point "
+            f"numbers in metres, but {values.dtype} {list(values.shape)}; {EXPORT_HINT}"
+        )
+    if values.size == 0:
+        raise InputError(f"{path}: image {index} has no pixel; {EXPORT_HINT}")
+    return known_depth(values)
+
+
+def check_upright(gt: np.ndarray, size: tuple[int, int], name: str) -> None:
+    """Refuse a map [H,W] that stands on its side, as a transposed one does.
+
+    Args:
+        gt: the map.
+        size: (width, height) of its picture, or of what is predicted of it.
+        name: of the image.
+
+    Raises:
+        InputError: one of the two is clearly higher than wide, and the other is not.
+    """
+    shapes = (gt.shape[1] / gt.shape[0], size[0] / size[1])
+    if min(shapes) < 1 / SIDEWAYS and max(shapes) > SIDEWAYS:
+        raise InputError(
+            f"{name}: its ground truth is {gt.shape[1]}x{gt.shape[0]}, its picture or prediction "
+            f"{size[0]}x{size[1]} (width x height): one of them is transposed; {EXPORT_HINT}"
+        )
 
 
 def _held(
@@ -185,6 +232,9 @@ def _held(
         return list(range(count))
     if len(own) != count:
         raise InputError(f"{path}: holds {count} maps of {len(own)} images; {EXPORT_HINT}")
+    if len(set(own)) < count and list(own) != wanted:
+        [(twice, _)] = Counter(own).most_common(1)
+        raise InputError(f"{path}: holds two maps of {twice}; {EXPORT_HINT}")
     foreign = set(own) - set(wanted)
     if foreign:
         raise InputError(
@@ -209,7 +259,7 @@ def name_of(line: SplitLine) -> str:
 
 
 def read_published(path: Path) -> list[np.ndarray]:
-    """The depth maps float32 [H,W] of a file that the published export wrote.
+    """The depth maps, arrays [H,W], of a file that the published export wrote.
 
     Maps of one size may have become one array [N,H,W]; else they are pickled.
 
@@ -226,13 +276,13 @@ def read_published(path: Path) -> list[np.ndarray]:
                 maps = [item.array for item in items]
             else:
                 maps = list(np.frombuffer(file.read(), dtype).reshape(shape))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (*DAMAGE, AttributeError) as error:
         raise InputError(f"{path}: cannot be read as ground truth ({error})") from error
     if not all(isinstance(m, np.ndarray) and m.ndim == 2 and m.dtype.kind == "f" for m in maps):
         raise InputError(f"{path}: holds something other than depth maps; {EXPORT_HINT}")
-    return [depth.astype(np.float32, copy=False) for depth in maps]
+    return maps
 
 
 def open_archive(path: Path) -> np.lib.npyio.NpzFile:
@@ -245,8 +295,10 @@ def open_archive(path: Path) -> np.lib.npyio.NpzFile:
         archive = np.load(check_regular(path), allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no ground truth there; {EXPORT_HINT}") from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as ground truth ({error})") from error
+    except DAMAGE as error:
+        raise InputError(
+            f"{path}: cannot be read as ground truth ({error}); {EXPORT_HINT}"
+        ) from error
     is_archive = isinstance(archive, np.lib.npyio.NpzFile)
     if not is_archive or not {KIND_KEY, PUBLISHED_KEY} & set(archive.files):
         raise InputError(
@@ -257,10 +309,20 @@ def open_archive(path: Path) -> np.lib.npyio.NpzFile:
 
 
 def frame_depth(data_path: Path, line: SplitLine, kind: str) -> np.ndarray:
-    """Return the ground truth of one frame, float32 [H,W] in metres, 0 where unknown."""
+    """Return the ground truth of one frame, float32 [H,W] in metres, 0 where unknown.
+
+    Raises:
+        InputError: a file is missing or damaged, or no depth is known in it.
+    """
     if kind == IMPROVED:
         path = improved_depth_path(data_path, line.folder, line.frame, line.side)
-        return read_improved_depth(path)
-    calibration = read_calibration(day_folder(data_path, line.folder), with_lidar=True)
-    sweep = read_sweep(sweep_path(data_path, line.folder, line.frame))
-    return project_sweep(sweep, calibration, line.side, forward_depth=kind == FORWARD)
+        depth, remedy = read_improved_depth(path), "fetch it again"
+    else:
+        day = day_folder(data_path, line.folder)
+        path = sweep_path(data_path, line.folder, line.frame)
+        calibration = read_calibration(day, with_lidar=True)
+        depth = project_sweep(read_sweep(path), calibration, line.side, kind == FORWARD)
+        remedy = f"check it, and the calibration in {day}"
+    if not depth.any():
+        raise InputError(f"{path}: gives no depth for any pixel of its image; {remedy}")
+    return depth

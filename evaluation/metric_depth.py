@@ -15,11 +15,20 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.conventions import STEREO_SCALE_FACTOR
+from datasets.depth_files import DAMAGE
 from datasets.kitti import MOST_STRETCH, first_few, image_paths, missing_files, stretch
 from datasets.pictures import picture_size
 from datasets.splits import SplitLine, load_split, published_lines, split_folder
 from evaluation.ground_truth import GroundTruth, name_of, open_truth_of_split
-from evaluation.protocols import eigen_protocol, image_batches, predict, report, result, score
+from evaluation.protocols import (
+    checked,
+    eigen_protocol,
+    image_batches,
+    predict,
+    report,
+    result,
+    score,
+)
 from options import EvaluateOptions
 from prediction.predictor import Predictor, open_predictor
 from system.errors import InputError
@@ -66,14 +75,15 @@ def submit(options: EvaluateOptions, out_dir: Path) -> None:
     """Predict the images of KITTI's depth benchmark, whose ground truth is not public."""
     paths = benchmark_images(options.data_path)
     predictor = open_predictor(options).network
-    scale = predictor.info.metres_per_unit or options.pred_depth_scale_factor
-    if not predictor.info.metric and scale == 1:
+    scale = options.pred_depth_scale_factor * (predictor.info.metres_per_unit or 1)
+    if not predictor.info.metric and options.pred_depth_scale_factor == 1:
         raise InputError(
             f"--eval_split {BENCHMARK}: the depth of this model has no unit; give what its depths "
             "are to be multiplied with as --pred_depth_scale_factor, or use a stereo-trained model"
         )
     out = out_dir / "benchmark_predictions"
-    write_submission(predict_images(predictor, paths, options), paths, scale, out)
+    disparities = checked(predict_images(predictor, paths, options), [p.name for p in paths])
+    write_submission(disparities, paths, scale, out)
     print(f"wrote {len(paths)} predictions to {out}; zip them to submit them")
 
 
@@ -98,7 +108,7 @@ def evaluate_lines(
 ) -> None:
     """Predict the test images of a split, or load their disparities; score them unless no truth."""
     split_name = split_folder(options.eval_split).resolve().name
-    stereo, metres_per_unit = options.eval_stereo, STEREO_SCALE_FACTOR
+    stereo, metres_per_unit, sizes = options.eval_stereo, STEREO_SCALE_FACTOR, None
     if options.ext_disp_to_eval:
         saved = load_disparities(options.ext_disp_to_eval, len(lines))
         there = [not options.allow_missing or not np.isnan(each).all() for each in saved]
@@ -115,7 +125,9 @@ def evaluate_lines(
             logger.warning("--eval_stereo: the model was not trained on stereo: it has no scale")
         stereo = stereo or (predictor.info.metric and not options.eval_mono)
         metres_per_unit = predictor.info.metres_per_unit or metres_per_unit
+        sizes = (picture_size(paths[index]) for index in chosen)
         disparities = predict_images(predictor, [paths[index] for index in chosen], options)
+    names = [name_of(lines[index]) for index in chosen]
     make_writable_folder(out_dir, "give another place with --eval_out_dir")
     of = len(lines) if len(chosen) < len(lines) else None
     mark = "" if of is None else "_partial"  # never found in the place of a whole result
@@ -123,13 +135,12 @@ def evaluate_lines(
         path = out_dir / f"disps_{split_name}{mark}.npy"
         disparities = save_disparities(disparities, path, len(lines), chosen)
     if truth is None:
-        for _ in disparities:
+        for _ in checked(disparities, names):
             pass
         return
     scaled, factor = not options.disable_median_scaling, options.pred_depth_scale_factor
     protocol = eigen_protocol(truth.kind, stereo, scaled, factor, metres_per_unit)
-    names = [name_of(lines[index]) for index in chosen]
-    scores = score(disparities, truth.part(chosen), protocol, names)
+    scores = score(disparities, truth.part(chosen), protocol, names, sizes)
     out_path = out_dir / f"eval_{split_name}_{'stereo' if stereo else 'mono'}{mark}.json"
     write_json(out_path, result(scores, protocol, truth.kind, of))
     print(report(scores, protocol, truth.kind, of))
@@ -231,7 +242,7 @@ def load_disparities(path: Path, count: int) -> np.ndarray:
         disparities = np.load(check_regular(path), mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"--ext_disp_to_eval {path}: no such file") from None
-    except (OSError, ValueError, EOFError) as error:
+    except DAMAGE as error:
         raise InputError(f"--ext_disp_to_eval {path}: no readable .npy file ({error})") from error
     if not isinstance(disparities, np.ndarray) or disparities.dtype.kind != "f":
         raise InputError(f"--ext_disp_to_eval {path}: must be one .npy array of real numbers")

@@ -6,10 +6,13 @@ is aligned and compared as Ranftl et al. (TPAMI 2020) do: by scale and shift, im
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from system.errors import InputError
 
 SMALLEST_DEPTH, LARGEST_DEPTH = 1e-3, 1e3  # metres, of aligned predictions
 SMALLEST_INVERSE = 1e-12
@@ -124,6 +127,19 @@ def relative_errors(
     _, align = ALIGNMENTS[alignment]
     predicted = np.clip(align(prediction[counted], truth), SMALLEST_DEPTH, farthest)
     return depth_metrics(truth, predicted)._asdict()
+
+
+def check_finite(metrics: Mapping[str, float], name: str) -> None:
+    """Refuse metrics that are no numbers, so that they never enter a mean.
+
+    Raises:
+        InputError: one is infinite or not a number; ``name`` says whose.
+    """
+    wrong = [f"{key} is {value}" for key, value in metrics.items() if not math.isfinite(value)]
+    if wrong:
+        raise InputError(
+            f"{name}: cannot be measured, {', '.join(wrong)}; check its depth and the prediction"
+        )
 
 
 def mean_errors(errors: Sequence[dict[str, float]]) -> dict[str, float]:

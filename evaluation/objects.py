@@ -85,7 +85,7 @@ def object_scores(
         kinds: the kinds of the objects; pixels of other numbers are background.
 
     Raises:
-        ValueError: the shapes do not fit, or a predicted depth is not positive.
+        ValueError: the shapes do not fit, or a depth is not positive.
     """
     if true_depth.shape != object_numbers.shape or true_depth.ndim != 2:
         raise ValueError(
@@ -94,6 +94,8 @@ def object_scores(
         )
     if predicted_depth.ndim != 2 or not (predicted_depth > 0).all():
         raise ValueError("expected positive predicted depths [h, w]")
+    if not (true_depth > 0).all():
+        raise ValueError("expected positive true depths [H, W]")
     predicted_inverse = resized_inverse(predicted_depth, true_depth.shape)
     true_inverse = 1 / true_depth.astype(np.float64)
     numbers, counts = np.unique(object_numbers, return_counts=True)
@@ -155,8 +157,13 @@ def median_scale(predicted_depth: np.ndarray, true_depth: np.ndarray) -> float:
     Args:
         predicted_depth: model units, [h, w], resized as by :func:`object_scores`.
         true_depth: metres, [H, W].
+
+    Raises:
+        ValueError: no true depth is that near.
     """
     near = true_depth <= FARTHEST_SCALED
+    if not near.any():
+        raise ValueError(f"expected true depths up to {FARTHEST_SCALED:g} m, got none")
     inverse = resized_inverse(predicted_depth, true_depth.shape)
     return float(np.median(true_depth[near]) * np.median(inverse[near]))
 

@@ -21,8 +21,8 @@ from PIL import Image
 
 from datasets.conventions import STEREO_SCALE_FACTOR
 from datasets.pictures import read_picture
-from evaluation.ground_truth import IMPROVED, KINDS, GroundTruth
-from evaluation.metrics import METRIC_NAMES, depth_metrics
+from evaluation.ground_truth import IMPROVED, KINDS, GroundTruth, check_upright
+from evaluation.metrics import METRIC_NAMES, check_finite, depth_metrics
 from system.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -63,13 +63,14 @@ def eigen_protocol(
 ) -> Protocol:
     """Return the published protocol for a kind of ground truth and of model.
 
-    A stereo-trained model knows its scale: its depths are only multiplied by ``metres_per_unit``.
+    A stereo-trained model knows its scale: its depths are not scaled by medians, but multiplied by
+    ``metres_per_unit``, and by ``scale_factor`` as those of every model.
     The improved ground truth is scored whole, raw LiDAR inside the crop.
     """
     return Protocol(
         crop=ground_truth_kind != IMPROVED,
         median_scaling=median_scaling and not stereo,
-        scale_factor=metres_per_unit if stereo else scale_factor,
+        scale_factor=scale_factor * metres_per_unit if stereo else scale_factor,
     )
 
 
@@ -185,22 +186,30 @@ def score(
     ground_truth: GroundTruth | Sequence[np.ndarray],
     protocol: Protocol,
     names: Sequence[str],
+    sizes: Iterable[tuple[int, int]] | None = None,
 ) -> Scores:
     """Score predictions, one disparity [h,w] of any size per image, in order.
 
     Images whose ground truth has no point to score are skipped, and said by name.
 
+    Args:
+        disparities: predictions.
+        ground_truth: one map for each.
+        protocol: how they are compared.
+        names: of the images.
+        sizes: (width, height) of their pictures; None for those of the predictions.
+
     Raises:
-        InputError: a prediction is not finite or is negative, or no image has ground truth.
+        InputError: a prediction is not finite or is negative, a map is transposed, no image has
+            ground truth, or a metric is no number.
         ValueError: there are fewer predictions than names.
     """
     rows, ratios, skipped = [], [], []
-    for index, (disparity, name) in enumerate(zip(disparities, names)):
-        finite = np.isfinite(disparity).all()
-        if not finite or disparity.min() < 0:
-            words = "holds negative disparities" if finite else "is not finite"
-            raise InputError(f"the prediction of image {index} ({name}) {words}")
-        gt, pred = compared_depths(disparity, ground_truth[index], protocol)
+    sizes = None if sizes is None else iter(sizes)
+    for index, (disparity, name) in enumerate(zip(checked(disparities, names), names)):
+        truth = ground_truth[index]
+        check_upright(truth, disparity.shape[::-1] if sizes is None else next(sizes), name)
+        gt, pred = compared_depths(disparity, truth, protocol)
         if gt.size == 0:
             logger.warning("%s has no ground truth to compare with: skipped", name)
             skipped.append(name)
@@ -209,12 +218,28 @@ def score(
             ratios.append(np.median(gt) / np.median(pred))
             pred = pred * ratios[-1]
         pred = np.clip(pred, protocol.min_depth, protocol.max_depth)
-        rows.append(depth_metrics(gt, pred))
+        metrics = depth_metrics(gt, pred)
+        check_finite(metrics._asdict(), name)
+        rows.append(metrics)
     if len(rows) + len(skipped) != len(names):
         raise ValueError(f"expected {len(names)} predictions, got {len(rows) + len(skipped)}")
     if not rows:
         raise InputError("no image has ground truth to compare with; export the ground truth again")
     return Scores(np.array(rows), np.array(ratios, np.float64), tuple(skipped))
+
+
+def checked(disparities: Iterable[np.ndarray], names: Sequence[str]) -> Iterator[np.ndarray]:
+    """Pass predictions [h,w] on, as long as they can be the inverse of depth.
+
+    Raises:
+        InputError: one is not finite or is negative; its index and name are said.
+    """
+    for index, (disparity, name) in enumerate(zip(disparities, names)):
+        finite = np.isfinite(disparity).all()
+        if not finite or disparity.min() < 0:
+            words = "holds negative disparities" if finite else "is not finite"
+            raise InputError(f"the prediction of image {index} ({name}) {words}")
+        yield disparity
 
 
 def compared_depths(

@@ -24,6 +24,7 @@ from evaluation.metrics import (
     METRIC_NAMES,
     NONE,
     SCALE_SHIFT,
+    check_finite,
     mean_errors,
     relative_errors,
 )
@@ -162,6 +163,7 @@ def _measure_depth(
     if errors is None:
         measured.without_depth.append(sample.name)
         return {}
+    check_finite(errors, sample.name)
     measured.errors.append(errors)
     return errors
 

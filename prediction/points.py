@@ -1,7 +1,8 @@
 """Depth as points and surfaces in space: coloured point clouds (PLY) and meshes (GLB).
 
 Camera coordinates: x to the right, y down, z forward, in the unit of the depth. GLB files, whose
-standard has y up and the viewer looking along -z, are turned accordingly.
+standard has y up and the viewer looking along -z, are turned accordingly. Colours are those of the
+picture (sRGB) in PLY; the standard of GLB wants them linear.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from datasets.kitti import read_calibration
 KITTI_CALIBRATION = "calib_cam_to_cam.txt"
 EDGE = 0.1  # a mesh is cut between pixels whose depths differ by more than this share
 MOST_VERTICES = 400_000  # of a mesh; larger pictures are thinned out
-FLOAT, UNSIGNED_INT, UNSIGNED_BYTE = 5126, 5125, 5121  # glTF component types
+FLOAT, UNSIGNED_INT, UNSIGNED_SHORT = 5126, 5125, 5123  # glTF component types
+OPAQUE = 65535  # all of a colour in 16 bits
 VERTEX_BUFFER, INDEX_BUFFER = 34962, 34963  # glTF buffer view targets
 
 
@@ -106,6 +108,16 @@ def surface(points: np.ndarray) -> np.ndarray:
     return faces[np.isfinite(far) & (far <= (1 + EDGE) * near)].astype(np.uint32)
 
 
+def linear(colors: np.ndarray) -> np.ndarray:
+    """sRGB colours, uint8, as shares of light (IEC 61966-2-1) in uint16.
+
+    16 bits, since 8 would leave two of the 20 darkest values.
+    """
+    srgb = np.arange(256) / 255
+    light = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    return np.rint(light * OPAQUE).astype(np.uint16)[colors]
+
+
 def encode_glb(points: np.ndarray, colors: np.ndarray) -> bytes:
     """A binary glTF 2.0 mesh of points [H, W, 3] with colours uint8 [H, W, 3], cut at depth edges.
 
@@ -117,17 +129,21 @@ def encode_glb(points: np.ndarray, colors: np.ndarray) -> bytes:
     used, faces = np.unique(faces, return_inverse=True)
     faces = faces.astype(np.uint32).reshape(-1, 3)
     vertices = points.reshape(-1, 3)[used] * np.array([1, -1, -1], np.float32)
-    rgba = np.full((len(used), 4), 255, np.uint8)
-    rgba[:, :3] = colors.reshape(-1, 3)[used]
+    rgba = np.full((len(used), 4), OPAQUE, np.uint16)
+    rgba[:, :3] = linear(colors.reshape(-1, 3)[used])
 
     if not len(faces):  # a mesh may not be empty
         return _glb({"asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": []}]}, b"")
-    chunks = [vertices.astype("<f4").tobytes(), rgba.tobytes(), faces.astype("<u4").tobytes()]
+    chunks = [
+        vertices.astype("<f4").tobytes(),
+        rgba.astype("<u2").tobytes(),
+        faces.astype("<u4").tobytes(),
+    ]
     starts = [0, len(chunks[0]), len(chunks[0]) + len(chunks[1])]
     targets = (VERTEX_BUFFER, VERTEX_BUFFER, INDEX_BUFFER)
     low, high = vertices.min(axis=0).tolist(), vertices.max(axis=0).tolist()
     position = {"componentType": FLOAT, "count": len(vertices), "type": "VEC3"}
-    color = {"componentType": UNSIGNED_BYTE, "normalized": True, "count": len(vertices)}
+    color = {"componentType": UNSIGNED_SHORT, "normalized": True, "count": len(vertices)}
     indices = {"componentType": UNSIGNED_INT, "count": faces.size, "type": "SCALAR"}
     triangles = {"attributes": {"POSITION": 0, "COLOR_0": 1}, "indices": 2, "material": 0}
     tree = {

@@ -249,8 +249,9 @@ def _add_argument(section: Any, options: Mapping[str, Option]) -> None:
     if option.facts["positional"]:
         section.add_argument(option.name, **common)
         return
-    nargs, metavar = "+" if option.several else None, option.kind.__name__.upper()
-    common.update(nargs=nargs, metavar=metavar, required=option.required)
+    if option.several:  # given twice, it holds the values of both
+        common.update(nargs="+", action="extend")
+    common.update(metavar=option.kind.__name__.upper(), required=option.required)
     section.add_argument(f"--{option.name}", **common)
 
 

@@ -7,11 +7,13 @@ import hashlib
 import itertools
 import json
 import logging
+import math
 import os
 import shutil
 import stat
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,12 +82,21 @@ def parse_json(text: str) -> Any:
     """The value of a text in JSON.
 
     Raises:
-        ValueError: it is no JSON, nested too deeply, or holds a number of very many digits.
+        ValueError: it is no JSON, nested too deeply, says something twice, or holds a number of
+            very many digits.
     """
     try:
-        return json.loads(text, parse_int=_whole_number)
+        return json.loads(text, parse_int=_whole_number, object_pairs_hook=_object)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # the last one would win without a word
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"'{twice[:80]}' is said twice")
+    return found
 
 
 def _whole_number(digits: str) -> int:
@@ -100,13 +111,33 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    text = json_text(value)
     with written_whole(path) as temporary:
-        temporary.write_text(json_text(value), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def json_text(value: Any) -> str:
-    """A value as JSON for people to read, ending in a new line."""
-    return json.dumps(value, indent=2, default=str) + "\n"
+    """A value as JSON for people to read, ending in a new line.
+
+    Raises:
+        InputError: it holds a number that is infinite or none, which is no result and no JSON.
+    """
+    wrong = next(_not_finite(value, ""), None)
+    if wrong is not None:
+        raise InputError(f"{wrong}, which is not written as a result; check model and data")
+    return json.dumps(value, indent=2, default=str, allow_nan=False) + "\n"
+
+
+def _not_finite(value: Any, place: str) -> Iterator[str]:
+    """The places in a value of JSON where a number is not finite, and what it is there."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{place.lstrip('.')} is {value}"
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _not_finite(each, f"{place}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, each in enumerate(value):
+            yield from _not_finite(each, f"{place}.{index}")
 
 
 @contextmanager

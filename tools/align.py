@@ -25,10 +25,11 @@ class AlignOptions(PredictorOptions):
     depth_path: Optional[Path] = option(
         None, "known depth of the picture: .npy in metres or a 16-bit .png, 0 where unknown"
     )
-    depth_unit: str = option(
-        "millimetres",
-        "unit of --depth_path if it is a picture; kitti is 1/256 m",
-        choices=DEPTH_UNITS,
+    depth_unit: Optional[str] = option(
+        None,
+        "unit of whole numbers in --depth_path, without it millimetres for pictures; kitti is "
+        "1/256 m; floating-point numbers are metres",
+        choices=("metres", *DEPTH_UNITS),
     )
     shift: bool = option(False, "also fit a shift of inverse depth")
     output: Optional[Path] = option(
@@ -40,6 +41,8 @@ class AlignOptions(PredictorOptions):
         yield from super().conflicts()
         if self.points is None and self.depth_path is None:
             yield "points", "are needed, as in --points '120 80 4.5', or --depth_path"
+        if self.depth_path is None and self.depth_unit is not None:
+            yield "depth_unit", "is of --depth_path; add that, or leave it out"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -65,7 +68,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         points = np.concatenate([points, measured])
     predictor = open_predictor(options)
     shift = options.shift or predictor.unit == depth_map.RELATIVE_INVERSE
-    fit, error = depth_map.fit_scale_shift(predictor(picture).disparity, points, shift)
+    disparity = predictor(picture).disparity
+    fit, error = depth_map.fit_scale_shift(disparity, points, shift)
+    for words in depth_map.doubts(disparity, points, fit):
+        logger.warning("%s: %s", options.image_path, words)
     name = f"{options.image_path.stem}_alignment.json"
     target = options.output or options.image_path.with_name(name)
     text = depth_map.alignment_json(fit, error, len(points), predictor.info.name)
