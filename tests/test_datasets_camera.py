@@ -60,6 +60,12 @@ def test_a_stereo_partner_is_read(tmp_path):
         ({"fx": None}, "fx must be a number"),
         ({"image_size": None}, "image_size must be"),
         ({"image_size": [720]}, "image_size must be"),
+        ({"image_size": [3_000_000_000, 720]}, "no picture has more than"),
+        ({"image_size": [10**400, 10**400]}, "no picture has more than"),
+        ({"fx": 10**400}, "fx must be a number"),
+        ({"fx": 1e300}, "fx must be a number"),
+        ({"cx": -(10**400)}, "cx must be a number"),
+        ({"horizontal_fov_degrees": 70}, "horizontal_fov_degrees and fx, fy, cx, cy"),
         ({"focal": 3}, "unknown focal"),
         ({"stereo": {"left": "l"}}, "stereo must have"),
         ({"stereo": {"left": "l", "right": "r", "baseline_metres": 120}}, "not millimetres"),
@@ -73,7 +79,7 @@ def test_an_impossible_camera_is_refused_with_the_likely_mistake(tmp_path, chang
     assert likely in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", "\xff"])
+@pytest.mark.parametrize("text", ["", "[1]", "{", "\xff", '{"fx": 900, "fx": 800}', '{"fx": NaN}'])
 def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / "camera.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=r"camera\.json: "):

@@ -18,6 +18,8 @@ from datasets.depth_files import (
     DepthNote,
     depth_channel,
     depth_size,
+    in_metres,
+    known_depth,
     read_depth,
 )
 from system.errors import InputError
@@ -185,3 +187,180 @@ def test_pipes_are_refused(tmp_path, name):
     for read in (read_depth, depth_size):
         with pytest.raises(InputError, match="no regular file"):
             read(tmp_path / name, MILLIMETRES)
+
+
+COLOURED = np.stack([METRES, 2 * METRES, 3 * METRES], axis=2)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".jpg", ".webp", ".npy", ".npz"])
+def test_8_bits_are_a_picture_of_depth_in_every_container(tmp_path, suffix):
+    path, pixels = tmp_path / f"a{suffix}", (50 * METRES).astype(np.uint8)
+    if suffix == ".npy":
+        np.save(path, pixels)
+    elif suffix == ".npz":
+        np.savez(path, index=[1], depth=np.array([7], np.uint8), shape=(2, 3))
+    else:
+        Image.fromarray(pixels).save(path)
+    with pytest.raises(InputError, match=r"a\..*: has 8 bits"):
+        read_depth(path, MILLIMETRES)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".gif"])
+def test_palettes_are_no_depth(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray((50 * METRES).astype(np.uint8)).convert("P").save(path)
+    with pytest.raises(InputError, match="has 8 bits"):
+        read_depth(path, MILLIMETRES)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy", "a.npz"])
+def test_colours_are_no_depth_but_equal_channels_are_one(tmp_path, name):
+    def write(values):
+        values = np.rint(1000 * values).astype(np.uint16)
+        if name == "a.npy":
+            np.save(tmp_path / name, values)
+        elif name == "a.npz":
+            np.savez(tmp_path / name, values)
+        else:
+            cv2.imwrite(str(tmp_path / name), values)
+
+    write(COLOURED)
+    with pytest.raises(InputError, match=r"a\..*: has shape \[2, 3, 3\], whose 3 channels differ"):
+        read_depth(tmp_path / name, MILLIMETRES)
+    write(np.repeat(METRES[..., None], 3, axis=2))
+    np.testing.assert_array_equal(read_depth(tmp_path / name, MILLIMETRES), METRES)
+
+
+def test_unknown_pixels_are_no_difference_between_channels(tmp_path):
+    depth = np.where(METRES > 0, METRES, np.nan)[..., None]
+    for channels in (1, 3):
+        np.save(tmp_path / "a.npy", np.repeat(depth, channels, axis=2))
+        np.testing.assert_array_equal(read_depth(tmp_path / "a.npy", DepthNote()), METRES)
+
+
+def test_colours_of_an_exr_are_no_depth():
+    red, path = {"R": METRES}, Path("a.exr")
+    for others in ({"G": 2 * METRES, "B": METRES}, {"G": METRES, "B": 2 * METRES}):
+        with pytest.raises(InputError, match=r"a\.exr: holds the colours R, G, B"):
+            depth_channel({**red, **others}, path)
+    assert depth_channel({**red, "G": METRES, "B": METRES}, path) is METRES
+    with pytest.raises(InputError, match="RY, BY"):
+        depth_channel({"Y": METRES, "RY": 0 * METRES, "BY": 0 * METRES}, path)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".tiff"])
+def test_a_tiff_in_floats_is_in_metres_and_one_of_16_bits_in_steps(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(METRES).save(path)
+    np.testing.assert_array_equal(read_depth(path, MILLIMETRES), METRES)
+    assert depth_size(path, MILLIMETRES) == (3, 2)
+    Image.fromarray((1000 * METRES).astype(np.uint16)).save(path)
+    np.testing.assert_array_equal(read_depth(path, MILLIMETRES), METRES)
+    with pytest.raises(InputError, match="unknown unit"):
+        read_depth(path, DepthNote())
+
+
+def test_of_a_tiff_with_pages_nobody_knows_which_is_depth(tmp_path):
+    pages = [Image.fromarray(METRES), Image.fromarray(2 * METRES)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(InputError, match="2 pages"):
+        read_depth(tmp_path / "a.tif", IN_METRES)
+
+
+@pytest.mark.parametrize("kind", ["depth", "inverse_depth"])
+def test_a_stated_step_counts_for_floats_too(tmp_path, kind):
+    stored = METRES if kind == "depth" else np.divide(1, METRES, where=METRES > 0, out=0 * METRES)
+    for values in (1000 * stored, np.rint(1000 * stored).astype(np.int32)):
+        np.save(tmp_path / "a.npy", values)
+        got = read_depth(tmp_path / "a.npy", DepthNote(kind, 0.001))
+        np.testing.assert_allclose(got, METRES, rtol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["dense", "sparse"])
+def test_whole_numbers_need_a_unit_in_every_form_of_npz(tmp_path, name):
+    steps = (1000 * METRES).astype(np.int64)
+    index = np.flatnonzero(steps)
+    sparse = {"index": index, "depth": steps.ravel()[index], "shape": METRES.shape}
+    np.savez(tmp_path / "a.npz", **({"depth": steps} if name == "dense" else sparse))
+    with pytest.raises(InputError, match=r"a\.npz: holds whole numbers of an unknown unit"):
+        read_depth(tmp_path / "a.npz", DepthNote())
+    np.testing.assert_array_equal(read_depth(tmp_path / "a.npz", MILLIMETRES), METRES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"index": [0, -1]}, "index lies outside"),
+        ({"index": [0, 6]}, "index lies outside"),
+        ({"index": [0.0, 1.0]}, "whole numbers"),
+        ({"index": [True, False]}, "whole numbers"),
+        ({"index": [0, 1, 2]}, r"index has shape \[3\], depth \[2\]"),
+        ({"index": [4, 4]}, "two numbers"),
+        ({"depth": [1.5]}, r"index has shape \[2\], depth \[1\]"),
+        ({"depth": [1j, 2]}, "complex128"),
+        ({"depth": [True, True]}, "bool"),
+        ({"depth": ["1", "2"]}, "must hold one number a pixel"),
+        ({"shape": (2.5, 3)}, "two whole numbers"),
+        ({"shape": (2, 3, 1)}, "two whole numbers"),
+    ],
+)
+def test_sparse_depth_that_contradicts_itself_is_refused(tmp_path, changes, said):
+    fields = {"index": [0, 5], "depth": [1.5, 2.5], "shape": (2, 3), **changes}
+    np.savez(tmp_path / "a.npz", **fields)
+    with pytest.raises(InputError, match=rf"a\.npz: .*{said}"):
+        read_depth(tmp_path / "a.npz", IN_METRES)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.float32(1),
+        METRES[0],
+        METRES[None],
+        np.zeros((0, 3)),
+        METRES > 1,
+        METRES * 1j,
+        METRES.astype(str),
+        METRES.astype(object),
+        np.zeros((2, 3), [("depth", "f4")]),
+    ],
+)
+def test_what_is_no_map_of_numbers_is_refused(tmp_path, values):
+    np.save(tmp_path / "a.npy", values, allow_pickle=True)
+    np.savez(tmp_path / "a.npz", values)
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(InputError, match=name.replace(".", r"\.")):
+            read_depth(tmp_path / name, IN_METRES)
+
+
+def test_archives_and_arrays_under_each_others_name_are_refused(tmp_path):
+    np.save(tmp_path / "array.npy", METRES)
+    np.savez(tmp_path / "archive.npz", METRES)
+    (tmp_path / "array.npy").rename(tmp_path / "a.npz")
+    (tmp_path / "archive.npz").rename(tmp_path / "a.npy")
+    for name in ("a.npy", "a.npz"):
+        for read in (read_depth, depth_size):
+            with pytest.raises(InputError, match=f"{name}: cannot be read as depth"):
+                read(tmp_path / name, IN_METRES)
+
+
+def test_an_archive_says_which_array_is_depth(tmp_path):
+    np.savez(tmp_path / "a.npz", one=METRES, other=METRES)
+    with pytest.raises(InputError, match="2 arrays, and none is named depth"):
+        read_depth(tmp_path / "a.npz", IN_METRES)
+    np.savez(tmp_path / "a.npz")
+    with pytest.raises(InputError, match="0 arrays"):
+        read_depth(tmp_path / "a.npz", IN_METRES)
+
+
+def test_what_programs_write_for_infinity_is_unknown():
+    values = [0, -1, np.nan, np.inf, -np.inf, 1e10, np.finfo(np.float32).max, 1e300, 7.5]
+    for dtype in (np.float16, np.float32, np.float64):
+        with np.errstate(over="ignore"):
+            depth = np.array([values]).astype(dtype)
+        expected = [[0] * 8 + [7.5]]
+        assert known_depth(depth).tolist() == expected
+        assert in_metres(depth, DepthNote(), Path("a")).tolist() == expected
+    # 1 / 1e-40 is beyond float32.
+    tiny = np.array([[1e-40, 0.5]], np.float32)
+    assert in_metres(tiny, DepthNote("inverse_depth"), Path("a")).tolist() == [[0, 2]]

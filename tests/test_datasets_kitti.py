@@ -186,6 +186,39 @@ def test_wrong_calibration_is_refused_by_file_and_key(day, key, value):
         read_calibration(day)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("S_rect_02", "1e9 1e9", "no car's camera has 1e.09x1e.09 pixels"),
+        ("S_rect_02", "3e9 375", "no car's camera"),
+        ("P_rect_03", "721 0 609 -7e8 0 721 172 0 0 0 1 0", "more than 20 m from camera 0"),
+        ("P_rect_02", "721 0 609 44.8 0 721 172 0 0 0 1 400", "more than 20 m from camera 0"),
+    ],
+)
+def test_absurd_sizes_and_places_of_cameras_are_refused(day, key, value, said):
+    write_entries(day / "calib_cam_to_cam.txt", {**CAMERAS, key: value})
+    with pytest.raises(InputError, match=rf"calib_cam_to_cam\.txt: wrong calibration, .*{said}"):
+        read_calibration(day)
+
+
+@pytest.mark.parametrize("translation", ["-4 -76 -271", "0 0 1e6", "0 -1e300 0"])
+def test_a_lidar_far_from_the_camera_is_refused(day, translation):
+    entries = {**LIDAR, "T": translation}
+    write_entries(day / "calib_velo_to_cam.txt", entries)
+    with pytest.raises(InputError, match=r"'T': wrong calibration.*not millimetres"):
+        read_calibration(day, with_lidar=True)
+
+
+def test_a_line_that_is_given_twice_must_say_the_same(day):
+    path = day / "calib_velo_to_cam.txt"
+    text, before = path.read_text(), read_calibration(day, with_lidar=True).velo_to_camera
+    path.write_text(f"{text}\nT:  {LIDAR['T']} \n")
+    np.testing.assert_array_equal(read_calibration(day, with_lidar=True).velo_to_camera, before)
+    path.write_text(f"{text}\nT: 0 0 0\n")
+    with pytest.raises(InputError, match=r"calib_velo_to_cam\.txt: holds two different lines 'T:'"):
+        read_calibration(day, with_lidar=True)
+
+
 def test_missing_calibration_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"calib_cam_to_cam\.txt: no such file"):
         read_calibration(tmp_path)

@@ -113,6 +113,9 @@ def test_sweep_round_trip_and_damage(tmp_path):
     path.write_bytes(points.tobytes()[:-4])
     with pytest.raises(InputError, match=r"sweep\.bin.*44 bytes"):
         read_sweep(path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"sweep\.bin: is empty"):
+        read_sweep(path)
     with pytest.raises(InputError, match=r"gone\.bin"):
         read_sweep(tmp_path / "gone.bin")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.depth_files import DepthNote
+from datasets.depth_files import DepthNote, read_depth
 from datasets.rgbd import Pair, find_pairs, read_note, suspicions
 from system.errors import InputError
 
@@ -56,7 +56,20 @@ def test_folders_that_hold_no_pairs_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"kind": "height"}', '{"metres_per_step": -1}', '{"x": 1}']
+    "text",
+    [
+        "{",
+        "[]",
+        '{"kind": "height"}',
+        '{"kind": ["depth"]}',
+        '{"x": 1}',
+        '{"metres_per_float": 1}',
+        '{"metres_per_step": 1, "metres_per_step": 2}',
+        *(
+            f'{{"metres_per_step": {step}}}'
+            for step in ("-1", "0", "NaN", "true", '"1"', "1e-320", "1" + 400 * "0")
+        ),
+    ],
 )
 def test_a_wrong_note_is_refused(tmp_path, text):
     (tmp_path / "depth.json").write_text(text)
@@ -97,3 +110,27 @@ def test_a_sound_data_set_raises_no_suspicion(tmp_path):
 def test_what_is_wrong_with_a_data_set_is_named(tmp_path, depth, said):
     words = suspicions(data_set(tmp_path, depth.astype(np.float32)), DepthNote())
     assert any(said in each for each in words)
+
+
+def test_what_the_warning_asks_for_helps(tmp_path):
+    """Millimetres in floats: the step that the warning asks for is taken, and silences it."""
+    pairs = data_set(tmp_path, 1000 * scene())
+    assert "set metres_per_step in depth.json" in suspicions(pairs, DepthNote())[0]
+    (tmp_path / "depth.json").write_text('{"metres_per_step": 0.001}')
+    note = read_note(tmp_path)
+    assert suspicions(pairs, note) == []
+    np.testing.assert_allclose(read_depth(pairs[0].depth, note), scene(), rtol=1e-6)
+
+
+def test_files_of_different_units_are_noticed(tmp_path):
+    pairs = data_set(tmp_path, scene())
+    np.save(pairs[1].depth, scene() / 1000)
+    assert any("different units" in words for words in suspicions(pairs, DepthNote()))
+
+
+def test_tiffs_are_pairs_too(tmp_path):
+    path = write_pair(tmp_path, "a")
+    path.unlink()
+    Image.fromarray(METRES).save(path.with_suffix(".tiff"))
+    (pair,) = find_pairs(tmp_path)
+    np.testing.assert_array_equal(read_depth(pair.depth, DepthNote()), METRES)

@@ -89,6 +89,54 @@ def test_model_without_scale_is_scaled_by_the_median(place, monkeypatch, argumen
     assert values["scaling_ratios"]["median"] == pytest.approx(5.4, rel=1e-5)
 
 
+@pytest.mark.parametrize("metric", [True, False])
+def test_the_scale_factor_multiplies_every_prediction(place, monkeypatch, metric):
+    factor = 2 if metric else 2 * 5.4
+    arguments = ["--load_weights_folder", place / "weights", "--pred_depth_scale_factor", factor]
+    run(monkeypatch, place, *arguments, "--disable_median_scaling", metric=metric)
+    (path,) = (place / "weights").iterdir()
+    values = json.loads(path.read_text())
+    assert values["metrics"]["abs_rel"] == pytest.approx(1, abs=1e-5)
+    assert values["protocol"]["scale_factor"] == pytest.approx(10.8)
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf, -1, 1e30])
+def test_unknown_pixels_of_any_kind_leave_the_metrics_alone(place, monkeypatch, unknown):
+    path = place / "split" / "gt_depths.npz"
+    with np.load(path) as whole:
+        content = dict(whole)
+    content["000001"][6, 4:8] = unknown
+    np.savez(path, **content)
+    weights = ("--load_weights_folder", place / "weights")
+    run(monkeypatch, place, *weights)
+    text = (place / "weights" / "eval_split_stereo.json").read_text()
+    values = json.loads(text, parse_constant=pytest.fail)
+    assert values["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-5)
+    assert values["images"] == COUNT
+
+
+def test_a_transposed_map_is_refused_and_nothing_written(place, monkeypatch):
+    path = place / "split" / "gt_depths.npz"
+    with np.load(path) as whole:
+        content = dict(whole)
+    content["000002"] = np.ascontiguousarray(content["000002"].T)
+    np.savez(path, **content)
+    with pytest.raises(InputError, match="day/drive 2 l: its ground truth is 12x16"):
+        run(monkeypatch, place, "--load_weights_folder", place / "weights")
+    np.save(place / "disps.npy", np.full((COUNT, 6, 8), 0.2))
+    with pytest.raises(InputError, match="day/drive 2 l: its ground truth is 12x16"):
+        run(monkeypatch, place, "--ext_disp_to_eval", place / "disps.npy", "--eval_stereo")
+    assert not [*place.rglob("eval_*")]
+
+
+def test_disparities_that_are_no_numbers_are_not_kept(place, monkeypatch):
+    monkeypatch.setattr(StubPredictor, "disparity", lambda _, images: images[..., 0] * np.nan)
+    weights = ("--load_weights_folder", place / "weights", "--save_pred_disps", "--no_eval")
+    with pytest.raises(InputError, match=r"image 0 \(day/drive 0 l\) is not finite"):
+        run(monkeypatch, place, *weights)
+    assert not list((place / "weights").iterdir())
+
+
 def test_the_unit_is_that_of_the_cameras_trained_on(place, monkeypatch):
     out = place / "out"
     weights = ("--load_weights_folder", place / "weights", "--eval_out_dir", out)

@@ -134,6 +134,25 @@ def test_the_labelled_set_of_nyu_is_read(tmp_path):
         evaluate(folder, tmp_path, {})
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("images", np.zeros((1, 3, COLUMNS, ROWS), np.uint16), "8-bit colours"),
+        ("images", np.zeros((1, COLUMNS, ROWS), np.uint8), "8-bit colours"),
+        ("rawDepths", np.ones((1, COLUMNS, ROWS), np.uint16), "metres"),
+        ("rawDepths", np.ones((1, 1, COLUMNS, ROWS), np.float32), "metres"),
+    ],
+)
+def test_other_numbers_than_those_of_the_labelled_set_are_refused(tmp_path, name, values, said):
+    path = tmp_path / "nyu_depth_v2_labeled.mat"
+    labeled(path, [floor()])
+    with h5py.File(path, "a") as file:
+        del file[name]
+        file[name] = values
+    with pytest.raises(InputError, match=f"{name} must be {said}"):
+        open_depth_set(source(tmp_path))
+
+
 def test_a_damaged_or_linked_labelled_set_is_refused(tmp_path):
     path = tmp_path / "nyu_depth_v2_labeled.mat"
     path.write_bytes(b"MATLAB 5.0 MAT-file")
@@ -173,6 +192,14 @@ def test_broken_files_of_diode_are_named(tmp_path):
     truth = floor(24, 32)
     name = diode(tmp_path / "diode", truth, np.ones((24, 31)))
     with pytest.raises(InputError, match=r"depth_mask\.npy: has shape \[24, 31\]"):
+        evaluate(tmp_path / "diode", tmp_path, {})
+    for mask in (np.full((24, 32), 255), np.full((24, 32), 0.5), np.full((24, 32), "1")):
+        np.save(name.with_name(f"{name.name}_depth_mask.npy"), mask)
+        with pytest.raises(InputError, match=r"depth_mask\.npy: must be a mask of 0 and 1"):
+            evaluate(tmp_path / "diode", tmp_path, {})
+    with name.with_name(f"{name.name}_depth_mask.npy").open("wb") as file:
+        np.savez(file, np.ones((24, 32)))
+    with pytest.raises(InputError, match=r"depth_mask\.npy: cannot be read as a mask"):
         evaluate(tmp_path / "diode", tmp_path, {})
     name.with_name(f"{name.name}_depth_mask.npy").write_bytes(b"")
     with pytest.raises(InputError, match=r"depth_mask\.npy: cannot be read"):

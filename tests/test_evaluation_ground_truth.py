@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import os
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import export_gt_depth
-from datasets.kitti import frame_path, sweep_path
+from datasets.kitti import frame_path, improved_depth_path, sweep_path
 from datasets.splits import SplitLine
-from evaluation import ground_truth_export
+from evaluation import ground_truth, ground_truth_export
 from evaluation.ground_truth import (
     CAMERA,
     FORWARD,
@@ -332,3 +333,132 @@ def test_wrong_files_are_refused(tmp_path):
     np.savez(path, **{"kind": "velodyne_forward", "000001": np.zeros((2, 2), np.float32)})
     with open_ground_truth(path, LINES[:1]) as truth, pytest.raises(InputError, match="image 0"):
         truth[0]
+
+
+def own_file(path, **content):
+    maps = {f"{index:06d}": np.full((2, 3), 5, np.float32) for index in range(2)}
+    np.savez(
+        path, **{"kind": FORWARD, "lines": ["day/drive 0 l", "day/drive 1 l"], **maps, **content}
+    )
+    return path
+
+
+UNKNOWN = np.array([[5, 0, -1], [np.nan, np.inf, -np.inf]], np.float32)
+
+
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
+def test_whatever_means_unknown_becomes_0(published, dtype, tmp_path):
+    """As 1e10 and the largest float, which programs write for infinity, do."""
+    values = UNKNOWN.astype(dtype)
+    if np.dtype(dtype).itemsize > 2:
+        values[0, 1:] = 1e10, np.finfo(np.float32).max
+    path = tmp_path / "gt_depths.npz"
+    if published:
+        published_file(path, [values, np.ones((3, 2), dtype)])
+    else:
+        own_file(path, **{"000000": values})
+    with open_ground_truth(path, LINES[:2]) as truth:
+        assert truth[0].dtype == np.float32
+        assert truth[0].tolist() == [[5, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ones((2, 3), bool),
+        np.ones((2, 3), complex),
+        np.ones((2, 3), np.uint16),
+        np.full((2, 3), "5.0"),
+        np.full((2, 3), None),
+        np.float32(5),
+        np.ones(6, np.float32),
+        np.ones((1, 2, 3), np.float32),
+        np.ones((2, 3, 1), np.float32),
+        np.ones((0, 3), np.float32),
+        np.ones((2, 0), np.float32),
+        np.zeros((2, 3), [("depth", "f4")]),
+    ],
+)
+def test_what_is_no_depth_map_is_refused(values, tmp_path):
+    path = own_file(tmp_path / "gt.npz", **{"000001": values})
+    with open_ground_truth(path, LINES[:2]) as truth:
+        assert truth[0].max() == 5
+        with pytest.raises(InputError, match=r"gt\.npz: image 0*1 (is no|has no|cannot)"):
+            truth[1]
+    published_file(path, [np.ones((2, 3), np.float32), values])
+    refused = pytest.raises(InputError, match=r"gt\.npz: ")
+    with refused, open_ground_truth(path, LINES[:2]) as truth:
+        truth[1]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4, 100, 400, -100, -1])
+def test_empty_and_broken_archives_are_refused(kept, tmp_path):
+    path = own_file(tmp_path / "gt.npz")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"gt\.npz: .*export_gt_depth"):
+        open_ground_truth(path, LINES[:2])
+
+
+def test_archives_of_nothing_or_of_something_else_are_refused(tmp_path):
+    path = tmp_path / "gt.npz"
+    np.savez(path)
+    with pytest.raises(InputError, match="neither this project's"):
+        open_ground_truth(path, LINES[:2])
+    with path.open("wb") as file:
+        np.save(file, np.ones((2, 3)))
+    with pytest.raises(InputError, match="neither this project's"):
+        open_ground_truth(path, LINES[:2])
+    for key in ("kind", "lines", "000000"):
+        with zipfile.ZipFile(own_file(path)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in {**members, f"{key}.npy": b"text"}.items():
+                archive.writestr(name, content)
+        refused = pytest.raises(InputError, match=rf"gt\.npz: .*{key} cannot be read")
+        with refused, open_ground_truth(path, LINES[:2]) as truth:
+            truth[0]
+
+
+def test_a_flipped_bit_in_a_map_is_noticed(tmp_path):
+    path = own_file(tmp_path / "gt.npz", **{"000001": np.full((2, 3), 7, np.float32)})
+    content = path.read_bytes()
+    place = content.index(np.full(6, 7, np.float32).tobytes())
+    path.write_bytes(content[:place] + b"\1" + content[place + 1 :])
+    refused = pytest.raises(InputError, match="image 000001 cannot be read")
+    with open_ground_truth(path, LINES[:2]) as truth, refused:
+        truth[1]
+
+
+def test_a_map_that_unpacks_to_more_than_any_is_refused_unread(tmp_path, monkeypatch):
+    path = own_file(tmp_path / "gt.npz", **{"000001": np.ones((20, 30), np.float32)})
+    monkeypatch.setattr(ground_truth, "MOST_MAP_BYTES", 1000)
+    refused = pytest.raises(InputError, match="2528 bytes, and at most 1000")
+    with open_ground_truth(path, LINES[:2]) as truth, refused:
+        truth[1]
+
+
+def test_two_maps_of_one_image_are_refused(tmp_path):
+    path = own_file(tmp_path / "gt.npz", lines=["day/drive 0 l", "day/drive 0 l"])
+    with pytest.raises(InputError, match="two maps of day/drive 0 l"):
+        open_ground_truth(path, LINES[:2], allow_missing=True)
+    with open_ground_truth(path, [LINES[0], LINES[0]]) as truth:  # a list that names it twice
+        assert len(truth) == 2
+
+
+@pytest.mark.parametrize(
+    "points", [[], [[-1, 0, 0, 0]], [[np.nan] * 4], [[np.inf, 0, 0, 0]], [[1, 1e30, 0, 0]]]
+)
+def test_a_sweep_without_a_point_in_the_picture_is_no_truth(points, kitti, tmp_path):
+    sweep = sweep_path(kitti, "day/drive", 1)
+    sweep.write_bytes(np.array(points, "<f4").tobytes())
+    with pytest.raises(InputError, match=r"0000000001\.bin: (is empty|gives no depth)"):
+        export_ground_truth(kitti, LINES, FORWARD, tmp_path / "gt.npz", 0)
+
+
+def test_improved_depth_of_nothing_is_no_truth(tmp_path):
+    path = improved_depth_path(tmp_path, "day/drive", 0, "l")
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.zeros((2, 3), np.uint16)).save(path)
+    with pytest.raises(InputError, match=r"0000000000\.png: gives no depth"):
+        ground_truth.frame_depth(tmp_path, LINES[0], IMPROVED)

@@ -129,3 +129,23 @@ def test_the_command_writes_all_predictions_of_a_model_with_a_unit(
     written = sorted(path.name for path in (tmp_path / "benchmark_predictions").iterdir())
     assert written == ["0000000000.png", "0000000001.png", "0000000002.png"]
     assert "wrote 3 predictions" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("source_ids", [(STEREO,), (-1, 1)])
+def test_the_scale_factor_is_of_every_model(source_ids, data, tmp_path, monkeypatch):
+    """A sigmoid of 0 is the farthest, 100 units: 540 m of stereo; times 0.05, 27 or 5 m."""
+    info = ModelInfo(Architecture(source_ids=source_ids), 64, 64)
+    network = SimpleNamespace(info=info, disparity=lambda images: np.zeros((len(images), 64, 64)))
+    opened = SimpleNamespace(network=network)
+    monkeypatch.setattr(metric_depth, "open_predictor", lambda options: opened)
+    monkeypatch.setattr("evaluation.metric_depth.check_model", lambda options: None)
+    words = f"--load_weights_folder {tmp_path} --data_path {data} --eval_split benchmark"
+    words += " --num_workers 0 --pred_depth_scale_factor 0.05"
+    monkeypatch.setattr("sys.argv", ["evaluate_depth.py", *words.split()])
+    evaluate_depth.main()
+    path = tmp_path / "benchmark_predictions" / "0000000000.png"
+    depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) / 256
+    np.testing.assert_allclose(depth, 27 if STEREO in source_ids else 5, atol=1 / 256)
+    network.disparity = lambda images: np.full((len(images), 64, 64), np.nan)
+    with pytest.raises(InputError, match=r"0000000000\.png\) is not finite"):
+        evaluate_depth.main()

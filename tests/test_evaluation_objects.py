@@ -172,3 +172,13 @@ def test_summary_of_no_objects_has_no_shares():
         "all": {"objects": 0, "found": None, "depth_right": None, "stands_out": None}
     }
     assert report(summarise([])).splitlines()[-1].split() == ["all", "0", "-", "-", "-"]
+
+
+def test_truth_that_is_no_depth_is_refused():
+    for wrong in (0, -1, np.nan):
+        true = scene()
+        true[0, 0] = wrong
+        with pytest.raises(ValueError, match="positive true depths"):
+            object_scores(scene(), true, OBJECT, KINDS)
+    with pytest.raises(ValueError, match="true depths up to 80 m"):
+        median_scale(scene(), scene(behind=100, near=90))

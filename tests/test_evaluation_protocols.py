@@ -37,7 +37,9 @@ def test_published_protocols():
     assert (mono.crop, mono.median_scaling, mono.scale_factor) == (True, True, 1)
     assert (mono.min_depth, mono.max_depth) == (1e-3, 80)
     stereo = eigen_protocol(CAMERA, stereo=True, scale_factor=2)
-    assert (stereo.crop, stereo.median_scaling, stereo.scale_factor) == (True, False, 5.4)
+    # The factor multiplies every predicted depth, metres as well.
+    assert (stereo.crop, stereo.median_scaling, stereo.scale_factor) == (True, False, 10.8)
+    assert eigen_protocol(CAMERA, stereo=True).scale_factor == 5.4
     assert not eigen_protocol(IMPROVED, stereo=False).crop
     unscaled = eigen_protocol(FORWARD, stereo=False, median_scaling=False, scale_factor=2)
     assert (unscaled.median_scaling, unscaled.scale_factor) == (False, 2)
@@ -115,6 +117,27 @@ def test_broken_prediction_is_refused_by_index(value):
     broken[3, 4] = value
     with pytest.raises(InputError, match=r"image 1 \(second\)"):
         score([1 / depth_map(), broken], [depth_map()] * 2, NO_SCALING, ["first", "second"])
+
+
+def test_maps_that_stand_on_their_side_are_refused_by_name():
+    upright, turned = depth_map(), depth_map().T
+    disparities, names = [1 / depth_map()] * 2, ["first", "second"]
+    with pytest.raises(InputError, match=r"second: its ground truth is 50x100, .* 100x50 .*transp"):
+        score(disparities, [upright, turned], NO_SCALING, names)
+    # Pictures are what counts, where they are known: the network may see them in any shape.
+    square = [np.full((32, 32), 0.1, np.float32)] * 2
+    sizes = [(200, 100), (200, 100)]
+    assert len(score(square, [upright, upright], NO_SCALING, names, sizes).per_image) == 2
+    with pytest.raises(InputError, match="second: its ground truth is 50x100"):
+        score(square, [upright, turned], NO_SCALING, names, sizes)
+    assert len(score(square, [turned] * 2, NO_SCALING, names, [(100, 200)] * 2).per_image) == 2
+
+
+def test_a_metric_that_is_no_number_is_refused_by_name():
+    protocol = Protocol(crop=False, median_scaling=True, scale_factor=float("inf"))
+    refused = pytest.raises(InputError, match="second: cannot be measured, abs_rel is nan")
+    with refused, np.errstate(invalid="ignore"):
+        score([1 / depth_map()], [depth_map()], protocol, ["second"])
 
 
 def test_missing_predictions_are_noticed():

@@ -418,3 +418,10 @@ def test_saved_options_may_hold_those_of_the_other_task_with_their_defaults(cls,
 def test_saved_options_that_take_for_ever_to_read_are_refused(text):
     with pytest.raises(InputError, match="saved options: are not JSON"):
         from_json(TrainOptions, text)
+
+
+def test_a_list_that_is_given_twice_holds_the_values_of_both():
+    words = ["--frame_ids", "0", "--frame_ids", "-1", "1", "--model_name", "m"]
+    assert parse(TrainOptions, words).frame_ids == (0, -1, 1)
+    with pytest.raises(InputError, match="must not name one twice"):
+        parse(TrainOptions, [*words, "--frame_ids", "1"])

@@ -10,7 +10,7 @@ from datasets.streets.generate import StreetSettings, list_drives, load_street
 from datasets.streets.render import render_depth
 from datasets.streets.sensors import CAMERA_HEIGHT, camera_rays, cast_rays, kitti_camera
 from datasets.streets.world import BOX
-from prediction.points import back_project, encode_glb, encode_ply, surface
+from prediction.points import back_project, encode_glb, encode_ply, linear, surface
 
 K = np.array([[100, 0, 40], [0, 100, 30], [0, 0, 1]], float)
 
@@ -35,7 +35,7 @@ def read_glb(content):
     length, kind = struct.unpack("<I4s", rest[:8])
     assert kind == b"BIN\0"
     arrays = []
-    types = {5126: "<f4", 5125: "<u4", 5121: "u1"}
+    types = {5126: "<f4", 5125: "<u4", 5123: "<u2"}
     for accessor in tree["accessors"]:
         view = tree["bufferViews"][accessor["bufferView"]]
         start = 8 + view["byteOffset"]
@@ -106,10 +106,23 @@ def test_glb_holds_a_mesh_with_colours():
     points = back_project(depth, K)
     tree, vertices, rgba, faces = read_glb(encode_glb(points, colors))
     np.testing.assert_allclose(vertices, points.reshape(-1, 3) * [1, -1, -1])
-    np.testing.assert_array_equal(rgba[:, :3], colors.reshape(-1, 3))
+    assert tree["accessors"][1]["normalized"] is True
+    light = rgba / 65535
+    np.testing.assert_array_equal(light[:, 3], 1)
+    srgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    np.testing.assert_array_equal(np.rint(255 * srgb[:, :3]), colors.reshape(-1, 3))
     assert faces.size == 3 * 2 * 5 * 8
     assert faces.max() == 6 * 9 - 1
     np.testing.assert_allclose(tree["accessors"][0]["max"], vertices.max(axis=0))
+
+
+def test_colours_of_a_mesh_are_linear_and_none_is_lost():
+    """sRGB 188 is half the light of 255; a table of IEC 61966-2-1 says the others."""
+    known = {0: 0, 1: 0.000304, 10: 0.003035, 11: 0.003347, 64: 0.051269, 128: 0.215861}
+    known.update({188: 0.502886, 255: 1})
+    got = linear(np.arange(256, dtype=np.uint8)) / 65535
+    np.testing.assert_allclose(got[list(known)], list(known.values()), atol=1e-5)
+    assert (np.diff(got) > 0).all()
 
 
 def test_a_depth_without_a_surface_is_an_empty_scene():

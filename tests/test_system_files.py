@@ -3,9 +3,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from system.errors import InputError
@@ -106,6 +108,22 @@ def test_json_that_cannot_be_taken_is_a_value_error(text, problem, tmp_path):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match=problem):
         read_json(tmp_path / "a.json")
+
+
+def test_json_that_says_something_twice_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": [{"b": 1, "c": 2, "b": 1}]}')
+    with pytest.raises(ValueError, match="'b' is said twice"):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, np.float64("nan")])
+def test_what_is_no_number_is_never_written(tmp_path, number):
+    path = tmp_path / "a.json"
+    write_json(path, {"metrics": {"a1": 1.0}})
+    with pytest.raises(InputError, match=rf"metrics\.rmse\.1 is {float(number)}"):
+        write_json(path, {"metrics": {"a1": 1.0, "rmse": (0.5, number)}})
+    assert read_json(path) == {"metrics": {"a1": 1.0}}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_json_comes_back_and_what_it_does_not_know_becomes_text(tmp_path):
