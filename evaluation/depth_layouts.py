@@ -270,8 +270,9 @@ def _chosen(path: Path, count: int) -> tuple[list[int], str]:
         numbers = [int(word) for word in read_text(path).split()]
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: must hold one whole number a line ({error})") from error
-    if not numbers or not all(1 <= number <= count for number in numbers):
-        raise InputError(f"{path}: must hold numbers from 1 to {count}, one a line")
+    once = len(set(numbers)) == len(numbers) > 0
+    if not once or not all(1 <= number <= count for number in numbers):
+        raise InputError(f"{path}: must hold numbers from 1 to {count}, one a line, each once")
     return numbers, f"the {len(numbers)} images of {path.name}"
 
 

@@ -129,9 +129,10 @@ def test_the_labelled_set_of_nyu_is_read(tmp_path):
     result = evaluate(folder / "nyu_depth_v2_labeled.mat", tmp_path, {"array": 1 / truth})
     assert result["images"] == 1
     assert result["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-6)
-    (folder / "nyu_test.txt").write_text("4\n")
-    with pytest.raises(InputError, match=r"nyu_test\.txt: must hold numbers from 1 to 3"):
-        evaluate(folder, tmp_path, {})
+    for text in ("4\n", "1\n1\n", ""):
+        (folder / "nyu_test.txt").write_text(text)
+        with pytest.raises(InputError, match=r"nyu_test\.txt: must hold numbers from 1 to 3"):
+            evaluate(folder, tmp_path, {})
 
 
 @pytest.mark.parametrize(
