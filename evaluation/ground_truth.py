@@ -301,6 +301,8 @@ def open_archive(path: Path) -> np.lib.npyio.NpzFile:
         ) from error
     is_archive = isinstance(archive, np.lib.npyio.NpzFile)
     if not is_archive or not {KIND_KEY, PUBLISHED_KEY} & set(archive.files):
+        if is_archive:
+            archive.close()
         raise InputError(
             f"{path}: neither this project's ground truth nor that of the published export; "
             f"{EXPORT_HINT}"

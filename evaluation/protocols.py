@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.conventions import STEREO_SCALE_FACTOR
+from datasets.depth_files import unit_doubt
 from datasets.pictures import read_picture
 from evaluation.ground_truth import IMPROVED, KINDS, GroundTruth, check_upright
 from evaluation.metrics import METRIC_NAMES, check_finite, depth_metrics
@@ -204,7 +205,7 @@ def score(
             ground truth, or a metric is no number.
         ValueError: there are fewer predictions than names.
     """
-    rows, ratios, skipped = [], [], []
+    rows, ratios, medians, skipped = [], [], [], []
     sizes = None if sizes is None else iter(sizes)
     for index, (disparity, name) in enumerate(zip(checked(disparities, names), names)):
         truth = ground_truth[index]
@@ -214,8 +215,9 @@ def score(
             logger.warning("%s has no ground truth to compare with: skipped", name)
             skipped.append(name)
             continue
+        medians.append(np.median(gt))
         if protocol.median_scaling:
-            ratios.append(np.median(gt) / np.median(pred))
+            ratios.append(medians[-1] / np.median(pred))
             pred = pred * ratios[-1]
         pred = np.clip(pred, protocol.min_depth, protocol.max_depth)
         metrics = depth_metrics(gt, pred)
@@ -223,6 +225,9 @@ def score(
         rows.append(metrics)
     if len(rows) + len(skipped) != len(names):
         raise ValueError(f"expected {len(names)} predictions, got {len(rows) + len(skipped)}")
+    doubt = unit_doubt(float(np.median(medians))) if medians else None
+    if doubt is not None:
+        logger.warning("the ground truth: %s; export it again, in metres", doubt)
     if not rows:
         raise InputError("no image has ground truth to compare with; export the ground truth again")
     return Scores(np.array(rows), np.array(ratios, np.float64), tuple(skipped))

@@ -100,13 +100,14 @@ def test_the_scale_factor_multiplies_every_prediction(place, monkeypatch, metric
     assert values["protocol"]["scale_factor"] == pytest.approx(10.8)
 
 
+@pytest.mark.parametrize("kind", ["velodyne_forward", "kitti_improved"])
 @pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf, -1, 1e30])
-def test_unknown_pixels_of_any_kind_leave_the_metrics_alone(place, monkeypatch, unknown):
+def test_unknown_pixels_of_any_kind_leave_the_metrics_alone(place, monkeypatch, unknown, kind):
     path = place / "split" / "gt_depths.npz"
     with np.load(path) as whole:
         content = dict(whole)
     content["000001"][6, 4:8] = unknown
-    np.savez(path, **content)
+    np.savez(path, **{**content, "kind": kind})
     weights = ("--load_weights_folder", place / "weights")
     run(monkeypatch, place, *weights)
     text = (place / "weights" / "eval_split_stereo.json").read_text()

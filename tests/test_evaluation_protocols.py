@@ -133,6 +133,13 @@ def test_maps_that_stand_on_their_side_are_refused_by_name():
     assert len(score(square, [turned] * 2, NO_SCALING, names, [(100, 200)] * 2).per_image) == 2
 
 
+def test_ground_truth_that_is_hardly_in_metres_is_said(caplog):
+    score_one(1 / depth_map(), depth_map(), NO_SCALING)
+    assert caplog.text == ""
+    score_one(1 / depth_map(), depth_map(10_000), NO_SCALING)
+    assert "the ground truth: half of the depth is beyond 1e+04 m" in caplog.text
+
+
 def test_a_metric_that_is_no_number_is_refused_by_name():
     protocol = Protocol(crop=False, median_scaling=True, scale_factor=float("inf"))
     refused = pytest.raises(InputError, match="second: cannot be measured, abs_rel is nan")
