@@ -40,6 +40,7 @@ KINDS = {
 
 # Of one map, unpacked: 25 million pixels in float64; KITTI's have half a million.
 MOST_MAP_BYTES = 200_000_000
+MOST_TIMES_PACKED = 200  # what unpacks to more is no depth; KITTI's maps unpack to 22 times
 SIDEWAYS = 1.1  # width over height, or height over width, of what surely lies or stands
 
 EXPORT_HINT = "make it with export_gt_depth.py --data_path KITTI --split SPLIT"
@@ -268,6 +269,9 @@ def read_published(path: Path) -> list[np.ndarray]:
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{PUBLISHED_KEY}.npy") as file:
+            facts = archive.getinfo(f"{PUBLISHED_KEY}.npy")
+            if facts.file_size > max(MOST_MAP_BYTES, MOST_TIMES_PACKED * facts.compress_size):
+                raise ValueError(f"{facts.compress_size} bytes unpack to {facts.file_size}")
             readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
             shape, _, dtype = readers[npy.read_magic(file)](file)
             if dtype.hasobject:

@@ -18,6 +18,7 @@ from evaluation.ground_truth import (
     ground_truth_file,
     ground_truth_kind,
     open_ground_truth,
+    read_published,
 )
 from evaluation.ground_truth_export import export_ground_truth, lines_on_disk
 from system.errors import InputError
@@ -436,6 +437,15 @@ def test_a_map_that_unpacks_to_more_than_any_is_refused_unread(tmp_path, monkeyp
     refused = pytest.raises(InputError, match="2528 bytes, and at most 1000")
     with open_ground_truth(path, LINES[:2]) as truth, refused:
         truth[1]
+
+
+def test_a_published_file_that_unpacks_out_of_proportion_is_refused_unread(tmp_path, monkeypatch):
+    path = tmp_path / "gt.npz"
+    np.savez_compressed(path, data=np.zeros((2, 200, 300), np.float32))
+    assert len(read_published(path)) == 2
+    monkeypatch.setattr(ground_truth, "MOST_MAP_BYTES", 1000)
+    with pytest.raises(InputError, match=r"gt\.npz: .* bytes unpack to 480128"):
+        read_published(path)
 
 
 def test_two_maps_of_one_image_are_refused(tmp_path):
