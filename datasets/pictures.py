@@ -14,6 +14,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from system.errors import InputError
 from system.files import check_regular, read_bytes
 
+# Of the pixels that come out. Whoever keeps pixels keeps it beside them, and makes them anew when
+# it differs; it grows whenever a file that was read before gives other pixels.
+READING_VERSION = 2
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 MOST_BYTES = 1 << 30  # of a file
 MOST_PIXELS = 100_000_000  # of a picture; more is taken for a decompression bomb
