@@ -3,9 +3,12 @@
 import io
 import struct
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -17,7 +20,16 @@ from system.files import check_regular, read_bytes
 # Of the pixels that come out. Whoever keeps pixels keeps it beside them, and makes them anew when
 # it differs; it grows whenever a file that was read before gives other pixels.
 READING_VERSION = 2
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+PICTURES |= {".avif", ".heic", ".heif"}
+# By Pillow's names; its other readers, some of which run other programs, are not asked.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
+NOT_READ = (
+    f"it is none, or of another kind than {', '.join(FORMATS)} with colours or grey of 8 or 16 "
+    "bits: convert it"
+)
+# How HEIC begins after its first four bytes: what pillow-heif, an extra, reads.
+HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"))
 MOST_BYTES = 1 << 30  # of a file
 MOST_PIXELS = 100_000_000  # of a picture; more is taken for a decompression bomb
 LONGEST_SIDE = 32_000  # two side by side still fit into a JPEG
@@ -29,6 +41,19 @@ PNG_SIZE, PNG_BITS = (16, 20), 24  # where it says its width, height, and bits o
 # What Pillow calls the parts of a PNG that OpenCV passes over or takes in another way.
 PARTS_OF_PNG = {"transparency", "exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
 LATE_PARTS = (b"eXIf", b"adobe.xmp", b"type exif")  # the same, behind the pixels
+# How Pillow calls pixels of other than 8 bits, whose transparent colour it compares as if of 8.
+LEVELS_OF_KEY = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}
+
+# Tags of a TIFF, and the values of two of them.
+WIDTH, HEIGHT, BITS, WHITE, PLANES, NUMBERS = 256, 257, 258, 262, 284, 339
+WHITE_IS_0, APART, WHOLE, SIGNED = 0, 2, 1, 2
+DARKEST = 4096  # of 65536: where all is below, 16 bits are likely to hold numbers of 12 or fewer
+ROUNDING = 0.01  # what arithmetic may have taken from whole numbers
+
+# What Pillow and its decoders raise about damaged files.
+DAMAGE = (OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, struct.error)
+DAMAGE += (zlib.error, ArithmeticError, RuntimeError, MemoryError, AttributeError)
+DAMAGE += (Image.DecompressionBombError,)
 
 # Pillow warns of large pictures; the limit here is our own.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -38,14 +63,15 @@ def read_picture(path: Path) -> np.ndarray:
     """Read a picture, turned as its EXIF orientation says, as uint8 RGB [H, W, 3].
 
     Transparent parts become white, 16-bit pictures keep their upper 8 bits, other spaces of colour
-    are converted by Pillow; of an animation it is the first frame.
+    are converted by Pillow; of an animation it is the first frame. Profiles of colour are not
+    applied: the numbers are taken as they are.
 
     Raises:
         InputError: there is no such file, it is not a whole picture, or its range is not clear.
     """
     with _explained(path):
         content = read_bytes(path, MOST_BYTES)
-        with Image.open(io.BytesIO(content)) as picture:
+        with open_picture(io.BytesIO(content)) as picture:
             _check_size(path, *picture.size)
             if _is_plain(picture, content):
                 pixels = cv2.imdecode(
@@ -54,7 +80,12 @@ def read_picture(path: Path) -> np.ndarray:
                 )
                 if pixels is not None:
                     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-            return upright_rgb(picture)  # Pillow says what is wrong with a damaged one
+            pixels = upright_rgb(picture)  # Pillow says what is wrong with a damaged one
+        if pixels.max() < DARKEST >> 8:  # of 16-bit colours it gives the upper 8 bits alone
+            deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+            if deep is not None and deep.dtype == np.uint16:
+                _check_range(deep.reshape(*deep.shape[:2], -1)[..., :3])
+        return pixels
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -63,11 +94,46 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: there is no such file, or it does not start like a picture.
     """
-    with _explained(path), Image.open(check_regular(path, MOST_BYTES)) as picture:
+    with _explained(path), check_regular(path, MOST_BYTES).open("rb") as file:
+        picture = open_picture(file)
         width, height = picture.size
+        if picture.format == "TIFF":  # whose size some versions of Pillow turn already
+            width, height = picture.tag_v2[WIDTH], picture.tag_v2[HEIGHT]
         _check_size(path, width, height)
         turned = picture.getexif().get(ORIENTATION) in TURNED
         return (height, width) if turned else (width, height)
+
+
+def open_picture(file: BinaryIO) -> Image.Image:
+    """Have Pillow open a file, not yet decoded, if it is of one of :data:`FORMATS`.
+
+    Raises:
+        UnidentifiedImageError: it is of no kind that is read here. There are others for damage.
+    """
+    is_heic = file.read(12)[4:].startswith(HEIC)
+    file.seek(0)
+    try:
+        return Image.open(file, formats=_formats(is_heic))
+    except UnidentifiedImageError as error:
+        if not is_heic or "HEIF" in _formats(is_heic):
+            raise UnidentifiedImageError(NOT_READ) from error
+        raise UnidentifiedImageError(
+            "it is HEIC: to read it, pip install pillow-heif; or convert it, as with heif-convert"
+        ) from error
+
+
+@cache
+def _formats(with_heif: bool) -> tuple[str, ...]:
+    """Those of :data:`FORMATS` that this Pillow reads."""
+    Image.init()
+    if with_heif:
+        try:
+            import pillow_heif  # noqa: PLC0415 - an extra
+
+            pillow_heif.register_heif_opener()
+        except ImportError:
+            pass
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 @contextmanager
@@ -79,11 +145,8 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such image") from None
-    # Pillow raises SyntaxError and ValueError, too, for some kinds of damage.
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        why = getattr(error, "strerror", None) or error
-        if isinstance(error, UnidentifiedImageError):
-            why = "it is none, or of an unknown kind"
+    except DAMAGE as error:
+        why = getattr(error, "strerror", None) or error or type(error).__name__
         raise InputError(
             f"{path}: cannot be read as a picture ({why}); replace or remove it"
         ) from error
@@ -117,20 +180,66 @@ def upright_rgb(picture: Image.Image) -> np.ndarray:
     """uint8 RGB [H, W, 3] of a Pillow image of any mode; see :func:`read_picture`.
 
     Raises:
-        ValueError: its numbers are fractions of an unknown range.
+        ValueError: it is not clear what its numbers mean.
     """
+    if picture.format == "TIFF":
+        _check_tiff(picture.tag_v2)
+    elif picture.mode == "I" and picture.format != "PNG":  # of 16 bits to older versions of Pillow
+        raise ValueError(_unclear("whole numbers of 32 bits"))
+    key = _transparent_level(picture)
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith(("I", "F")):  # Pillow's own conversion would clip at 255
         values = np.asarray(picture)
-        grey = _fractions(values) if picture.mode == "F" else np.clip(values, 0, 65535) >> 8
-        if "transparency" in picture.info:
-            grey = np.where(values == picture.info["transparency"], 255, grey)
+        grey = _fractions(values) if picture.mode == "F" else _check_range(values) >> 8
+        if key is not None:
+            grey = np.where(values == key, 255, grey)
         return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA"):
+    if key is not None or picture.mode in ("RGBA", "LA", "PA"):
+        if key is not None:
+            picture.info["transparency"] = key
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, picture)
     return np.array(picture.convert("RGB"))
+
+
+def _unclear(numbers: str) -> str:
+    """What to say of numbers that may mean several things."""
+    return f"it holds {numbers}, of which it is not clear what is white: save it with 8 or 16 bits"
+
+
+def _check_tiff(tags: Mapping[int, Any]) -> None:
+    """Refuse what a TIFF, by its ``tags``, holds in a way that Pillow takes for another."""
+    bits, numbers = max(tags.get(BITS, (1,))), set(tags.get(NUMBERS, (WHOLE,)))
+    if SIGNED in numbers:
+        raise ValueError(_unclear(f"signed numbers of {bits} bits"))
+    if numbers == {WHOLE} and bits not in (1, 2, 4, 8, 16):
+        raise ValueError(_unclear(f"whole numbers of {bits} bits"))
+    if bits > 8 and tags.get(WHITE, WHITE_IS_0) == WHITE_IS_0:
+        raise ValueError(f"it holds numbers of {bits} bits whose white is 0: save it with 8 bits")
+    if bits > 8 and tags.get(PLANES) == APART:
+        raise ValueError(f"it holds planes of {bits} bits: save it with all colours in one")
+
+
+def _check_range(values: np.ndarray) -> np.ndarray:
+    """Whole numbers of 16 bits, which must use these."""
+    high = values.max()
+    if 0 < high < DARKEST and (values % 256).any() and (values % 257).any():
+        raise ValueError(
+            f"it has 16 bits and no number above {high}, where white is 65535: it would be black; "
+            "if white is 255, 1023 or 4095 in it, save it with 8 bits, or scaled to 65535"
+        )
+    return values
+
+
+def _transparent_level(picture: Image.Image) -> Any:
+    """What a picture says is transparent, in the levels of the pixels that Pillow gives."""
+    key = picture.info.get("transparency")
+    stored = picture.tile[0][3] if picture.format == "PNG" and picture.tile else None
+    factor = LEVELS_OF_KEY.get(stored)
+    if key is None or factor is None or isinstance(key, bytes):
+        return key
+    return tuple(int(k * factor) for k in key) if isinstance(key, tuple) else key * factor
 
 
 def _fractions(values: np.ndarray) -> np.ndarray:
@@ -141,4 +250,4 @@ def _fractions(values: np.ndarray) -> np.ndarray:
             f"it holds floating-point numbers from {low:g} to {high:g}, where black is 0 and white "
             "may be 1, 255 or something else: save it with 8 or 16 bits"
         )
-    return values
+    return np.floor(values + ROUNDING)
