@@ -184,6 +184,7 @@ def upright_rgb(picture: Image.Image) -> np.ndarray:
     """
     if picture.format == "TIFF":
         _check_tiff(picture.tag_v2)
+        picture.filename = ""  # or Pillow 12 maps the file into memory, and garbles turned ones
     elif picture.mode == "I" and picture.format != "PNG":  # of 16 bits to older versions of Pillow
         raise ValueError(_unclear("whole numbers of 32 bits"))
     key = _transparent_level(picture)

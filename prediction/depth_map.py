@@ -85,6 +85,8 @@ class Family:
         input_size: from what is known of the model, the size of a picture and the longest side
             that is asked for (None: the model's own), to the size that the network is given.
         shrink: brings a picture [H, W, 3] uint8 to a size.
+        pixels: the type that comes out of it, and that the network is given: levels of 0 to 255,
+            which fractional ones may pass at edges.
         enlarge: the interpolation, OpenCV's, that brings the output to the picture's size.
         disparity: from the output to inverse depth in the model's unit, near is large.
         unit: of what comes out, as long as it is not aligned.
@@ -92,6 +94,7 @@ class Family:
 
     input_size: Callable[[ModelInfo, Size, int | None], Size]
     shrink: Callable[[np.ndarray, Size], np.ndarray]
+    pixels: type
     enlarge: int
     disparity: Callable[[ModelInfo, np.ndarray], np.ndarray]
     unit: str
@@ -102,7 +105,8 @@ def _lanczos(picture: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _cubic(picture: np.ndarray, size: Size) -> np.ndarray:
-    return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+    # In fractions, as published: in whole numbers, edges lose what overshoots 0 and 255.
+    return cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
 
 
 def _scaled_disparity(info: ModelInfo, sigmoid: np.ndarray) -> np.ndarray:
@@ -124,13 +128,15 @@ def _midas_size(info: ModelInfo, picture: Size, side: int | None) -> Size:
 
 
 FAMILIES = {
-    MONODEPTH: Family(_own_size, _lanczos, cv2.INTER_LINEAR, _scaled_disparity, RELATIVE),
-    MIDAS_SMALL: Family(_midas_size, _cubic, cv2.INTER_CUBIC, _as_it_is, RELATIVE_INVERSE),
+    MONODEPTH: Family(_own_size, _lanczos, np.uint8, cv2.INTER_LINEAR, _scaled_disparity, RELATIVE),
+    MIDAS_SMALL: Family(
+        _midas_size, _cubic, np.float32, cv2.INTER_CUBIC, _as_it_is, RELATIVE_INVERSE
+    ),
 }
 
 
 def network_input(info: ModelInfo, picture: np.ndarray, side: int | None = None) -> np.ndarray:
-    """A picture [H, W, 3] uint8 in the size that a model is given it in.
+    """A picture [H, W, 3] uint8 in the size, and the type of pixels, that a model is given it in.
 
     Args:
         info: of the model.

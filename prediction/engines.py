@@ -20,6 +20,7 @@ import paddle
 from networks.kinds import MONODEPTH
 from options import AUTO
 from prediction import graph
+from prediction.depth_map import FAMILIES
 from system.device import choose_device
 from system.errors import InputError
 from system.files import folder_written_whole, make_writable_folder
@@ -33,7 +34,7 @@ EXTRAS = ("openvino", "onnxruntime")  # modules that engines of these names need
 MAKER = "paddle2onnx"  # makes the models of these
 MOST_SHAPES = 8  # of images that OpenVINO keeps a model compiled for
 FOLDER, ONNX_FILE = "exported", "depth.onnx"
-EXPORT_VERSION = 3  # raised when the graph changes, so that older exports are made anew
+EXPORT_VERSION = 4  # raised when the graph changes, so that older exports are made anew
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Engine:
 
     Attributes:
         name: one of :data:`options.ENGINES`.
-        disparity: from RGB images [B, H, W, 3] uint8 to the network's output [B, H, W] float32.
+        disparity: from RGB images [B, H, W, 3], levels of 0 to 255 of any type, to the network's
+            output [B, H, W] float32.
     """
 
     name: str
@@ -82,7 +84,7 @@ def paddle_inference_engine(saved: Path, device: str, kind: str) -> Engine:
     output = predictor.get_output_handle(predictor.get_output_names()[0])
 
     def disparity(images: np.ndarray) -> np.ndarray:
-        given.copy_from_cpu(np.ascontiguousarray(images))
+        given.copy_from_cpu(np.ascontiguousarray(images, FAMILIES[kind].pixels))
         predictor.run()
         return output.copy_to_cpu()
 
@@ -98,9 +100,10 @@ def onnxruntime_engine(path: Path, device: str | None = None) -> Engine:
     on_gpu = device is not None and device.startswith("gpu")
     providers = [*(["CUDAExecutionProvider"] if on_gpu else []), "CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    pixels = np.float32 if session.get_inputs()[0].type == "tensor(float)" else np.uint8
 
     def disparity(images: np.ndarray) -> np.ndarray:
-        return session.run(None, {graph.INPUT: np.ascontiguousarray(images)})[0]
+        return session.run(None, {graph.INPUT: np.ascontiguousarray(images, pixels)})[0]
 
     return Engine("onnxruntime", disparity)
 
@@ -122,6 +125,7 @@ def openvino_engine(path: Path, precision: str = "fp32") -> Engine:
     kind = "bf16" if precision == "bf16" else "f32"
     hints = {"INFERENCE_PRECISION_HINT": kind, "PERFORMANCE_HINT": "LATENCY"}
     model = core.read_model(path)
+    pixels = model.input(0).element_type.to_dtype()
 
     @functools.lru_cache(MOST_SHAPES)
     def request_for(*shape: int) -> Any:
@@ -137,7 +141,7 @@ def openvino_engine(path: Path, precision: str = "fp32") -> Engine:
 
     def disparity(images: np.ndarray) -> np.ndarray:
         request, outputs = request_for(*images.shape[1:]), []
-        for image in np.ascontiguousarray(images):
+        for image in np.ascontiguousarray(images, pixels):
             request.infer([image[None]])
             outputs.append(request.get_output_tensor(0).data[0].copy())
         return np.stack(outputs)

@@ -41,7 +41,7 @@ PRECISIONS = {
 LARGEST_DISPARITY_CHANGE = 1e-3  # in float32
 LARGEST_DEPTH_CHANGE = 0.01  # mean of |change of depth| / depth, in other precisions
 ANY_SIZE_OPSET = 18  # the first with a filter that widens
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,12 @@ def metadata(info: ModelInfo, export: Export) -> dict[str, str]:
         depth, unit = f"1 / {inverse_depth}", "model units, relative"
     size = ", multiples of 32" if midas else f", {info.height} x {info.width}"
     values = "" if midas else " in [0, 1]"
+    pixels = f"{np.dtype(FAMILIES[info.kind].pixels)} 0 to 255,"
     fields: dict[str, Any] = {
         "model": info.name,
         "version": VERSION,
         "precision": export.precision,
-        "input": f"{INPUT}: RGB uint8 [batch, height, width, 3]"
+        "input": f"{INPUT}: RGB {pixels} [batch, height, width, 3]"
         + (" of any size" if export.any_size else size),
         "output": f"{OUTPUT}: float32 [batch, height, width]{values}, near is large",
         "depth": depth,

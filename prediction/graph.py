@@ -15,7 +15,7 @@ from paddle import Tensor, nn
 from datasets.pictures import PICTURES, read_picture
 from layers import disp_to_depth
 from networks.kinds import MONODEPTH
-from prediction.depth_map import network_input
+from prediction.depth_map import FAMILIES, network_input
 from system.errors import InputError
 from weight_files.model_info import ModelInfo
 
@@ -33,7 +33,10 @@ LARGEST_INT8_CHANGE = 0.01  # see change_of
 
 
 class DisparityGraph(nn.Layer):
-    """RGB images [B, H, W, 3] uint8 to what a depth network says of them [B, H, W] float32."""
+    """RGB images [B, H, W, 3] to what a depth network says of them [B, H, W] float32.
+
+    Their levels are of 0 to 255, of the type that the kind of network is given.
+    """
 
     def __init__(self, model: nn.Layer) -> None:
         super().__init__()
@@ -48,7 +51,8 @@ class DisparityGraph(nn.Layer):
 def save_paddle(model: nn.Layer, info: ModelInfo, folder: Path) -> None:
     """Write the graph as a program of Paddle Inference, for batches of any size."""
     size = (info.height, info.width) if info.kind == MONODEPTH else (None, None)
-    spec = paddle.static.InputSpec([None, *size, 3], "uint8", INPUT)
+    pixels = np.dtype(FAMILIES[info.kind].pixels).name
+    spec = paddle.static.InputSpec([None, *size, 3], pixels, INPUT)
     graph = DisparityGraph(model)
     graph.eval()
     static = paddle.jit.to_static(graph, input_spec=[spec], full_graph=True)
@@ -175,7 +179,7 @@ def fit_int8(
 
 
 def calibration_images(folder: Path, info: ModelInfo) -> list[np.ndarray]:
-    """Pictures of a folder, spread over all of them: [height, width, 3] uint8 as the model takes.
+    """Pictures of a folder, spread over all of them: [height, width, 3] as the model takes.
 
     Raises:
         InputError: there are too few, or one cannot be read.

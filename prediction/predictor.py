@@ -61,7 +61,10 @@ class Predictor:
     info: ModelInfo
 
     def disparity(self, images: np.ndarray) -> np.ndarray:
-        """The network's output [B, H, W] float32 of RGB images [B, H, W, 3] uint8.
+        """The network's output [B, H, W] float32 of RGB images [B, H, W, 3].
+
+        They are uint8, or float32 of 0 to 255 where the network's kind is given these, see
+        :class:`prediction.depth_map.Family`.
 
         That is sigmoid disparity, or MiDaS's inverse depth. H and W are those of ``info``;
         for MiDaS any multiples of 32.
@@ -69,12 +72,18 @@ class Predictor:
         Raises:
             ValueError: the images have another size or type.
         """
-        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+        family = FAMILIES[self.info.kind]
+        if (
+            images.ndim != 4
+            or images.shape[3] != 3
+            or images.dtype not in (np.uint8, family.pixels)
+        ):
             raise ValueError(
-                f"images: expected uint8 [B, H, W, 3], got {images.dtype} {list(images.shape)}"
+                f"images: expected {np.dtype(family.pixels)} [B, H, W, 3], got {images.dtype} "
+                f"{list(images.shape)}"
             )
         size = images.shape[2:0:-1]
-        expected = FAMILIES[self.info.kind].input_size(self.info, size, max(size))
+        expected = family.input_size(self.info, size, max(size))
         if size != expected:
             raise ValueError(
                 f"images: expected {expected[0]}x{expected[1]} pixels, got {size[0]}x{size[1]}"
@@ -173,7 +182,7 @@ class DepthPredictor:
         return [maps[index] for index in range(len(arrays))]
 
     def network_input(self, picture: np.ndarray) -> np.ndarray:
-        """A picture [H, W, 3] in the size of the network's input."""
+        """A picture [H, W, 3] uint8 in the size and type of the network's input."""
         return network_input(self.info, picture, self.side)
 
     def depth_map(self, output: np.ndarray, shape: tuple[int, int]) -> DepthMap:

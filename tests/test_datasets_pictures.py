@@ -149,6 +149,192 @@ def test_fractions_of_0_to_255_are_read(tmp_path):
     assert not read_picture(tmp_path / "b.tif").any()
 
 
+def test_fractions_that_arithmetic_left_below_whole_numbers_are_these(tmp_path):
+    levels = np.arange(256, dtype=np.float32)[None]
+    Image.fromarray(levels / 255 * 255).save(tmp_path / "a.tif")
+    Image.fromarray(np.maximum(levels - 1e-4, 0)).save(tmp_path / "b.tif")
+    for name in "ab":
+        assert (read_picture(tmp_path / f"{name}.tif")[0, :, 0] == levels[0]).all()
+
+
+def png_of(values, bits, colour, key=None):
+    """A PNG of samples [h, w] or [h, w, C] of some bits, and of a colour that is transparent."""
+    lines = values.reshape(len(values), -1)
+    digits = ["".join(f"{int(each):0{bits}b}" for each in line) for line in lines]
+    rows = [
+        int(d.ljust(-(-len(d) // 8) * 8, "0"), 2).to_bytes(-(-len(d) // 8), "big") for d in digits
+    ]
+    header = struct.pack(">IIBBBBB", values.shape[1], len(values), bits, colour, 0, 0, 0)
+    parts = [(b"IHDR", header)]
+    if key is not None:
+        parts.append((b"tRNS", struct.pack(f">{len(key)}H", *key)))
+    parts += [(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))), (b"IEND", b"")]
+    checked = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(checked)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_grey_of_few_bits_goes_from_black_to_white(bits, tmp_path):
+    levels = np.arange(2**bits)[None]
+    path = tmp_path / "a.png"
+    for key in (None, (1,)):
+        path.write_bytes(png_of(levels, bits, 0, key))
+        expected = levels[0] * (255 // (2**bits - 1))
+        if key:
+            expected[1] = 255  # transparent: white
+        np.testing.assert_array_equal(read_picture(path)[0, :, 0], expected)
+
+
+@pytest.mark.parametrize(("bits", "factor"), [(8, 1), (16, 256), (16, 257)])
+def test_a_transparent_colour_is_white(bits, factor, tmp_path):
+    colours = np.array([[[9, 60, 7], [10, 60, 7], [0, 0, 0]]])
+    key = tuple(int(level) for level in colours[0, 0] * factor)
+    (tmp_path / "a.png").write_bytes(png_of(colours * factor, bits, 2, key))
+    assert read_picture(tmp_path / "a.png")[0].tolist() == [[255] * 3, [10, 60, 7], [0] * 3]
+
+
+NOT_CLEAR = {
+    "signed": ({258: (16,), 339: (2,)}, np.array([[0, 300, 32767]], np.int16)),
+    "signed bytes": ({258: (8,), 339: (2,)}, np.array([[0, 100, -100]], np.int8)),
+    "32 bits": ({258: (32,)}, np.array([[0, 300, 65535]], np.uint32)),
+    "32 bits, signed": ({258: (32,), 339: (2,)}, np.array([[0, 300, 65535]], np.int32)),
+    "12 bits": ({258: (12,)}, np.array([[0, 255, 16, 9, 8, 7]], np.uint8)),
+    "white is 0": ({258: (16,), 262: 0}, np.array([[0, 300, 65535]], np.uint16)),
+    "fractions, white is 0": ({258: (32,), 262: 0, 339: (3,)}, np.array([[0, 99]], np.float32)),
+    "planes": (
+        {258: (16,) * 3, 262: 2, 277: 3, 284: 2},
+        np.array([[0, 300], [500, 65535], [9, 9]], np.uint16),
+    ),
+    "doubles": ({258: (64,), 339: (3,)}, np.array([[0, 100, 255]], np.float64)),
+    "halves": ({258: (16,), 339: (3,)}, np.array([[0, 100, 255]], np.float16)),
+    "colours of fractions": (
+        {258: (32,) * 3, 262: 2, 277: 3, 339: (3,) * 3},
+        np.array([[0, 100, 255]], np.float32),
+    ),
+}
+
+
+def tiff_of(tags, pixels):
+    """An uncompressed TIFF of a row of pixels."""
+    data = pixels.tobytes()
+    per_pixel = sum(tags[258]) if tags.get(284) != 2 else tags[258][0]
+    width = (len(pixels[0].tobytes()) if tags.get(284) == 2 else len(data)) * 8 // per_pixel
+    tags = {256: width, 257: 1, 259: 1, 262: 1, 273: (0,), 277: 1, 278: 1, 279: (0,), **tags}
+    strips = len(pixels) if tags.get(284) == 2 else 1
+    tags[279] = (len(data) // strips,) * strips
+    behind = 8 + 2 + 12 * len(tags) + 4
+    more, entries = b"", b""
+    tags[273] = tuple(behind + 200 + i * len(data) // strips for i in range(strips))
+    for tag in sorted(tags):
+        values = tags[tag] if isinstance(tags[tag], tuple) else (tags[tag],)
+        kind, code = ("I", 4) if tag in (273, 279) else ("H", 3)
+        packed = struct.pack(f"<{len(values)}{kind}", *values)
+        if len(packed) > 4:
+            packed, more = struct.pack("<I", behind + len(more)), more + packed
+        entries += struct.pack("<HHI", tag, code, len(values)) + packed.ljust(4, b"\0")
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    return head + more.ljust(200, b"\0") + data
+
+
+def test_a_plain_tiff_made_here_is_read(tmp_path):
+    """What is refused below is so for its numbers, not for how it was made."""
+    for tags, pixels in (
+        ({258: (16,)}, np.array([[0, 300, 65535]], np.uint16)),
+        ({258: (8,), 262: 0}, np.array([[255, 254, 0]], np.uint8)),
+        ({258: (32,), 339: (3,)}, np.array([[0, 1, 255]], np.float32)),
+    ):
+        (tmp_path / "a.tif").write_bytes(tiff_of(tags, pixels))
+        assert read_picture(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 1, 255]
+    planes = np.array([[0, 1], [2, 3], [4, 5]], np.uint8)
+    tags = {258: (8,) * 3, 262: 2, 277: 3, 284: 2}
+    (tmp_path / "a.tif").write_bytes(tiff_of(tags, planes))
+    assert read_picture(tmp_path / "a.tif")[0].tolist() == [[0, 2, 4], [1, 3, 5]]
+
+
+@pytest.mark.parametrize("numbers", NOT_CLEAR)
+def test_numbers_of_which_white_is_not_clear_are_refused(numbers, tmp_path):
+    (tmp_path / "a.tif").write_bytes(tiff_of(*NOT_CLEAR[numbers]))
+    with pytest.raises(InputError, match=r"a\.tif: cannot be read as a picture .*(bits|save it)"):
+        read_picture(tmp_path / "a.tif")
+
+
+def test_an_image_of_whole_numbers_of_32_bits_is_refused():
+    with pytest.raises(ValueError, match="32 bits"):
+        pictures.upright_rgb(Image.fromarray(np.array([[0, 255]], np.int32)))
+
+
+@pytest.mark.parametrize("white", [255, 1023, 4095])
+@pytest.mark.parametrize("colour", [False, True])
+def test_16_bits_that_hold_fewer_are_refused_for_they_would_be_black(white, colour, tmp_path):
+    values = np.linspace(0, white, 30).astype(np.uint16).reshape(5, 6)
+    if colour:
+        values = np.repeat(values[..., None], 3, axis=2)
+    for name in ("a.png", "a.tif"):
+        cv2.imwrite(str(tmp_path / name), values)
+        with pytest.raises(InputError, match=rf"no number above {white}, where white is 65535"):
+            read_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize("factor", [256, 257])
+def test_a_dark_picture_of_16_bits_is_no_such(factor, tmp_path):
+    for levels in ([[0, 1, 3]], [[0, 0, 0]]):
+        values = np.uint16(levels) * np.uint16(factor)
+        for name, pixels in (("a.png", values), ("b.png", np.repeat(values[..., None], 3, 2))):
+            cv2.imwrite(str(tmp_path / name), pixels)
+            assert read_picture(tmp_path / name)[..., 0].tolist() == levels
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("suffix", "mode"), [("tif", "RGB"), ("tif", "P"), ("webp", "RGB")])
+def test_the_size_of_a_turned_picture_is_that_of_its_pixels(
+    orientation, suffix, mode, picture, tmp_path
+):
+    path = saved(picture, tmp_path / f"a.{suffix}", mode, exif=turned(orientation))
+    height, width = read_picture(path).shape[:2]
+    assert picture_size(path) == (width, height)
+    assert (width, height) == (SIZE if orientation < 5 else SIZE[::-1])
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PPM", "PCX", "TGA", "JPEG2000", "PDF", "ICO"])
+def test_other_kinds_are_not_asked(kind, picture, tmp_path):
+    """Pillow reads some of them by other programs."""
+    path = tmp_path / "a.png"
+    with path.open("wb") as file:
+        Image.fromarray(picture).save(file, kind)
+    for read in (read_picture, picture_size):
+        with pytest.raises(InputError, match=r"a\.png: .*of another kind than JPEG, PNG"):
+            read(path)
+
+
+def test_heic_is_read_or_said_to_be(picture, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x1cftypheic" + bytes(40))
+    with pytest.raises(InputError, match=r"a\.jpg: cannot be read"):
+        read_picture(tmp_path / "a.jpg")
+    try:
+        import pillow_heif  # noqa: PLC0415 - an extra
+    except ImportError:
+        with pytest.raises(InputError, match=r"it is HEIC: .*pillow-heif; or convert it"):
+            read_picture(tmp_path / "a.jpg")
+        return
+    pillow_heif.register_heif_opener()
+    path = saved(picture, tmp_path / "a.heic", quality=95)
+    assert picture_size(path) == SIZE
+    assert np.abs(read_picture(path).astype(float) - picture).mean() < 5
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.jpe", "a.avif"])
+def test_less_usual_endings_are_pictures(name, picture, tmp_path):
+    assert (tmp_path / name).suffix in pictures.PICTURES
+    try:
+        path = saved(picture, tmp_path / name, quality=95)
+    except (KeyError, ValueError):
+        pytest.skip("this Pillow has no AVIF")
+    assert np.abs(read_picture(path).astype(float) - picture).mean() < 8
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize("share", [0, 0.3, 0.98])
 def test_a_truncated_picture_is_refused(suffix, share, picture, tmp_path):

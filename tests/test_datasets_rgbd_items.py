@@ -10,8 +10,8 @@ from PIL import Image
 
 from datasets.items import draw_augmentation
 from datasets.loader import Loader
-from datasets.rgbd import HELD_OUT, DepthNote, find_part
-from datasets.rgbd_items import MixedItems, RgbdItems, draw_window
+from datasets.rgbd import HELD_OUT, DepthNote, find_pairs, find_part
+from datasets.rgbd_items import MixedItems, RgbdItems, draw_window, resize_depth
 from system.errors import InputError
 
 
@@ -99,6 +99,41 @@ def test_unknown_depth_stays_unknown_and_is_not_mixed_in(tmp_path):
     known = depth > 0
     assert 0.3 < known.mean() < 0.7
     assert depth[known].min() >= 1
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 5, 1.5, 2.5, 0.5])
+def test_picture_and_depth_are_on_one_grid(factor, tmp_path):
+    """Ramps are where their depth is: exactly where the factor is whole."""
+    size, level = 24, 4 if factor < 1 else 2  # grey levels between two pixels
+    large = round(size * factor)
+    ramp = np.repeat(level * np.arange(large, dtype=np.uint8)[None], large, axis=0)
+    for kind in ("rgb", "depth"):
+        (tmp_path / kind).mkdir()
+    for name, grey in (("across", ramp), ("down", np.ascontiguousarray(ramp.T))):
+        Image.fromarray(grey).save(tmp_path / "rgb" / f"{name}.png")
+        np.save(tmp_path / "depth" / f"{name}.npy", 100 + grey.astype(np.float32))
+    for pair in find_pairs(tmp_path):
+        item = RgbdItems([pair], DepthNote(), size, size, augment=False).item(0, 0)
+        shift = (item["depth"] - 100 - item["image"][0])[2:-2, 2:-2] / level / factor
+        assert abs(shift.mean()) < 0.02
+        assert np.abs(shift).max() <= (0 if factor in (2, 3, 4, 5) else 0.5)
+
+
+@pytest.mark.parametrize(("large", "small"), [(64, 32), (96, 32), (128, 32), (45, 30), (20, 32)])
+def test_depth_of_a_plane_is_that_of_the_pixel_centres(large, small):
+    centres = (np.arange(small) + 0.5) * large / small - 0.5
+    plane = 1000 + np.add.outer(2 * np.arange(large), np.arange(large)).astype(np.float32)
+    off = resize_depth(plane, (small, small)) - (1000 + np.add.outer(2 * centres, centres))
+    assert abs(off.mean()) < 1e-3
+    assert np.abs(off).max() <= 3 * 0.5
+    if large % small == 0:
+        np.testing.assert_allclose(off, 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("large", [64, 96, 50])
+def test_surfaces_are_not_mixed(large):
+    depth = np.random.default_rng(0).choice([0, 2, 9], (large, large)).astype(np.float32)
+    assert np.unique(resize_depth(depth, (32, 32))).tolist() == [0, 2, 9]
 
 
 def test_parts_are_folders_where_there_are_some(tmp_path, caplog):

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import cv2
 import numpy as np
 import paddle
 import paddle.nn.functional as F
@@ -13,6 +14,7 @@ import demo
 from networks.kinds import MIDAS_SMALL
 from networks.midas_small import MULTIPLE, SameConv, depthwise_product, input_size, is_faster
 from networks.monodepth import Architecture
+from prediction.depth_map import network_input
 from prediction.engines import onnx_file, open_engine
 from prediction.graph import calibration_images, change_of
 from prediction.predictor import DepthPredictor
@@ -190,6 +192,28 @@ def test_demo_writes_relative_inverse_depth_and_metres_once_aligned(weights, pho
     for point in points:
         x, y, metres = point.split()
         assert depth[int(y), int(x)] == pytest.approx(float(metres), rel=1e-3)
+
+
+def test_pictures_are_resized_in_fractions_of_levels_as_published(model, weights, photo):
+    info = open_model(weights).info
+    ramp = np.arange(48, 240, dtype=np.uint8)  # 192 pixels become 256: centres at (i + 0.5) 0.75
+    given = network_input(info, np.broadcast_to(ramp[None, :, None], (96, 192, 3)))
+    assert given.shape == (128, 256, 3)
+    between = 48 + (np.arange(256) + 0.5) * 0.75 - 0.5
+    np.testing.assert_allclose(given[60, 8:-8, 0], between[8:-8], atol=1e-3)
+    edge = np.where(np.arange(512) < 200, 0, 255).astype(np.uint8)
+    given = network_input(info, np.broadcast_to(edge[None, :, None], (512, 512, 3)))
+    assert given.min() < -10  # the cubic overshoots, and nothing cuts that off
+    assert given.max() > 265
+    picture = np.asarray(Image.open(photo))
+    published = cv2.resize(picture / 255.0, (256, 192), interpolation=cv2.INTER_CUBIC)
+    with paddle.no_grad():
+        planes = paddle.to_tensor(published.transpose(2, 0, 1)[None].astype(np.float32))
+        expected = model(planes).numpy()[0]
+    got = DepthPredictor.from_folder(weights, engine="paddle").network.disparity(
+        network_input(info, picture)[None]
+    )[0]
+    np.testing.assert_allclose(got, expected, atol=1e-4 * expected.max())
 
 
 def test_a_larger_side_gives_the_network_more_pixels(weights, photo):

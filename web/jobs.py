@@ -17,7 +17,7 @@ from PIL import Image
 
 from datasets.camera import camera_of_angle
 from datasets.footage.video import Video
-from datasets.pictures import read_picture
+from datasets.pictures import picture_size, read_picture
 from options import COLORMAPS
 from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap, limit_side
 from prediction.engines import Engine
@@ -171,16 +171,10 @@ class Jobs:
 
     def _read(self, path: Path, language: str) -> np.ndarray:
         try:
-            with Image.open(path) as file:
-                width, height = file.size
-        except Image.DecompressionBombError:
-            width = height = math.inf
-        except (OSError, ValueError, SyntaxError):
-            width = height = 0  # reading will say what is wrong
-        if width * height > self.limits.pixels:
-            limit = f"{self.limits.pixels / 1e6:g}"
-            raise Refusal(language, "too_large", width=width, height=height, limit=limit)
-        try:
+            width, height = picture_size(path)
+            if width * height > self.limits.pixels:
+                limit = f"{self.limits.pixels / 1e6:g}"
+                raise Refusal(language, "too_large", width=width, height=height, limit=limit)
             return read_picture(path)
         except InputError as error:
             raise _refusal(language, "unreadable", error, path) from error
