@@ -20,16 +20,13 @@ from system.files import check_regular, read_bytes
 # Of the pixels that come out. Whoever keeps pixels keeps it beside them, and makes them anew when
 # it differs; it grows whenever a file that was read before gives other pixels.
 READING_VERSION = 2
-PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
-PICTURES |= {".avif", ".heic", ".heif"}
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 # By Pillow's names; its other readers, some of which run other programs, are not asked.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
 NOT_READ = (
     f"it is none, or of another kind than {', '.join(FORMATS)} with colours or grey of 8 or 16 "
     "bits: convert it"
 )
-# How HEIC begins after its first four bytes: what pillow-heif, an extra, reads.
-HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"))
 MOST_BYTES = 1 << 30  # of a file
 MOST_PIXELS = 100_000_000  # of a picture; more is taken for a decompression bomb
 LONGEST_SIDE = 32_000  # two side by side still fit into a JPEG
@@ -53,7 +50,7 @@ ROUNDING = 0.01  # what arithmetic may have taken from whole numbers
 # What Pillow and its decoders raise about damaged files.
 DAMAGE = (OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, struct.error)
 DAMAGE += (zlib.error, ArithmeticError, RuntimeError, MemoryError, AttributeError)
-DAMAGE += (Image.DecompressionBombError,)
+DAMAGE += (Image.DecompressionBombError, cv2.error)
 
 # Pillow warns of large pictures; the limit here is our own.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -81,7 +78,8 @@ def read_picture(path: Path) -> np.ndarray:
                 if pixels is not None:
                     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
             pixels = upright_rgb(picture)  # Pillow says what is wrong with a damaged one
-        if pixels.max() < DARKEST >> 8:  # of 16-bit colours it gives the upper 8 bits alone
+        # Of colours of 16 bits, Pillow gives the upper 8 alone.
+        if picture.format in ("PNG", "TIFF") and pixels.max() < DARKEST >> 8:
             deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
             if deep is not None and deep.dtype == np.uint16:
                 _check_range(deep.reshape(*deep.shape[:2], -1)[..., :3])
@@ -110,29 +108,13 @@ def open_picture(file: BinaryIO) -> Image.Image:
     Raises:
         UnidentifiedImageError: it is of no kind that is read here. There are others for damage.
     """
-    is_heic = file.read(12)[4:].startswith(HEIC)
-    file.seek(0)
-    try:
-        return Image.open(file, formats=_formats(is_heic))
-    except UnidentifiedImageError as error:
-        if not is_heic or "HEIF" in _formats(is_heic):
-            raise UnidentifiedImageError(NOT_READ) from error
-        raise UnidentifiedImageError(
-            "it is HEIC: to read it, pip install pillow-heif; or convert it, as with heif-convert"
-        ) from error
+    return Image.open(file, formats=_formats())
 
 
 @cache
-def _formats(with_heif: bool) -> tuple[str, ...]:
+def _formats() -> tuple[str, ...]:
     """Those of :data:`FORMATS` that this Pillow reads."""
     Image.init()
-    if with_heif:
-        try:
-            import pillow_heif  # noqa: PLC0415 - an extra
-
-            pillow_heif.register_heif_opener()
-        except ImportError:
-            pass
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
@@ -146,7 +128,9 @@ def _explained(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such image") from None
     except DAMAGE as error:
-        why = getattr(error, "strerror", None) or error or type(error).__name__
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            why = NOT_READ
         raise InputError(
             f"{path}: cannot be read as a picture ({why}); replace or remove it"
         ) from error
