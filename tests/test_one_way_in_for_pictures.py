@@ -137,8 +137,10 @@ def calibration(path, rgb):
 
 
 def page(path, rgb):
-    jobs = Jobs({"stub": DepthPredictor(Predictor(Engine(), INFO))}, path.parent)
-    return jobs._read(path, "en"), rgb
+    engine = Engine()
+    jobs = Jobs({"stub": DepthPredictor(Predictor(engine, INFO))}, path.parent)
+    jobs.picture(str(path), "stub", "inferno", "en")
+    return engine.given[0], network_input(INFO, rgb)
 
 
 DOORS = (
