@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets import prepare
 from datasets.depth_files import METRES
-from datasets.footage.video import Footage
 from datasets.frames import FrameFiles, resize_image
 from datasets.rgbd import Pair
 from datasets.rgbd_items import RgbdItems
@@ -111,8 +111,8 @@ def measuring(path, rgb):
     return next(image_batches([path], 64, 32, 1, 0))[0], expected
 
 
-def footage(path, rgb):
-    return next(Footage(path.parent).frames()), rgb
+def preparing(path, rgb):
+    return next(prepare.Footage(path.parent).frames()), rgb
 
 
 def prediction(path, rgb):
@@ -144,7 +144,7 @@ def page(path, rgb):
 
 
 DOORS = (
-    *(frame_of_training, item_with_depth, measuring, footage, prediction, pillow_image),
+    *(frame_of_training, item_with_depth, measuring, preparing, prediction, pillow_image),
     *(given_to_the_network, calibration, page),
 )
 
