@@ -280,7 +280,11 @@ def test_it_is_exported(weights, photo, tmp_path):
     words = ["--load_weights_folder", str(weights), "--image_path", str(photo)]
     target = tmp_path / "midas.onnx"
     export_model.main([*words, "--format", "onnx", "--output", str(target)])
-    assert target.is_file()
+    onnx = pytest.importorskip("onnx")
+    content = onnx.load(target)
+    assert content.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    about = {entry.key: entry.value for entry in content.metadata_props}
+    assert about["input"].startswith("images: RGB float32 0 to 255, [batch")
     with pytest.raises(InputError, match="--any_size: MiDaS"):
         export_model.main([*words, "--format", "onnx", "--any_size"])
 
