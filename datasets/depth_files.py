@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from datasets.pictures import MOST_BYTES, MOST_PIXELS, PNG_END, PNG_SIZE
+from datasets.pictures import MOST_BYTES, MOST_PIXELS, PNG_END, PNG_SIZE, open_picture
 from system.errors import InputError
 from system.files import check_regular, read_bytes
 
@@ -143,7 +143,7 @@ def depth_size(path: Path, note: DepthNote) -> tuple[int, int]:
     try:
         check_regular(path, MOST_BYTES)
         if path.suffix.lower() == ".png":
-            with Image.open(path) as image:
+            with open_picture(path) as image:
                 return image.size
         if path.suffix.lower() == ".npy":
             shape = read_array(path, "r").shape
@@ -248,7 +248,7 @@ def _read_picture(path: Path) -> np.ndarray:
 def _checked_head(content: bytes) -> tuple[int, int]:
     """(width, height) of a picture of one page; (0, 0) where OpenCV alone may know its kind."""
     try:
-        with Image.open(io.BytesIO(content)) as head:
+        with open_picture(io.BytesIO(content)) as head:
             if getattr(head, "n_frames", 1) != 1:
                 raise ValueError(f"it has {head.n_frames} pages; depth is one")
             return head.size
