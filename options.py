@@ -639,7 +639,7 @@ class PictureOptions(Options):
 
     image_path: tuple[Path, ...] = option(
         None,
-        "pictures, folders of pictures, patterns such as 'in/*.jpg', videos, or the number of a "
+        "pictures, videos, folders of them, patterns such as 'in/**/*.jpg', or the number of a "
         "camera",
     )
     ext: Optional[str] = option(

@@ -14,13 +14,15 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from datasets.picture_kinds import register_heif, unread_kind
 from system.errors import InputError
 from system.files import check_regular, read_bytes
 
 # Of the pixels that come out. Whoever keeps pixels keeps it beside them, and makes them anew when
 # it differs; it grows whenever a file that was read before gives other pixels.
 READING_VERSION = 2
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+_ENDINGS = ".avif .bmp .gif .heic .heif .hif .jfif .jpe .jpeg .jpg .png .tif .tiff .webp"
+PICTURES = frozenset(_ENDINGS.split())
 # By Pillow's names; its other readers, some of which run other programs, are not asked.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
 NOT_READ = (
@@ -54,6 +56,7 @@ DAMAGE += (Image.DecompressionBombError, cv2.error)
 
 # Pillow warns of large pictures; the limit here is our own.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+register_heif()
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -130,7 +133,8 @@ def _explained(path: Path) -> Iterator[None]:
     except DAMAGE as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
-            why = NOT_READ
+            with path.open("rb") as file:
+                why = unread_kind(file.read(12)) or NOT_READ
         raise InputError(
             f"{path}: cannot be read as a picture ({why}); replace or remove it"
         ) from error

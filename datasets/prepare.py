@@ -9,6 +9,7 @@ import argparse
 import glob
 import itertools
 import logging
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,15 +20,16 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from datasets.camera import CAMERA_FILE, Camera, camera_of_angle, read_camera_file
+from datasets.footage.finding import FEWEST_FRAMES, LOCK, Footage, find_footage
 from datasets.footage.selection import (
     ROTATION,
     choose_stride,
     held_out,
     measure_step,
     select,
+    shift_between,
     small_grey,
 )
-from datasets.footage.video import Footage, find_footage
 from datasets.layouts import FOLDER_OF_SIDE, PREPARED, SPLITS, clip_frame_path, prepared_folder
 from system.errors import InputError, run_command
 from system.files import folder_written_whole, json_text, locked
@@ -35,7 +37,9 @@ from system.files import folder_written_whole, json_text, locked
 logger = logging.getLogger(__name__)
 
 LOOKED_AT = 200  # frames that the stride is found from
-FEWEST_FRAMES = 10
+COMPARED_PAIRS = 10  # of the frames of two cameras, which of them is the left one
+LEAST_SHIFT = 0.002  # in widths, that tells the left camera from the right one
+LARGEST_SHIFT_DOWN = 0.02  # in heights, of rectified pairs
 THUMBNAILS = (6, 5)  # columns, rows of the contact sheet
 THUMBNAIL_WIDTH = 240
 
@@ -178,7 +182,8 @@ def prepare(
     logger.info("%s: %d items to train on, %d to validate with", out, train, val)
     logger.info("look at %s, then train:", out / "contact_sheet.jpg")
     stereo = " --use_stereo" if camera.stereo else ""
-    logger.info("python train.py --dataset frames --data_path %s%s --model_name mine", out, stereo)
+    data = shlex.quote(str(out))
+    logger.info("python train.py --dataset frames --data_path %s%s --model_name mine", data, stereo)
 
 
 def prepared(data_path: Path) -> Path:
@@ -191,7 +196,7 @@ def prepared(data_path: Path) -> Path:
         raise InputError(f"--data_path {data_path}: no such folder")
     if prepared_folder(data_path) is None:
         try:
-            with locked(data_path / ".prepare.lock", f"{data_path}: another process prepares it"):
+            with locked(data_path / LOCK, f"{data_path}: another process prepares it"):
                 if prepared_folder(data_path) is None:
                     prepare(data_path, data_path / PREPARED)
         except OSError as error:
@@ -202,9 +207,33 @@ def prepared(data_path: Path) -> Path:
     return prepared_folder(data_path)
 
 
+def check_cameras(footage: Footage) -> None:
+    """Look whether the left camera is the left one, and whether rows of a pair match.
+
+    Raises:
+        InputError: it is the right one.
+    """
+    some = itertools.islice(footage.pairs(), 0, LOOKED_AT, LOOKED_AT // COMPARED_PAIRS)
+    shifts = [shift_between(*map(small_grey, pair)) for pair in some]
+    right, down = np.median(shifts, axis=0)
+    if right > LEAST_SHIFT:
+        raise InputError(
+            f"{footage.path} and {footage.right}: things lie further right in the right camera's "
+            "frames, so that it is the left one; swap left and right in camera.json"
+        )
+    if abs(down) > LARGEST_SHIFT_DOWN:
+        logger.warning(
+            f"{footage.path} and {footage.right}: things lie {abs(down):.1%} of the height "
+            f"{'lower' if down > 0 else 'higher'} in the right camera's frames; the pairs are not "
+            "rectified, or not of the same moment"
+        )
+
+
 def _add(footage: Footage, writer: ClipWriter, stride: int | None) -> None:
     """Choose frames of one piece of footage, say which, and write them."""
     stride = stride or stride_of(footage)
+    if footage.right is not None:
+        check_cameras(footage)
     selection = select(tqdm(footage.frames(), f"looking at {footage.path.name}"), stride)
     kept = sum(map(len, selection.clips))
     taken = "all" if stride == 1 else f"one in {stride}"

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from datasets.depth_files import KINDS, NOTE, DepthNote, depth_size, read_depth, unit_doubt
+from datasets.folders import is_hidden
 from datasets.pictures import PICTURES, picture_size
 from system.errors import InputError
 from system.files import read_json
@@ -84,7 +85,7 @@ def _sub_folder(folder: Path, names: Sequence[str]) -> Path:
 def _by_name(folder: Path, suffixes: set[str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in suffixes:
+        if path.suffix.lower() not in suffixes or is_hidden(path.relative_to(folder)):
             continue
         relative = path.relative_to(folder).with_suffix("")
         name = str(relative.with_name(ENDING.sub("", relative.name)))

@@ -12,6 +12,7 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
+from datasets.folders import is_hidden
 from datasets.pictures import PICTURES, read_picture
 from layers import disp_to_depth
 from networks.kinds import MONODEPTH
@@ -184,7 +185,11 @@ def calibration_images(folder: Path, info: ModelInfo) -> list[np.ndarray]:
     Raises:
         InputError: there are too few, or one cannot be read.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICTURES and not is_hidden(path.relative_to(folder))
+    )
     if len(paths) < FEWEST:
         raise InputError(
             f"--calibration {folder}: holds {len(paths)} pictures ({', '.join(sorted(PICTURES))}); "

@@ -1,29 +1,36 @@
-"""Pictures that are named on a command line."""
+"""Pictures and videos that are named on a command line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from datasets.folders import NOT_READ, OTHERS, in_words, is_hidden, say_left_out, sort_out
+from datasets.footage.video import VIDEOS
 from datasets.pictures import PICTURES
 from system.errors import InputError
 
-# Ends of the names of what predictions write, so that it is not predicted in its turn.
-OUTPUT_ENDINGS = ("_disp.jpeg", "_disp.png", "_depth.png", "_side.jpeg")
 GLOB = set("*?[")
+MANY_STARS = re.compile(r"\*\*+")
 
 
-def find_inputs(paths: Sequence[Path], extension: str | None) -> list[Path]:
-    """The files that paths on a command line name: files, folders of pictures, patterns.
+def find_inputs(
+    paths: Sequence[Path], extension: str | None, suffixes: Collection[str] = PICTURES | VIDEOS
+) -> list[Path]:
+    """The files that paths on a command line name: files, folders, patterns.
 
-    In a folder, and for a pattern, only pictures count, or only files with ``extension`` (in any
-    case), in the order of their names, and no output of an earlier run.
+    In a folder, and for a pattern, only files with ``suffixes`` count, or only those with
+    ``extension`` (in any case), in the order of their names (:func:`datasets.folders.natural_key`),
+    and no output of an earlier run. What else is there is said.
 
     Raises:
         InputError: a path does not exist, or names no picture, or two files differ only in their
             endings, so that one's outputs would replace the other's.
     """
-    found = dict.fromkeys(file for path in paths for file in _files_of(path, extension))
+    if extension:
+        suffixes = {"." + extension.lower().lstrip(".")}
+    found = dict.fromkeys(f for path in paths for f in _files_of(path, suffixes, extension))
     by_stem: dict[Path, Path] = {}
     for file in found:
         other = by_stem.setdefault(file.with_suffix(""), file)
@@ -35,23 +42,43 @@ def find_inputs(paths: Sequence[Path], extension: str | None) -> list[Path]:
     return list(found)
 
 
-def _files_of(path: Path, extension: str | None) -> list[Path]:
+def _files_of(path: Path, suffixes: Collection[str], extension: str | None) -> list[Path]:
     if path.is_file():
         return [path]
-    if not path.is_dir() and not GLOB & set(path.name):
+    if path.is_dir():
+        listing = sort_out(path.iterdir(), path, suffixes)
+        not_entered = listing.folders
+    elif GLOB & set(str(path)):
+        # The start that is there is meant as it is, with its brackets.
+        base = next(parent for parent in path.parents if parent.is_dir())
+        listing = sort_out(_matches(base, path.relative_to(base)), base, suffixes)
+        not_entered = []
+    else:
         raise InputError(f"--image_path {path}: there is no such file or folder; check the path")
-    suffixes = {"." + extension.lower().lstrip(".")} if extension else PICTURES
-    found = sorted(
-        file
-        for file in (path.iterdir() if path.is_dir() else path.parent.glob(path.name))
-        if file.suffix.lower() in suffixes
-        and not file.name.endswith(OUTPUT_ENDINGS)
-        and file.is_file()
-    )
-    if not found:
-        kind = f"that ends in .{extension.lstrip('.')}" if extension else "in it"
+    left_out = listing.left_out
+    if extension:  # others are not asked for
+        left_out = {why: left_out[why] for why in left_out if why not in (NOT_READ, OTHERS)}
+    if not_entered:
+        left_out = {**left_out, f"folders in it (all: '{path / '**' / '*'}')": not_entered}
+    if not listing.files:
+        kind = f"that ends in {next(iter(suffixes))}" if extension else "or video in it"
+        others = f" (left out: {in_words(left_out)})" if left_out else ""
         raise InputError(
-            f"--image_path {path}: has no picture {kind}; "
+            f"--image_path {path}: has no picture {kind}{others}; "
             "name another ending with --ext, as in --ext png"
         )
-    return found
+    say_left_out(path, left_out)
+    return listing.files
+
+
+def _matches(base: Path, pattern: Path) -> Iterator[Path]:
+    """What a pattern names, and the files of each folder that it names; endings in any case."""
+    parts = [part if part == "**" else MANY_STARS.sub("*", part) for part in pattern.parts]
+    ending = Path(parts[-1]).suffix
+    if ending[1:].isalnum():
+        either = (f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in ending)
+        parts[-1] = parts[-1][: -len(ending)] + "".join(either)
+    for match in base.glob("/".join(parts)):
+        yield match
+        if match.is_dir() and not is_hidden(match.relative_to(base)):
+            yield from (path for path in match.iterdir() if not path.is_dir())

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import train
+from datasets.footage.finding import find_footage
 from datasets.footage.selection import choose_stride, held_out, measure_step, select, small_grey
-from datasets.footage.video import find_footage
 from datasets.items import make_items
 from datasets.layouts import LAYOUTS
 from datasets.prepare import main, prepare, prepared

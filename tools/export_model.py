@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     options = parse(ModelExportOptions, argv)
     # What is refused imports no Paddle.
-    from datasets.pictures import read_picture
+    from datasets.pictures import PICTURES, read_picture
     from prediction.export import Export, export_model
     from prediction.inputs import find_inputs
     from weight_files.download import find_model
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     export.check()
     weights = find_model(options.load_weights_folder, options.model_name)
     target = options.output or Path(f"{weights.name}.{options.format}")
-    paths = find_inputs(options.image_path, None)[:MOST_PICTURES]
+    paths = find_inputs(options.image_path, None, PICTURES)[:MOST_PICTURES]
     pictures = [read_picture(path) for path in paths]
     export_model(weights, target, export, pictures)
     logger.info("wrote %s", target)

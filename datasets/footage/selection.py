@@ -19,6 +19,8 @@ BLURRED = 0.35  # of the usual sharpness
 SHORTEST_CLIP = 3
 ROTATION = 0.08  # of the motion is left when a homography explains it
 VALIDATION = 0.1  # of each piece of footage, at its end
+CLEAR_PIXELS = 0.5  # of a shift that is no noise
+CLEAR_SHARE = 0.05  # of the picture, that has to move
 GRID = 12  # pixels between the flow vectors that a homography is fitted to
 
 
@@ -60,6 +62,19 @@ def measure_step(before: np.ndarray, after: np.ndarray) -> Step:
     left = np.mean(np.linalg.norm(mapped - end, axis=1))
     whole = max(np.mean(np.linalg.norm(end - start, axis=1)), 1e-9)
     return Step(motion, float(left / whole), unexplained)
+
+
+def shift_between(left: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+    """How far things lie further right, and further down, in the right camera's small grey frame.
+
+    In shares of the width and height; of what moves clearly, so that what is far away is no part.
+    """
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(left, right, None)
+    clear = flow[np.linalg.norm(flow, axis=2) > CLEAR_PIXELS]
+    if len(clear) < CLEAR_SHARE * left.size:
+        return 0.0, 0.0
+    across, down = np.median(clear, axis=0) / left.shape[::-1]
+    return float(across), float(down)
 
 
 def _unexplained(before: np.ndarray, after: np.ndarray, flow: np.ndarray) -> float:
