@@ -27,7 +27,7 @@ CHECK_PYTHON := import sys; sys.version_info >= (3, 9) or sys.exit( \
 venv: $(STAMP)
 
 # Installs again only when the requirements change, or another Paddle is asked for.
-$(STAMP): requirements.txt requirements-test.txt requirements-cpu.txt requirements-engines.txt requirements-web.txt $(if $(filter command,$(origin PADDLE)),FORCE)
+$(STAMP): requirements.txt requirements-test.txt requirements-cpu.txt requirements-engines.txt requirements-heic.txt requirements-web.txt $(if $(filter command,$(origin PADDLE)),FORCE)
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "error: there is no $(PYTHON); name another, as in: make venv PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c '$(CHECK_PYTHON)'

@@ -33,6 +33,7 @@ from datasets.frames import AREA, LANCZOS, FrameFiles, FrameStore, Row, relative
 from datasets.items import TrainingItems, make_items
 from datasets.layouts import LAYOUTS
 from datasets.splits import SplitLine, load_split
+from system.command_line import path_of
 from system.errors import InputError, run_command
 from system.files import locked
 
@@ -200,7 +201,7 @@ def data_parser(prog: str, description: str) -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--data_path", type=Path, default=Path("kitti_data"), help="the data")
+    parser.add_argument("--data_path", type=path_of, default=Path("kitti_data"), help="the data")
     parser.add_argument("--dataset", default="kitti", choices=tuple(LAYOUTS), help="as training")
     parser.add_argument("--split", default="eigen_zhou", help="name of a split, or a folder")
     parser.add_argument("--frame_ids", type=int, nargs="+", default=[0, -1, 1], help="as training")
@@ -235,7 +236,7 @@ def items_of(args: argparse.Namespace, lines: Sequence[SplitLine]) -> TrainingIt
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, say what it takes, and build."""
     parser = data_parser("python -m datasets.cache", __doc__.splitlines()[0])
-    parser.add_argument("--cache_dir", type=Path, required=True, help="folder of the cache")
+    parser.add_argument("--cache_dir", type=path_of, required=True, help="folder of the cache")
     parser.add_argument("--plan", action="store_true", help="say what it would take, and stop")
     args = parser.parse_args(arguments)
     if not args.data_path.is_dir():

@@ -28,16 +28,19 @@ from datasets.kitti import (
     Calibration,
     find_extensions,
     first_few,
+    first_middle_last,
     missing_files,
     size_of_frames,
     stereo_baseline,
+    there_with_other_endings,
 )
 from datasets.kitti_odom import pose_file
 from datasets.layouts import LAYOUTS, Layout, archive_of_sequence
 from datasets.lidar import truth_paths
 from datasets.loader import make_batch
-from datasets.pictures import read_picture
+from datasets.pictures import picture_size, read_picture
 from datasets.splits import IMPROVED_SPLIT, PARTS, SplitLine, load_split, split_folder
+from system.command_line import path_of
 from system.errors import EXIT_BAD_INPUT, InputError, run_command
 
 RUN_GIB = 1.5  # what a run with ResNet-18 keeps: three checkpoints of 0.35 GB, and logs
@@ -79,6 +82,15 @@ def check_part(
         findings.need(layout.archive(drive))
     there = [path for path in needed if path not in absent]
     missing = [path for path in absent if needed[path] not in gone]
+    otherwise = there_with_other_endings(missing)
+    if otherwise:
+        path = next(iter(otherwise))
+        findings.problems.append(
+            f"{name}: {len(otherwise)} images have another ending than {path.suffix}, which is "
+            f"read there: {first_few(list(otherwise.values()))}; bring the images of a folder to "
+            "one ending (--png reads .png; without it, .jpg comes first)"
+        )
+    missing = [path for path in missing if path not in otherwise]
     if missing:
         shown = first_few(missing)
         findings.problems.append(f"{name}: {len(missing)} images are missing: {shown}")
@@ -197,31 +209,44 @@ def check_sizes(
     lines: Iterable[SplitLine],
     images: Iterable[Path],
     layout: Layout,
+    stereo: bool,
     findings: Findings,
 ) -> None:
-    """Note drives whose frames are of another size than their calibration: resized or wrong."""
-    camera_of = {}
-    for folder, side in dict.fromkeys((line.folder, line.side) for line in lines):
-        place = layout.calibration_folder(data_path, folder)
-        camera_of[layout.frame_path(data_path, folder, 0, side, "").parent] = place, side
+    """Note drives whose frames are of another size than their calibration: resized or wrong.
+
+    With ``stereo`` the frames of both cameras must be of one size.
+    """
+    cameras = dict.fromkeys((line.folder, line.side) for line in lines)
     frames: dict[Path, list[Path]] = {}
     for path in dict.fromkeys(images):
-        if path.parent in camera_of:
-            frames.setdefault(path.parent, []).append(path)
+        frames.setdefault(path.parent, []).append(path)
     read = cache(layout.read_calibration)
     resized: dict[tuple[int, int], list[Path]] = {}
-    for folder, paths in frames.items():
-        place, side = camera_of[folder]
+    for drive, side in cameras:
+        folder, other = (
+            layout.frame_path(data_path, drive, 0, each, "").parent
+            for each in (side, OTHER_SIDE[side])
+        )
+        paths, partners = frames.get(folder, []), frames.get(other, []) if stereo else []
+        if not paths:
+            continue
+        place = layout.calibration_folder(data_path, drive)
         try:
             camera = read(place).camera(side, str(place))
         except InputError:  # check_calibrations tells
-            continue
+            camera = None
         try:
-            size = size_of_frames(paths, camera)
+            size = picture_size(paths[0]) if camera is None else size_of_frames(paths, camera)
+            odd = [path for path in first_middle_last(partners) if picture_size(path) != size]
         except InputError as error:
             findings.problems.append(str(error))
             continue
-        if size != camera.image_size:
+        if odd:
+            findings.problems.append(
+                f"{odd[0]}: is {'{}x{}'.format(*picture_size(odd[0]))}, and the other camera's "
+                f"frames in {folder} are {'{}x{}'.format(*size)}; --use_stereo needs one size"
+            )
+        if camera is not None and size != camera.image_size:
             resized.setdefault(size, []).append(folder)
     for (width, height), folders in resized.items():
         more = f" and {len(folders) - 1} more" if folders[1:] else ""
@@ -319,7 +344,7 @@ def check(args: argparse.Namespace) -> int:
         evaluable = check_truth(items, improved, images["test"], findings)
     elif "test" in parts:
         check_poses(args.data_path, parts["test"], findings)
-    check_sizes(args.data_path, every_line, every_image, layout, findings)
+    check_sizes(args.data_path, every_line, every_image, layout, args.use_stereo, findings)
     if args.deep:
         check_images(list(dict.fromkeys(every_image)), args.num_workers, findings)
     check_disk(args.log_dir, findings)
@@ -354,7 +379,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and check; returns 2 when something is missing."""
     parser = data_parser("python -m datasets.check", __doc__.splitlines()[0])
     parser.add_argument("--batch_size", type=int, default=12, help="as training")
-    parser.add_argument("--log_dir", type=Path, default=Path("logs"), help="as training")
+    parser.add_argument("--log_dir", type=path_of, default=Path("logs"), help="as training")
     parser.add_argument(
         "--only",
         nargs="+",

@@ -23,9 +23,11 @@ from datasets.kitti import (
     common_baseline,
     find_extensions,
     first_few,
+    images_in,
     missing_files,
     say_resized,
     size_of_frames,
+    there_with_other_endings,
 )
 from datasets.layouts import LAYOUTS, Layout
 from datasets.pictures import picture_size
@@ -154,6 +156,9 @@ class TrainingItems:
         if missing:
             others = missing[1:]
             rest = f" and {len(others)} more ({first_few(others)})" if others else ""
+            there = there_with_other_endings(missing)
+            if missing[0] in there:
+                rest += f", though {there[missing[0]].name} is there (see --png)"
             raise InputError(
                 f"{missing[0]}{rest}: no such image, and the split needs it as a target, a "
                 "neighbouring frame or the other camera; check --data_path, --frame_ids and "
@@ -255,7 +260,7 @@ def make_items(
 
 def first_image_size(frame: Path) -> tuple[int, int]:
     """(width, height) of the first image in the folder of ``frame``, with its extension."""
-    paths = sorted(frame.parent.glob(f"*{frame.suffix}"))
+    paths = [path for path in images_in(frame.parent) if path.suffix == frame.suffix]
     if not paths:
         raise InputError(f"{frame.parent}: holds no {frame.suffix} image")
     return picture_size(paths[0])

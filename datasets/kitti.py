@@ -105,6 +105,29 @@ def missing_files(paths: Iterable[Path]) -> list[Path]:
     return [path for path in paths if path.name not in present[path.parent]]
 
 
+def there_with_other_endings(missing: Iterable[Path]) -> dict[Path, Path]:
+    """Of pictures that are missing, those that are there as another kind of file, and as which."""
+    missing = list(missing)
+    there: dict[Path, Path] = {}
+    for folder in {path.parent for path in missing}:
+        for path in images_in(folder):
+            there.setdefault(path.with_suffix(""), path)
+    stems = ((path, path.with_suffix("")) for path in missing)
+    return {path: there[stem] for path, stem in stems if stem in there}
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder by name: those with a number for a name and one of the endings."""
+    return [folder / n for n in sorted(names_in(folder)) if _extension_of(n) is not None]
+
+
+def _extension_of(name: str) -> str | None:
+    """The ending of an image; None for what is none, such as ``._0000000000.png`` of macOS."""
+    stem, _, extension = name.rpartition(".")
+    is_image = stem.isdecimal() and extension.lower() in EXTENSIONS
+    return extension if is_image else None
+
+
 def first_few(paths: Sequence[Path]) -> str:
     """The first of some paths, for messages."""
     return ", ".join(map(str, paths[:SHOWN])) + (", …" if len(paths) > SHOWN else "")
@@ -147,7 +170,12 @@ def find_extensions(
 
 
 def _extensions_in(folder: Path) -> set[str]:
-    return {name.rpartition(".")[2] for name in names_in(folder)}
+    return {extension for extension in map(_extension_of, names_in(folder)) if extension}
+
+
+def usual_extension(folder: Path) -> str | None:
+    """The ending that a folder's images are read with; None where there are none."""
+    return _first_of(EXTENSIONS, _extensions_in(folder))
 
 
 def _first_of(wanted: Sequence[str], extensions: Iterable[str]) -> str | None:
@@ -177,7 +205,7 @@ def size_of_frames(paths: Sequence[Path], camera: Camera) -> tuple[int, int]:
         InputError: they are of another shape, or differ from one another.
     """
     sizes = {}
-    for path in dict.fromkeys((paths[0], paths[len(paths) // 2], paths[-1])):
+    for path in first_middle_last(paths):
         sizes[path] = picture_size(path)
         if sizes[path] == camera.image_size:
             return camera.image_size
@@ -198,6 +226,11 @@ def size_of_frames(paths: Sequence[Path], camera: Camera) -> tuple[int, int]:
             "--intrinsics published for frames that show the whole picture"
         )
     return size
+
+
+def first_middle_last(paths: Sequence[Path]) -> list[Path]:
+    """A few of some paths, to look at in the place of all."""
+    return list(dict.fromkeys((paths[0], paths[len(paths) // 2], paths[-1]))) if paths else []
 
 
 def stretch(size: tuple[int, int], of: tuple[int, int]) -> float:

@@ -31,6 +31,7 @@ from datasets.footage.selection import (
     small_grey,
 )
 from datasets.layouts import FOLDER_OF_SIDE, PREPARED, SPLITS, clip_frame_path, prepared_folder
+from system.command_line import path_of
 from system.errors import InputError, run_command
 from system.files import folder_written_whole, json_text, locked
 
@@ -259,9 +260,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m datasets.prepare", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("source", type=Path, help="a video, or a folder of videos or frames")
-    parser.add_argument("out", type=Path, help="folder to make")
-    parser.add_argument("--camera", type=Path, help="camera.json; without it, the one in SOURCE")
+    parser.add_argument("source", type=path_of, help="a video, or a folder of videos or frames")
+    parser.add_argument("out", type=path_of, help="folder to make")
+    parser.add_argument("--camera", type=path_of, help="camera.json; without it, the one in SOURCE")
     parser.add_argument("--horizontal_fov", type=float, help="degrees, in the place of a camera")
     parser.add_argument("--stride", type=int, help="take every so many frames; found if not given")
     parser.add_argument("--max_width", type=int, default=1280, help="of the frames that are kept")

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from system.command_line import path_of
 from system.errors import InputError, run_command
 from system.files import folder_written_whole
 
@@ -171,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("out", type=path_of, help="folder to make")
     parser.add_argument("--seed", type=int, default=0, help="draws the rooms")
     parser.add_argument("--width", type=int, default=256, help="of the pictures")
     parser.add_argument("--height", type=int, default=192, help="of the pictures")

@@ -21,16 +21,18 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import re
 import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from datasets.split_formats import convert
+from system.command_line import path_of
 from system.errors import InputError, run_command
 from system.files import make_writable_folder, read_text, written_whole
 
@@ -38,6 +40,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "splits"
 PUBLISHED_NAMES = ("eigen", "eigen_zhou", "eigen_full", "eigen_benchmark", "benchmark", "odom")
 PARTS = ("train", "val", "test")
 SIDES = ("l", "r")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no part of a name
+MOST_DIGITS = 18  # of a frame's number, which may be a time in nanoseconds
 IMPROVED_SPLIT = "eigen_benchmark"  # measured on KITTI's improved depth, not on sweeps
 TRAIN_FILE, VAL_FILE, TEST_FILE = (f"{part}_files.txt" for part in PARTS)
 
@@ -67,7 +71,7 @@ def split_folder(name_or_dir: str) -> Path:
     """
     if name_or_dir in PUBLISHED_NAMES:
         return FOLDER / name_or_dir
-    folder = Path(name_or_dir)
+    folder = path_of(name_or_dir)
     if not folder.is_dir():
         raise InputError(
             f"split '{name_or_dir}' is neither a published name nor a folder; known names: "
@@ -136,15 +140,22 @@ def _parse_lines(lines: Iterable[str], path: Path) -> list[SplitLine]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        fields = line.split()
+        fields = line.strip().rsplit(maxsplit=2)  # names of folders may have spaces
         frame = fields[1] if len(fields) == 3 else ""
-        if not (frame.isascii() and frame.isdecimal()) or fields[2] not in SIDES:
+        whole = frame.isascii() and frame.isdecimal() and len(frame) <= MOST_DIGITS
+        if not whole or fields[2] not in SIDES or CONTROL.search(fields[0]):
             raise InputError(
                 f"{path}, line {number}: expected 'folder frame side' with a whole frame number "
                 f"and side l or r, got '{line.strip()[:80]}'"
             )
-        parsed.append(SplitLine(fields[0], int(frame), fields[2]))
+        parsed.append(SplitLine(_folder(fields[0]), int(frame), fields[2]))
     return parsed
+
+
+@cache
+def _folder(text: str) -> str:
+    """A folder in one spelling: with ``/``, also where Windows wrote it, and none at the end."""
+    return PurePosixPath(text.replace("\\", "/")).as_posix()
 
 
 @cache
@@ -224,16 +235,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("name", nargs="?", choices=PUBLISHED_NAMES, help="of the split")
     parser.add_argument("part", nargs="?", choices=PARTS, help="list to print")
-    parser.add_argument("--write", type=Path, metavar="DIR", help="write all files into a folder")
+    parser.add_argument(
+        "--write", type=path_of, metavar="DIR", help="write all files into a folder"
+    )
     parser.add_argument(
         "--from",
         dest="source",
-        type=Path,
+        type=path_of,
         metavar="FILE",
         help="convert a list of SfMLearner, Monodepth or BTS",
     )
     parser.add_argument(
-        "--to", type=Path, metavar="FILE", help="write it, as DIR/train_files.txt; else print it"
+        "--to", type=path_of, metavar="FILE", help="write it, as DIR/train_files.txt; else print it"
     )
     options = parser.parse_args(arguments)
     if options.source is not None:

@@ -12,6 +12,7 @@ from datasets.pictures import PICTURES
 from system.errors import InputError
 
 GLOB = set("*?[")
+LETTERS = re.compile(r"\[[^]]+\]|[A-Za-z]")  # of a pattern: one, or a choice
 MANY_STARS = re.compile(r"\*\*+")
 
 
@@ -74,11 +75,14 @@ def _files_of(path: Path, suffixes: Collection[str], extension: str | None) -> l
 def _matches(base: Path, pattern: Path) -> Iterator[Path]:
     """What a pattern names, and the files of each folder that it names; endings in any case."""
     parts = [part if part == "**" else MANY_STARS.sub("*", part) for part in pattern.parts]
-    ending = Path(parts[-1]).suffix
-    if ending[1:].isalnum():
-        either = (f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in ending)
-        parts[-1] = parts[-1][: -len(ending)] + "".join(either)
+    stem, dot, ending = parts[-1].rpartition(".")
+    parts[-1] = stem + dot + LETTERS.sub(_in_any_case, ending) if dot else ending
     for match in base.glob("/".join(parts)):
         yield match
         if match.is_dir() and not is_hidden(match.relative_to(base)):
             yield from (path for path in match.iterdir() if not path.is_dir())
+
+
+def _in_any_case(letters: re.Match[str]) -> str:
+    inside = letters[0].strip("[]")
+    return f"[{inside}{inside.swapcase()}]"

@@ -255,10 +255,26 @@ def _add_argument(section: Any, options: Mapping[str, Option]) -> None:
     section.add_argument(f"--{option.name}", **common)
 
 
+def path_of(text: str) -> Path:
+    """A path as it is typed: ``~`` and ``~name`` at its start are homes.
+
+    Shells leave them as they are in ``--output=~/depth``, in quotes and on Windows.
+    """
+    path = Path(text)
+    if not text.startswith("~"):  # ``./~`` is a file of that name
+        return path
+    try:
+        return path.expanduser()
+    except RuntimeError:  # nobody of that name: it is a file's
+        return path
+
+
 def _read(kind: type, text: str) -> Any:
     """Turn text into a ``kind``; what cannot be is left for the check, which says what to do."""
     try:
-        return kind(text)
+        if kind is str and text.startswith("~"):  # of a text that may be a path
+            return str(path_of(text))
+        return path_of(text) if kind is Path else kind(text)
     except ValueError:
         return text
 

@@ -9,8 +9,10 @@ from PIL import Image
 
 from datasets import check
 from datasets.check import implausible
+from datasets.items import make_items
 from datasets.kitti import read_calibration
 from datasets.layouts import archive_of_day, archive_of_drive, archive_of_sequence
+from datasets.splits import load_split
 from system.errors import EXIT_BAD_INPUT, InputError
 
 
@@ -185,6 +187,54 @@ def test_drives_of_png_and_of_jpg_are_both_found(data, capsys):
     code, out = run(data, capsys)
     assert code == 0
     assert "problem:" not in out
+
+
+@pytest.mark.parametrize("ending", [".png", ".JPG", ".jpeg", ".PNG"])
+def test_frames_with_another_ending_are_not_missing(ending, data, capsys):
+    drive, frame, camera = first_line(data)
+    path = drive / camera / "data" / f"{frame:010d}.jpg"
+    path.rename(path.with_suffix(ending))
+    (path.parent / "._0000000000.png").write_bytes(b"of macOS")
+    code, out = run(data, capsys)
+    assert code == EXIT_BAD_INPUT
+    other = path.with_suffix(ending)
+    assert (
+        f"problem: train: 1 images have another ending than .jpg, which is read there: {other}"
+        in out
+    )
+    assert "missing" not in out
+    assert "fetch:" not in out
+    code, out = run(data, capsys, "--png")
+    assert code == EXIT_BAD_INPUT
+    assert "another ending than .png" in out
+    assert "fetch:" not in out
+
+
+def test_training_names_the_other_ending_too(data):
+    drive, frame, camera = first_line(data)
+    path = drive / camera / "data" / f"{frame:010d}.jpg"
+    path.rename(path.with_suffix(".JPG"))
+    lines = load_split(str(data / "splits"), "train")
+    with pytest.raises(
+        InputError, match=rf"{path.name}, though {path.stem}\.JPG is there \(see --png"
+    ):
+        make_items(data, lines, (-1, 1), 32, 64)
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_the_other_cameras_frames_of_another_size_are_a_problem(calibrated, data, capsys):
+    drive, frame, _ = first_line(data)
+    name = drive.relative_to(data).as_posix()
+    for part in ("train", "val", "test"):  # one frame, and its partner
+        (data / "splits" / f"{part}_files.txt").write_text(f"{name} {frame} l\n")
+    if not calibrated:
+        (drive.parent / "calib_cam_to_cam.txt").unlink()
+    path = drive / "image_03" / "data" / f"{frame:010d}.jpg"
+    assert run(data, capsys, "--frame_ids", "0")[0] == 0
+    Image.open(path).resize((80, 32)).save(path)
+    code, out = run(data, capsys, "--deep", "--frame_ids", "0")
+    assert code == EXIT_BAD_INPUT
+    assert f"problem: {path}: is 80x32, and the other camera's frames in " in out
 
 
 @pytest.mark.parametrize(

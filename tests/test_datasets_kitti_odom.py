@@ -6,12 +6,20 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import train
 from datasets import check
 from datasets.items import make_items
 from datasets.kitti import read_calibration as read_raw_calibration
-from datasets.kitti_odom import frame_path, frame_times, read_calibration, sequence_images
+from datasets.kitti_odom import (
+    SAME_FOCAL,
+    SIZE_OF_FOCAL,
+    frame_path,
+    frame_times,
+    read_calibration,
+    sequence_images,
+)
 from datasets.layouts import LAYOUTS
 from datasets.splits import SplitLine
 from system.errors import EXIT_BAD_INPUT, InputError
@@ -122,6 +130,63 @@ def test_a_split_of_drives_is_refused(odom, tmp_path):
     words = ["--dataset", "kitti_odom", "--data_path", str(odom), "--log_dir", str(tmp_path)]
     with pytest.raises(InputError, match="--split odom"):
         train.main(words)
+
+
+KITTI_03 = "721.5377 0 609.5593 44.85728 0 721.5377 172.854 0.2163791 0 0 1 0.002745884"
+
+
+def resized(odom, size, projection):
+    sequence = odom / "sequences" / "03"
+    (sequence / "calib.txt").write_text(f"P2: {projection}\nP3: {projection}\n")
+    for path in sequence.rglob("*.jpg"):
+        Image.new("RGB", size).save(path)
+    return items(odom, SplitLine("3", 1, "l"), source_ids=(-1, 1)).cameras["3", "l"]
+
+
+@pytest.mark.parametrize("size", [(1242, 375), (640, 192), (621, 188)])
+def test_resized_copies_of_kitti_are_known_by_their_focal_length(size, odom, caplog):
+    camera, found = resized(odom, size, KITTI_03)
+    assert found == size
+    assert camera.K[0, 0] == pytest.approx(721.5377 * 64 / 1242)  # whatever the copy's size
+    assert camera.K[0, 2] == pytest.approx((609.5593 + 0.5) * 64 / 1242 - 0.5)
+    assert "does not say of what size" not in caplog.text
+
+
+def test_crops_of_kitti_are_refused(odom):
+    with pytest.raises(InputError, match=r"is 1216x352.*is of 1242x375: another shape"):
+        resized(odom, (1216, 352), KITTI_03)
+
+
+def test_the_size_of_other_cameras_is_said(odom, caplog):
+    camera, found = resized(odom, (640, 192), KITTI_03.replace("721.5377", "400"))
+    assert found == (640, 192)
+    assert camera.K[0, 0] == pytest.approx(400 * 64 / 640)
+    assert "is not of KITTI's cameras" in caplog.text
+    assert "taken for 640x192" in caplog.text
+
+
+def test_focal_lengths_are_those_of_the_days(shared):
+    for day in sorted((shared / "kitti_real").glob("2*")):
+        calibration = read_raw_calibration(day)
+        focal = calibration.projection["l"][0, 0]
+        (near,) = [of for of in SIZE_OF_FOCAL if abs(of - focal) < SAME_FOCAL]
+        assert SIZE_OF_FOCAL[near] == calibration.image_size["l"]
+
+
+@pytest.mark.parametrize("ending", ["JPG", "jpeg", "png", "PNG"])
+def test_sequences_of_every_ending_are_found(ending, odom):
+    for path in (odom / "sequences" / "03").rglob("*.jpg"):
+        (path.parent / f"._{path.stem}.png").write_bytes(b"of macOS")
+        path.rename(path.with_suffix(f".{ending}"))
+    made = items(odom, SplitLine("3", 1, "l"))
+    assert [path.suffix for path in made.paths(0)] == [f".{ending}"] * 4
+    assert made.item(0, 0)["sources"].shape == (3, 3, 64, 64)
+    assert [path.name for path in sequence_images(odom, 3)] == [
+        f"{index:06d}.{ending}" for index in range(FRAMES)
+    ]
+    sequence_images(odom, 3)[2].unlink()
+    with pytest.raises(InputError, match=rf"000002\.{ending}: no such image"):
+        sequence_images(odom, 3)
 
 
 def test_times_are_read_or_ten_a_second(odom):

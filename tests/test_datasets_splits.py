@@ -94,6 +94,29 @@ def test_reads_published_line_formats_in_order(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "folder"),
+    [
+        ("day\\drive 1 l", "day/drive"),
+        ("my day\\the  drive 1 l", "my day/the  drive"),
+        ("  my day/drive\t1\tl  ", "my day/drive"),
+        ("./day//drive/ 1 l", "day/drive"),
+        ("年/驾驶 一 1 l", "年/驾驶 一"),
+    ],
+)
+def test_folders_have_spaces_and_either_slash_and_one_spelling(line, folder, tmp_path):
+    path = tmp_path / "train_files.txt"
+    path.write_text(line, encoding="utf-8")
+    assert read_split_file(path) == [SplitLine(folder, 1, "l")]
+
+
+def test_a_home_is_known_wherever_the_shell_left_it(tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    (tmp_path / "my split").mkdir()
+    assert split_folder("~/my split") == tmp_path / "my split"
+
+
 def test_tolerates_what_editors_leave_behind(tmp_path):
     path = tmp_path / "test_files.txt"
     path.write_bytes(b"\xef\xbb\xbfday/drive 1 l\r\n\r\n")
@@ -101,7 +124,16 @@ def test_tolerates_what_editors_leave_behind(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["day/drive 1", "day/drive one l", "day/drive -1 l", "day/drive 1 x", "a b 1 l"]
+    "line",
+    [
+        "day/drive 1",
+        "day/drive one l",
+        "day/drive -1 l",
+        "day/drive 1 x",
+        "a\tb 1 l",
+        "a\0b 1 l",
+        "a " + "1" * 5000 + " l",
+    ],
 )
 def test_bad_line_is_refused_by_file_and_number(tmp_path, line):
     path = tmp_path / "val_files.txt"

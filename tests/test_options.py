@@ -425,3 +425,30 @@ def test_a_list_that_is_given_twice_holds_the_values_of_both():
     assert parse(TrainOptions, words).frame_ids == (0, -1, 1)
     with pytest.raises(InputError, match="must not name one twice"):
         parse(TrainOptions, [*words, "--frame_ids", "1"])
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    return tmp_path
+
+
+def test_homes_are_known_in_every_option_that_may_be_a_path(home):
+    words = ["--data_path=~/my data", "--split", "~/lists", "--weights_init=~/resnet.pth"]
+    options = parse(TrainOptions, [*words, "--cache_dir", "~"])
+    assert options.data_path == home / "my data"
+    assert options.split == str(home / "lists")
+    assert options.weights_init == str(home / "resnet.pth")
+    assert options.cache_dir == home
+    demo = parse(
+        DemoOptions, ["--load_weights_folder=~/w", "--image_path", "~/a", "~/b c/*.jpg", "d"]
+    )
+    assert demo.load_weights_folder == home / "w"
+    assert demo.image_path == (home / "a", home / "b c" / "*.jpg", Path("d"))
+
+
+@pytest.mark.parametrize("text", ["./~/a", "a/~", "a~", "~nobody.has.this.name/a", "~$x.jpg"])
+def test_other_waves_belong_to_the_name(text, home):
+    demo = parse(DemoOptions, ["--load_weights_folder", "w", "--image_path", text])
+    assert demo.image_path == (Path(text),)

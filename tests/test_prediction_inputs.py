@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.pictures import LONGEST_SIDE, read_picture
+from datasets.pictures import LONGEST_SIDE, PICTURES, read_picture
 from prediction.depth_map import limit_side
 from prediction.inputs import find_inputs
 from system.errors import InputError
@@ -47,6 +47,62 @@ def test_pictures_folders_and_patterns_are_found_in_order(tmp_path):
 def test_a_pattern_without_a_picture_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"\*\.jpg: has no picture"):
         find_inputs([tmp_path / "*.jpg"], None)
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def found(folder, *paths, **how):
+    inputs = find_inputs([folder / path for path in paths], how.get("extension"))
+    return [path.relative_to(folder).as_posix() for path in inputs]
+
+
+def test_folders_give_videos_too_in_the_order_of_numbers(tmp_path, caplog):
+    touch(tmp_path, "img10.JPG", "img2.jpg", "Ride.MOV", "a.heic", "b.avif", "c.jfif")
+    touch(tmp_path, "._img2.jpg", "x.dng", "notes.txt", "Ride_disp.mp4", "inner/z.jpg")
+    expected = ["a.heic", "b.avif", "c.jfif", "img2.jpg", "img10.JPG", "Ride.MOV"]
+    assert found(tmp_path, "") == expected
+    for words in (
+        "1 hidden, or made by the system: ._img2.jpg",
+        "1 of a kind that is not read (convert them to JPEG or PNG): x.dng",
+        "1 neither picture nor video: notes.txt",
+        "1 made by predicting: Ride_disp.mp4",
+        f"1 folders in it (all: '{tmp_path / '**' / '*'}'): inner",
+    ):
+        assert words in caplog.text
+    assert [path.name for path in find_inputs([tmp_path], None, PICTURES)] == expected[:-1]
+
+
+def test_patterns_match_in_every_part_and_in_any_case_of_the_ending(tmp_path, caplog):
+    touch(tmp_path, "1/a.jpg", "2/b.JPG", "10/c.Mp4", "10/deep/d.png", "10/__MACOSX/._c.jpg")
+    assert found(tmp_path, "*/*.jpg") == ["1/a.jpg", "2/b.JPG"]
+    assert found(tmp_path, "1*/*.[mj]p*") == ["1/a.jpg", "10/c.Mp4"]
+    assert found(tmp_path, "*/c.mp4") == ["10/c.Mp4"]
+    everything = ["1/a.jpg", "2/b.JPG", "10/c.Mp4", "10/deep/d.png"]
+    assert found(tmp_path, "**/*") == everything
+    assert found(tmp_path, "**") == everything
+    assert found(tmp_path, "*") == everything[:3]  # as a shell would: folders, and what is in them
+    assert "1 hidden, or made by the system" in caplog.text
+    caplog.clear()
+    assert found(tmp_path, "**/*", extension="PNG") == ["10/deep/d.png"]
+
+
+def test_names_with_brackets_are_names_where_they_are_there(tmp_path):
+    touch(tmp_path, "trip [1]/a[2].jpg", "trip [1]/b.jpg", "trip 1/c.jpg")
+    assert found(tmp_path, "trip [1]") == ["trip [1]/a[2].jpg", "trip [1]/b.jpg"]
+    assert found(tmp_path, "trip [1]/a[2].jpg") == ["trip [1]/a[2].jpg"]
+    assert found(tmp_path, "trip [1]/*.jpg") == ["trip [1]/a[2].jpg", "trip [1]/b.jpg"]
+    assert found(tmp_path, "trip [12]/*.jpg", "trip ?/*.jpg") == ["trip 1/c.jpg"]
+
+
+def test_a_folder_of_nothing_to_read_says_what_is_there(tmp_path):
+    touch(tmp_path, "._a.jpg", "b.CR2", "inner/c.jpg")
+    with pytest.raises(InputError, match=r"no picture or video in it \(left out: 1 hidden.*b\.CR2"):
+        find_inputs([tmp_path], None)
 
 
 @pytest.mark.parametrize("name", ["a b.png", "街道.png", "🙂.png"])

@@ -26,6 +26,7 @@ from urllib.parse import quote
 from tqdm import tqdm
 
 from networks.kinds import MODULES
+from system.command_line import path_of
 from system.errors import InputError
 from system.files import sha256
 from weight_files.conversion import convert_folder, convert_midas
@@ -55,7 +56,7 @@ def cache_folder() -> Path:
     """The folder that published weights are kept in: ``MONODEPTH_HOME``, or the user's cache."""
     given = os.environ.get("MONODEPTH_HOME")
     if given:
-        return Path(given)
+        return path_of(given)
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":

@@ -26,6 +26,7 @@ from datasets.kitti import frame_path, sweep_path
 from datasets.streets.render import render_image
 from datasets.streets.sensors import calibration_files, kitti_camera, right_camera_pose, scan_street
 from datasets.streets.world import Street, make_street
+from system.command_line import path_of
 from system.errors import InputError
 from system.files import json_text, written_whole
 
@@ -248,7 +249,7 @@ def main(arguments: list[str] | None = None) -> None:
         description="Render generated streets in the layout of KITTI raw.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("out", type=Path, help="folder to write to")
+    parser.add_argument("out", type=path_of, help="folder to write to")
     for setting in fields(StreetSettings):
         kind = {"action": "store_true"} if setting.name == "png" else {"type": int}
         parser.add_argument(
