@@ -28,10 +28,10 @@ OF_SYSTEMS = frozenset(
 )
 # What predictions of a picture or video are called, behind its name.
 OUTPUT = re.compile(
-    r"_(disp\.(jpeg|png|npy|json|mp4|webm)|depth\.(png|npy)|side\.jpeg|cloud\.ply|mesh\.glb)$"
+    r"_(disp\.(jpeg|png|npy|json|mp4|webm)|depth(\.(png|npy))?|side\.jpeg|cloud\.ply|mesh\.glb)$"
 )
 HIDDEN = "hidden, or made by the system"
-OUTPUTS = "made by predicting"
+OUTPUTS = "named like what predicting writes"
 NOT_READ = "of a kind that is not read (convert them to JPEG or PNG)"
 OTHERS = "neither picture nor video"
 NO_FILE = "no file, or a link that leads nowhere"
@@ -78,11 +78,11 @@ def sort_out(
             continue
         if is_hidden(relative):
             reason = HIDDEN
+        elif any(OUTPUT.search(part) for part in relative.parts):
+            reason = OUTPUTS
         elif path.is_dir():
             listing.folders.append(path)
             continue
-        elif OUTPUT.search(path.name):
-            reason = OUTPUTS
         elif path.suffix.lower() not in suffixes:
             reason = NOT_READ if path.suffix.lower() in UNREAD else OTHERS
         elif not path.is_file():

@@ -1,5 +1,7 @@
 """The one reader of pictures: what a file holds, as RGB, for training, measuring and predicting."""
 
+from __future__ import annotations
+
 import io
 import struct
 import warnings
@@ -33,6 +35,8 @@ MOST_BYTES = 1 << 30  # of a file
 MOST_PIXELS = 100_000_000  # of a picture; more is taken for a decompression bomb
 LONGEST_SIDE = 32_000  # two side by side still fit into a JPEG
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF; those that swap width and height
+EXIF, TAKEN = 0x8769, 0x9003  # where it says when a picture was taken
+WITHOUT_TIME = (".png", ".gif", ".bmp")  # Pillow decodes PNGs to look for it
 
 # How a whole file ends; OpenCV does not tell of one that was cut short.
 JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xae\x42\x60\x82"
@@ -119,6 +123,18 @@ def _formats() -> tuple[str, ...]:
     """Those of :data:`FORMATS` that this Pillow reads."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def time_taken(path: Path) -> str | None:
+    """When a picture says that it was taken, ``YYYY:MM:DD HH:MM:SS``; None where it does not."""
+    if path.suffix.lower() in WITHOUT_TIME:
+        return None
+    try:
+        with _explained(path), check_regular(path, MOST_BYTES).open("rb") as file:
+            taken = open_picture(file).getexif().get_ifd(EXIF).get(TAKEN)
+    except InputError:  # reading it says what is wrong
+        return None
+    return taken if isinstance(taken, str) and len(taken) == len("YYYY:MM:DD HH:MM:SS") else None
 
 
 @contextmanager

@@ -203,7 +203,8 @@ def prepared(data_path: Path) -> Path:
         except OSError as error:
             raise InputError(
                 f"{data_path}: cannot be written to ({error.strerror}); run python -m "
-                f"datasets.prepare {data_path} OUT, and train with --data_path OUT"
+                f"datasets.prepare {shlex.quote(str(data_path))} OUT, then train on it with "
+                "--data_path OUT"
             ) from error
     return prepared_folder(data_path)
 

@@ -93,7 +93,14 @@ def test_files_of_systems_do_not_count_and_what_is_left_out_has_its_reason(tmp_p
         (tmp_path / name).touch()
     left_out = {
         HIDDEN: ["._1.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir"],
-        OUTPUTS: ["1_disp.jpeg", "1_disp.npy", "1_depth.png", "ride_disp.mp4", "1_mesh.glb"],
+        OUTPUTS: [
+            "1_disp.jpeg",
+            "1_disp.npy",
+            "1_depth.png",
+            "ride_disp.mp4",
+            "1_mesh.glb",
+            "a.jpg-2_disp.png",
+        ],
         NOT_READ: ["raw.DNG", "x.jxl", "y.ppm"],
         OTHERS: ["notes.txt", "1.jpg~", "movie.mp4", "no_ending"],
     }

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from datasets.camera import read_camera_file
-from datasets.footage.finding import EXIF, TAKEN, Footage, find_footage, pictures_in
+from datasets.footage.finding import Footage, find_footage, pictures_in
+from datasets.pictures import EXIF, TAKEN
 from datasets.prepare import check_cameras, prepare
 from datasets.splits import load_split
 from system.errors import InputError
@@ -67,6 +68,7 @@ def test_frames_videos_and_folders_beside_each_other_all_count(tmp_path, caplog)
     touch(tmp_path / "depth", *numbered(10))
     touch(tmp_path / "made", "contact_sheet.jpg", "splits/train_files.txt")
     touch(tmp_path / "prepared", "contact_sheet.jpg")
+    touch(tmp_path / "b_depth", *numbered(10))
     assert found(tmp_path) == [".", "b.mov", "rides/one"]
     assert "no folder of frames, by the name: depth" in caplog.text
     assert "prepared already: made" in caplog.text

@@ -125,15 +125,7 @@ def test_tolerates_what_editors_leave_behind(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    [
-        "day/drive 1",
-        "day/drive one l",
-        "day/drive -1 l",
-        "day/drive 1 x",
-        "a\tb 1 l",
-        "a\0b 1 l",
-        "a " + "1" * 5000 + " l",
-    ],
+    ["day/drive 1", "day/drive one l", "day/drive -1 l", "day/drive 1 x"],
 )
 def test_bad_line_is_refused_by_file_and_number(tmp_path, line):
     path = tmp_path / "val_files.txt"

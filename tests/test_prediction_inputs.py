@@ -70,7 +70,7 @@ def test_folders_give_videos_too_in_the_order_of_numbers(tmp_path, caplog):
         "1 hidden, or made by the system: ._img2.jpg",
         "1 of a kind that is not read (convert them to JPEG or PNG): x.dng",
         "1 neither picture nor video: notes.txt",
-        "1 made by predicting: Ride_disp.mp4",
+        "1 named like what predicting writes: Ride_disp.mp4",
         f"1 folders in it (all: '{tmp_path / '**' / '*'}'): inner",
     ):
         assert words in caplog.text

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from datasets.camera import CAMERA_FILE, Camera
 from datasets.folders import (
@@ -22,7 +21,7 @@ from datasets.folders import (
 )
 from datasets.footage.video import VIDEOS, Video
 from datasets.layouts import PREPARED, prepared_folder
-from datasets.pictures import PICTURES, read_picture
+from datasets.pictures import PICTURES, read_picture, time_taken
 from system.errors import InputError
 
 FEWEST_FRAMES = 10  # that a piece of footage is of use with
@@ -33,7 +32,6 @@ NO_FRAMES = (
     *("depth", "depths", "depth_map", "disp", "disparity", "labels", "mask", "masks", "semantic"),
     *("segmentation", "thumbnails", "thumbs", "velodyne_points", "proj_depth"),
 )
-EXIF, TAKEN = 0x8769, 0x9003  # where a picture says when it was taken
 SHOWN = 3  # files in a message
 
 
@@ -169,7 +167,7 @@ def check_order(folder: Path) -> None:
 def _time_doubt(paths: Sequence[Path]) -> str | None:
     """Where pictures that say when they were taken are not in that order."""
     last = None
-    for path, taken in zip(paths, map(_taken, paths)):
+    for path, taken in zip(paths, map(time_taken, paths)):
         if taken is None:
             return None
         if last is not None and taken < last[1]:
@@ -179,18 +177,6 @@ def _time_doubt(paths: Sequence[Path]) -> str | None:
             )
         last = path, taken
     return None
-
-
-def _taken(path: Path) -> str | None:
-    """When a JPEG, HEIC or AVIF says that it was taken, ``YYYY:MM:DD HH:MM:SS``."""
-    if path.suffix.lower() in (".png", ".gif", ".bmp"):  # Pillow would decode them for it
-        return None
-    try:
-        with Image.open(path) as picture:
-            taken = picture.getexif().get_ifd(EXIF).get(TAKEN)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None  # reading it says what is wrong
-    return taken if isinstance(taken, str) and len(taken.strip("\0 ")) == 19 else None
 
 
 def _find_pairs(source: Path, left: str, right: str) -> list[Footage]:
