@@ -20,6 +20,7 @@ from datasets.folders import (
     order_doubt,
 )
 from datasets.pictures import PICTURES
+from datasets.rgbd import find_pairs
 
 
 def paths(*names):
@@ -80,6 +81,8 @@ def test_a_clear_order_is_not_doubted(names):
         (["a.png", "a.jpg", "b.png"], "a.jpg and a.png have the same name"),
         (["0.5.png", "0.25.png", "0.75.png"], "fractions or signs"),
         (["-2.png", "-1.png"], "fractions or signs"),
+        (["008.png", "009.png", "00a.png", "00b.png", "010.png"], "00a.png and 00b.png"),
+        (["3f9a.png", "77e0.png", "a1b2.png"], "77e0.png and a1b2.png"),
         (["-1.png", "0.png", "1.png"], "-1.png"),
         (["IMG_9998.jpg", "IMG_9999.jpg", "IMG_0001.jpg"], "count from 1 again"),
     ],
@@ -133,6 +136,13 @@ def test_only_what_is_below_a_folder_can_be_hidden():
     assert is_hidden(Path("@eaDir/x.jpg/SYNOPHOTO_THUMB_M.jpg"))
     assert not is_hidden(Path("../a/x.jpg"))
     assert not is_hidden(Path("a.b/x..jpg"))
+
+
+def test_pairs_of_pictures_and_depth_are_not_of_hidden_files(tmp_path):
+    for name in ("rgb/a.jpg", "rgb/._a.jpg", "depth/a.png", "depth/__MACOSX/._b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [pair.picture.name for pair in find_pairs(tmp_path)] == ["a.jpg"]
 
 
 def test_moments_are_the_numbers_that_change():

@@ -256,6 +256,13 @@ def home(tmp_path, monkeypatch):
     return tmp_path / "home"
 
 
+def test_the_cache_may_be_named_from_home(tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("MONODEPTH_HOME", "~/my models")
+    assert cache_folder() == tmp_path / "my models"
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     """The archive of a model in the published layout."""

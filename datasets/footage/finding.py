@@ -181,6 +181,7 @@ def _time_doubt(paths: Sequence[Path]) -> str | None:
 
 def _find_pairs(source: Path, left: str, right: str) -> list[Footage]:
     """The left camera's footage, each piece with the right camera's of the same moments."""
+    left, right = (name.replace("\\", "/") for name in (left, right))  # of Windows
     others = list_folder(source, (), OWN | {Path(name).parts[0] for name in (left, right)})
     beside = {"in none of the cameras' folders": others.folders} if others.folders else {}
     say_left_out(source, {**others.left_out, **beside})
