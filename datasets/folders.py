@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import re
+import stat
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -61,7 +63,10 @@ def is_hidden(path: PurePath) -> bool:
 
 
 def sort_out(
-    paths: Iterable[Path], below: Path, suffixes: Collection[str], own: Collection[str] = ()
+    paths: Iterable[Path],
+    below: Path,
+    suffixes: Collection[str],
+    own: AbstractSet[str] = frozenset(),
 ) -> Listing:
     """Sort paths into files that count, folders, and what is left out.
 
@@ -72,20 +77,24 @@ def sort_out(
         own: names of files and folders that belong there without counting, and are passed over.
     """
     listing = Listing()
-    for path in sorted(set(paths), key=lambda path: path_key(path.relative_to(below))):
-        relative = path.relative_to(below)
-        if any(part in own for part in relative.parts):
+    seen = {path: path.relative_to(below) for path in paths}
+    for path, relative in sorted(seen.items(), key=lambda item: path_key(item[1])):
+        if not own.isdisjoint(relative.parts):
             continue
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            mode = 0
         if is_hidden(relative):
             reason = HIDDEN
         elif any(OUTPUT.search(part) for part in relative.parts):
             reason = OUTPUTS
-        elif path.is_dir():
+        elif stat.S_ISDIR(mode):
             listing.folders.append(path)
             continue
         elif path.suffix.lower() not in suffixes:
             reason = NOT_READ if path.suffix.lower() in UNREAD else OTHERS
-        elif not path.is_file():
+        elif not stat.S_ISREG(mode):
             reason = NO_FILE
         else:
             listing.files.append(path)
@@ -94,7 +103,9 @@ def sort_out(
     return listing
 
 
-def list_folder(folder: Path, suffixes: Collection[str], own: Collection[str] = ()) -> Listing:
+def list_folder(
+    folder: Path, suffixes: Collection[str], own: AbstractSet[str] = frozenset()
+) -> Listing:
     """What a folder holds, without what its folders hold; see :func:`sort_out`."""
     return sort_out(folder.iterdir(), folder, suffixes, own)
 

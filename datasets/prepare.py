@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 LOOKED_AT = 200  # frames that the stride is found from
 COMPARED_PAIRS = 10  # of the frames of two cameras, which of them is the left one
+MOST_PAIRS = 0.2  # quantile of the pairs from which on all must agree
 LEAST_SHIFT = 0.002  # in widths, that tells the left camera from the right one
 LARGEST_SHIFT_DOWN = 0.02  # in heights, of rectified pairs
 THUMBNAILS = (6, 5)  # columns, rows of the contact sheet
@@ -217,8 +218,9 @@ def check_cameras(footage: Footage) -> None:
     """
     some = itertools.islice(footage.pairs(), 0, LOOKED_AT, LOOKED_AT // COMPARED_PAIRS)
     shifts = [shift_between(*map(small_grey, pair)) for pair in some]
-    right, down = np.median(shifts, axis=0)
-    if right > LEAST_SHIFT:
+    across, down = np.transpose(shifts)
+    down = np.median(down)
+    if np.quantile(across, MOST_PAIRS) > LEAST_SHIFT:
         raise InputError(
             f"{footage.path} and {footage.right}: things lie further right in the right camera's "
             "frames, so that it is the left one; swap left and right in camera.json"

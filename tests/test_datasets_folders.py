@@ -111,7 +111,7 @@ def test_files_of_systems_do_not_count_and_what_is_left_out_has_its_reason(tmp_p
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "camera.json").touch()
-    listing = list_folder(tmp_path, PICTURES, own=("camera.json",))
+    listing = list_folder(tmp_path, PICTURES, own={"camera.json"})
     names = [path.name for path in listing.files]
     assert names == ["1.jfif", "2.JPG", "10.jpeg", "a.heic", "b.AVIF", "c.jpe"]
     assert [path.name for path in listing.folders] == ["folder.png"]
