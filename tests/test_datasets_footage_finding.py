@@ -11,11 +11,12 @@ from PIL import Image
 
 from datasets.camera import read_camera_file
 from datasets.footage.finding import Footage, find_footage, pictures_in
+from datasets.footage.selection import shift_between, small_grey
 from datasets.pictures import EXIF, TAKEN
 from datasets.prepare import check_cameras, prepare
 from datasets.splits import load_split
 from system.errors import InputError
-from tests.test_datasets_prepare import CAMERA, HEIGHT, view
+from tests.test_datasets_prepare import CAMERA, HEIGHT, WIDTH, texture, view
 
 
 def touch(folder, *names):
@@ -184,6 +185,15 @@ def test_swapped_cameras_are_refused_and_unequal_rows_warned_of(tmp_path, caplog
     with pytest.raises(InputError, match="swap left and right in camera"):
         prepare(tmp_path / "swapped", tmp_path / "data")
     assert not (tmp_path / "data").exists()
+
+
+def test_a_shift_that_is_not_found_tells_nothing():
+    left, right = small_grey(texture(0)[:, :WIDTH]), small_grey(texture(1)[:, :WIDTH])
+    assert shift_between(left, right) == (0, 0)
+    assert shift_between(left, left) == (0, 0)
+    across, down = shift_between(left, small_grey(texture(0)[:, 4 : WIDTH + 4]))
+    assert across == pytest.approx(-4 / WIDTH, rel=0.1)
+    assert down == pytest.approx(0, abs=1e-3)
 
 
 def test_frames_without_leading_zeros_become_a_ride(tmp_path, caplog):

@@ -21,6 +21,7 @@ ROTATION = 0.08  # of the motion is left when a homography explains it
 VALIDATION = 0.1  # of each piece of footage, at its end
 CLEAR_PIXELS = 0.5  # of a shift that is no noise
 CLEAR_SHARE = 0.05  # of the picture, that has to move
+MATCHED = 0.7  # of the difference may be left: it is a quarter to a half between KITTI's cameras
 GRID = 12  # pixels between the flow vectors that a homography is fitted to
 
 
@@ -68,10 +69,12 @@ def shift_between(left: np.ndarray, right: np.ndarray) -> tuple[float, float]:
     """How far things lie further right, and further down, in the right camera's small grey frame.
 
     In shares of the width and height; of what moves clearly, so that what is far away is no part.
+    0 where nothing does, or where the shift is too large for the flow to find it.
     """
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(left, right, None)
     clear = flow[np.linalg.norm(flow, axis=2) > CLEAR_PIXELS]
-    if len(clear) < CLEAR_SHARE * left.size:
+    before, after = (_unexplained(left, right, each) for each in (np.zeros_like(flow), flow))
+    if len(clear) < CLEAR_SHARE * left.size or after > MATCHED * before:
         return 0.0, 0.0
     across, down = np.median(clear, axis=0) / left.shape[::-1]
     return float(across), float(down)
