@@ -109,6 +109,18 @@ def picture_size(path: Path) -> tuple[int, int]:
         return (height, width) if turned else (width, height)
 
 
+def time_taken(path: Path) -> str | None:
+    """When a picture says that it was taken, ``YYYY:MM:DD HH:MM:SS``; None where it does not."""
+    if path.suffix.lower() in WITHOUT_TIME:
+        return None
+    try:
+        with _explained(path), check_regular(path, MOST_BYTES).open("rb") as file:
+            taken = open_picture(file).getexif().get_ifd(EXIF).get(TAKEN)
+    except InputError:  # reading it says what is wrong
+        return None
+    return taken if isinstance(taken, str) and len(taken) == len("YYYY:MM:DD HH:MM:SS") else None
+
+
 def open_picture(file: BinaryIO) -> Image.Image:
     """Have Pillow open a file, not yet decoded, if it is of one of :data:`FORMATS`.
 
@@ -123,18 +135,6 @@ def _formats() -> tuple[str, ...]:
     """Those of :data:`FORMATS` that this Pillow reads."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def time_taken(path: Path) -> str | None:
-    """When a picture says that it was taken, ``YYYY:MM:DD HH:MM:SS``; None where it does not."""
-    if path.suffix.lower() in WITHOUT_TIME:
-        return None
-    try:
-        with _explained(path), check_regular(path, MOST_BYTES).open("rb") as file:
-            taken = open_picture(file).getexif().get_ifd(EXIF).get(TAKEN)
-    except InputError:  # reading it says what is wrong
-        return None
-    return taken if isinstance(taken, str) and len(taken) == len("YYYY:MM:DD HH:MM:SS") else None
 
 
 @contextmanager
