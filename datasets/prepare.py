@@ -168,9 +168,10 @@ def prepare(
     camera = camera_of_footage(source, camera_file, degrees)
     for left in out.parent.glob(f".{glob.escape(out.name)}.*.new"):  # by a run that was killed
         shutil.rmtree(left, ignore_errors=True)
+    found = find_footage(source, camera)
     with folder_written_whole(out) as new:
         writer = ClipWriter(new, max_width)
-        for footage in find_footage(source, camera):
+        for footage in found:
             _add(footage, writer, stride)
         if not writer.lines["train"] or not writer.lines["val"]:
             raise InputError(
