@@ -224,9 +224,9 @@ def _check_match(
         return
     alone = [
         path
-        for files, own, others in zip(paths, keys, reversed(keys))
+        for files, own, others in zip(paths, keys, map(set, reversed(keys)))
         for path, key in zip(files, own)
-        if key not in set(others)
+        if key not in others
     ]
     shown = ", ".join(str(path) for path in alone[:SHOWN]) + (", …" if alone[SHOWN:] else "")
     raise InputError(
