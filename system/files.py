@@ -9,22 +9,26 @@ import json
 import logging
 import math
 import os
+import secrets
 import shutil
 import stat
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from system.checksums import SUMS_FILE, compare_sum, parse_sums
+from system.claims import claimed_folder, remove_abandoned
 from system.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 64 << 20  # of a text; the longest published list of frames has 3 MB
 MOST_DIGITS = 1000  # of a whole number in JSON
+SWAP_SECONDS = 1.0  # for which a folder that cannot be replaced is tried again
 
 
 def check_regular(path: Path, most: int | None = None) -> Path:
@@ -147,7 +151,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     When the writing fails, or is interrupted, ``path`` stays as it was. An ``OSError`` then names
     ``path``, which a full disk leaves out.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         temporary.replace(path)
@@ -218,18 +222,23 @@ def make_writable_folder(folder: Path, remedy: str) -> None:
 
 
 @contextmanager
-def folder_written_whole(folder: Path, replace: bool = False) -> Iterator[Path]:
+def folder_written_whole(
+    folder: Path, replace: bool = False, parents: bool = True
+) -> Iterator[Path]:
     """Yield a new folder beside ``folder`` to write to; it becomes ``folder`` at the end.
 
-    When the writing fails, or is interrupted, ``folder`` stays as it was.
+    When the writing fails, or is interrupted, ``folder`` stays as it was. What a killed process
+    left of its writing is removed.
 
     Args:
         folder: to make.
         replace: whether an earlier one gives way to it; else there must be none.
+        parents: whether to make the folder that it is in; else that must be there.
     """
-    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
+    if parents:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
+    new, claim = claimed_folder(folder)
     try:
         yield new
         if replace:
@@ -238,25 +247,35 @@ def folder_written_whole(folder: Path, replace: bool = False) -> Iterator[Path]:
             new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+        if claim is not None:
+            os.close(claim)
 
 
-def replace_folder(new: Path, folder: Path) -> None:
-    """Put the complete folder ``new`` in the place of ``folder``.
+def replace_folder(new: Path, folder: Path, kept: Path | None = None) -> None:
+    """Put the complete folder ``new`` in the place of ``folder``, which becomes ``kept`` or goes.
 
     A kill in between leaves ``folder`` under its backup name, where :func:`recover_folder` finds
-    it.
+    it. That may happen while this process is only slow, and a reader may hold files open, which
+    Windows minds: so it is tried for a while.
     """
-    recover_folder(folder)
+    end = time.monotonic() + SWAP_SECONDS
     old = backup_of(folder)
-    if old.exists():
-        shutil.rmtree(old)
-    if folder.exists():
-        folder.rename(old)
-    try:
-        new.rename(folder)
-    except OSError:
-        recover_folder(folder)
-        raise
+    recover_folder(folder)
+    while True:
+        try:
+            if folder.exists():
+                if old.exists():
+                    shutil.rmtree(old)
+                folder.rename(old)
+            new.rename(folder)
+            break
+        except OSError:
+            if time.monotonic() > end or not new.is_dir():
+                recover_folder(folder)
+                raise
+            time.sleep(0.02)
+    if kept is not None and old.exists():
+        os.replace(old, kept)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -267,19 +286,26 @@ def recover_folder(folder: Path, patience: float = 0.0) -> None:
         folder: which should be there.
         patience: seconds that another process may still take for the second one.
     """
-    end = time.monotonic() + patience
-    while not folder.exists() and time.monotonic() < end:
+    end, old = time.monotonic() + patience, backup_of(folder)
+    while not folder.exists() and old.exists() and time.monotonic() < end:
         time.sleep(0.01)
-    if not folder.exists() and backup_of(folder).exists():
-        backup_of(folder).rename(folder)
+    if not folder.exists() and old.exists():
+        try:
+            old.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process was as fast
+                raise
+
+
+def where_now(folder: Path) -> Path | None:
+    """Where a folder is: under its backup name while it is replaced; None where it is not."""
+    places = (folder, backup_of(folder), folder)  # it may come back between two looks
+    return next((place for place in places if place.is_dir()), None)
 
 
 def backup_of(folder: Path) -> Path:
     """Where :func:`replace_folder` keeps the old folder for a moment."""
     return folder.with_name(f".{folder.name}.old")
-
-
-SUMS_FILE = "SHA256SUMS"
 
 
 def write_sums(folder: Path) -> None:
@@ -303,7 +329,7 @@ def check_sum(path: Path) -> None:
     """Compare a file with the checksum that its folder holds of it, if it does.
 
     Raises:
-        InputError: they differ.
+        InputError: they differ, or the folder's checksums cannot be read.
     """
     sums_path = path.parent / SUMS_FILE
     try:
@@ -314,28 +340,6 @@ def check_sum(path: Path) -> None:
         raise InputError(f"{sums_path}: damaged ({error})") from error
     if path.name in sums and path.is_file():
         compare_sum(path, sums[path.name], sha256(path))
-
-
-def parse_sums(content: bytes, path: Path) -> Mapping[str, str]:
-    """The checksums in the ``content`` of a file that :func:`write_sums` wrote, by file name.
-
-    Raises:
-        InputError: it is no text.
-    """
-    try:
-        lines = text_of(content).splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: damaged ({error})") from error
-    return {name: value for value, _, name in (line.partition("  ") for line in lines)}
-
-
-def compare_sum(path: Path, expected: str, found: str) -> None:
-    """Raise InputError where the checksum of a file is not what its folder says."""
-    if expected != found:
-        raise InputError(
-            f"{path}: damaged, it differs from its checksum; take another copy of it, or remove "
-            f"{SUMS_FILE} if the file was changed on purpose"
-        )
 
 
 def sha256(path: Path, algorithm: str = "sha256") -> str:

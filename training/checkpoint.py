@@ -165,7 +165,7 @@ def save_checkpoint(
         save_weights(new, model, info)
         if keep > 1:
             _move_on(folder, keep)
-        replace_folder(new, folder)
+        replace_folder(new, folder, folder.with_name(earlier_name(1)) if keep > 1 else None)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(new, ignore_errors=True)
         kept = (
@@ -177,11 +177,10 @@ def save_checkpoint(
 
 
 def _move_on(folder: Path, keep: int) -> None:
-    """Make room for a new checkpoint: each one takes the name of an older one."""
-    recover_folder(folder)
-    names = [folder, *(folder.with_name(earlier_name(age)) for age in range(1, keep))]
+    """Free the name of the checkpoint before: each of the earlier ones takes an older one's."""
+    names = [folder.with_name(earlier_name(age)) for age in range(1, keep)]
     for old in checkpoints(folder.parent):
-        if old == names[-1] or old not in names:
+        if old == names[-1] or old not in (folder, *names):
             shutil.rmtree(old)
     for newer, older in reversed(list(zip(names, names[1:]))):
         if newer.exists():

@@ -12,9 +12,12 @@ reads all that is wanted at one moment, and what is asked of it afterwards is of
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import time
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +31,7 @@ from networks.kinds import ALL_MODULES, DEPTH_MODULES, MIDAS_SMALL, MODULES, MON
 from networks.midas_small import MidasSmall
 from networks.monodepth import Monodepth
 from networks.resnet_encoder import ResnetEncoder
+from system.checksums import SUMS_REMEDY
 from system.errors import InputError
 from system.files import (
     SUMS_FILE,
@@ -35,6 +39,7 @@ from system.files import (
     compare_sum,
     parse_sums,
     recover_folder,
+    where_now,
     write_sums,
 )
 from weight_files.model_info import INFO_FILE, ModelInfo, infer_info, parse_info
@@ -43,6 +48,7 @@ from weight_files.reading import MOST_BYTES, SUFFIXES, Value, parse_weights, rea
 
 MOST_TEXT = 1 << 20  # bytes of model.json and of the checksums
 ATTEMPTS = 100  # at reading a folder that others replace; opening its files takes a millisecond
+PAUSE = 0.01  # seconds before the next of them
 PATIENCE = 0.2  # seconds for which a folder may be away while it is replaced
 FOR_DEPTH = sum(DEPTH_MODULES.values(), ())  # the modules of every kind of depth network
 
@@ -139,8 +145,9 @@ class OpenedModel:
 
     def digest(self, start: str = "") -> str:
         """What tells the depth network from every other one, a SHA-256 that ``start`` goes into."""
-        names = [INFO_FILE, *map(self.find, DEPTH_MODULES[self.info.kind])]
+        names = map(self.find, DEPTH_MODULES[self.info.kind])
         total, nothing = hashlib.sha256(start.encode()), hashlib.sha256().hexdigest()
+        total.update(self.info.to_json().encode())
         for name in names:
             total.update(bytes.fromhex(self.hashes.get(name, nothing)))
         return total.hexdigest()
@@ -160,21 +167,30 @@ def open_model(
     Raises:
         InputError: there is no such folder, or a file is damaged or cannot be read.
     """
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
+        time.sleep(PAUSE if attempt else 0)
         try:
             contents = _read_at_once(folder, modules)
             break
         except FileNotFoundError:  # was replaced meanwhile
             continue
         except OSError as error:
+            if error.errno == errno.ESTALE:  # the same, on the disk of another machine
+                continue
             path = error.filename or folder
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     else:
         raise InputError(f"{folder}: changes while it is read; try again, or read a copy of it")
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    sums = parse_sums(contents.get(SUMS_FILE, b""), folder / SUMS_FILE)
-    for name in contents:
-        compare_sum(folder / name, sums.get(name, hashes[name]), hashes[name])
+    if SUMS_FILE in contents:
+        sums = parse_sums(contents[SUMS_FILE], folder / SUMS_FILE)
+        for name in contents.keys() - {SUMS_FILE}:
+            if name not in sums:
+                raise InputError(
+                    f"{folder / SUMS_FILE}: damaged, it does not name {name}, which is beside it; "
+                    f"{SUMS_REMEDY}"
+                )
+            compare_sum(folder / name, sums[name], hashes[name])
     return OpenedModel(folder, contents, hashes, facts or {})
 
 
@@ -184,18 +200,20 @@ def _read_at_once(folder: Path, modules: Collection[str]) -> dict[str, bytes]:
     Files are opened before the first is read: open ones stay when their folder is replaced.
 
     Raises:
-        FileNotFoundError: the folder changed meanwhile.
+        FileNotFoundError: the folder, or a file in it, changed meanwhile.
         OSError: a file cannot be read.
     """
-    recover_folder(folder, PATIENCE)
-    if not folder.is_dir():
+    with suppress(OSError):  # may not be written to, or another process was as fast
+        recover_folder(folder, PATIENCE)
+    place = where_now(folder)
+    if place is None:
         raise InputError(f"{folder}: no such weights folder")
-    before = folder.stat()
+    before = place.stat()
     with ExitStack() as stack:
         files = {}
 
         def open_first(most: int, *names: str) -> None:
-            there = (folder / name for name in names)
+            there = (place / name for name in names)
             path = next((path for path in there if path.exists() and not path.is_dir()), None)
             if path is not None:
                 files[path.name] = stack.enter_context(check_regular(path, most).open("rb"))
@@ -204,10 +222,22 @@ def _read_at_once(folder: Path, modules: Collection[str]) -> dict[str, bytes]:
         open_first(MOST_TEXT, SUMS_FILE)
         for module in modules if INFO_FILE in files else ALL_MODULES:
             open_first(MOST_BYTES, *(module + suffix for suffix in SUFFIXES))
-        after = folder.stat()
-        if (before.st_ino, before.st_ctime_ns) != (after.st_ino, after.st_ctime_ns):
+        # Once another is in its place, it is emptied; a name given and taken back changes its time.
+        after = place.stat()
+        moved = (before.st_ctime_ns, *_state(before)) != (after.st_ctime_ns, *_state(after))
+        if moved or where_now(folder) != place:
             raise FileNotFoundError
-        return {name: file.read() for name, file in files.items()}
+        # A copy that is made into the folder meanwhile changes the files themselves.
+        opened = {name: _state(os.fstat(file.fileno())) for name, file in files.items()}
+        contents = {name: file.read() for name, file in files.items()}
+        if opened != {name: _state(os.fstat(file.fileno())) for name, file in files.items()}:
+            raise FileNotFoundError
+        return contents
+
+
+def _state(facts: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file or folder is written to, or another takes its place."""
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def read_info(folder: Path) -> ModelInfo:
