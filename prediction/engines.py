@@ -1,6 +1,7 @@
 """Runtimes that a depth network runs in, behind one call: images in, disparity out.
 
-What they need is made once, and kept beside the weights that it was made from.
+What they need is made once, and kept beside the weights that it was made from: under a name that
+says all that decides it, and with checksums, so that what is found is what was made.
 """
 
 from __future__ import annotations
@@ -10,20 +11,24 @@ import importlib.util
 import logging
 import os
 import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 import numpy as np
 import paddle
 
+from datasets.pictures import READING_VERSION
 from networks.kinds import MONODEPTH
 from options import AUTO
 from prediction import graph
 from prediction.depth_map import FAMILIES
 from system.device import choose_device
 from system.errors import InputError
-from system.files import folder_written_whole, make_writable_folder
+from system.files import folder_written_whole, is_whole, write_sums
 from weight_files.download import cache_folder
 from weight_files.folder import OpenedModel
 
@@ -33,8 +38,11 @@ PRECISIONS = {"openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32", "int
 EXTRAS = ("openvino", "onnxruntime")  # modules that engines of these names need, the fastest first
 MAKER = "paddle2onnx"  # makes the models of these
 MOST_SHAPES = 8  # of images that OpenVINO keeps a model compiled for
-FOLDER, ONNX_FILE = "exported", "depth.onnx"
-EXPORT_VERSION = 4  # raised when the graph changes, so that older exports are made anew
+FOLDER, ONNX_FILE, INT8 = "exported", "depth.onnx", "int8"
+EXPORT_VERSION = 5  # raised when the graph changes, so that older exports are made anew
+ATTEMPTS = 3  # at using an export that others remove
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -193,14 +201,38 @@ def open_engine(
         return paddle_engine(opened, device)
     if name == "paddle-inference":
         found, info = choose_device(device), opened.info
-        program = exported(
-            opened, "paddle", lambda new: graph.save_paddle(opened.depth_network(), info, new)
+
+        def save(new: Path) -> None:
+            graph.save_paddle(opened.depth_network(), info, new)
+
+        return while_there(
+            lambda: exported(opened, "paddle", save),
+            lambda program: paddle_inference_engine(program, found, info.kind),
         )
-        return paddle_inference_engine(program, found, info.kind)
-    path = onnx_file(opened, precision, calibration)
-    if name == "openvino":
-        return openvino_engine(path, precision)
-    return onnxruntime_engine(path, device)
+    return while_there(
+        lambda: onnx_file(opened, precision, calibration),
+        lambda path: (
+            openvino_engine(path, precision)
+            if name == "openvino"
+            else onnxruntime_engine(path, device)
+        ),
+    )
+
+
+def while_there(find: Callable[[], Path], use: Callable[[Path], Made]) -> Made:
+    """What ``use`` makes of what ``find`` finds or makes; both again where it has gone meanwhile.
+
+    Training replaces weights folders with all that is in them, and an export of other weights
+    replaces this one.
+    """
+    for _ in range(ATTEMPTS - 1):
+        path = find()
+        try:
+            return use(path)
+        except Exception:
+            if path.exists():
+                raise
+    return use(find())
 
 
 def onnx_file(
@@ -218,17 +250,20 @@ def onnx_file(
         InputError: what makes it is not installed; see also
             :func:`prediction.graph.fit_int8`.
     """
-    int8, info = precision == "int8", opened.info
+    int8, info = precision == INT8, opened.info
 
     def build(new: Path) -> None:
         if int8:
-            source = onnx_file(opened)
-            graph.fit_int8(source, info, calibration, new / ONNX_FILE, onnxruntime_engine)
+            target = new / ONNX_FILE
+            while_there(
+                lambda: onnx_file(opened),
+                lambda path: graph.fit_int8(path, info, calibration, target, onnxruntime_engine),
+            )
         else:
             graph.save_onnx(opened.depth_network(), info, new / ONNX_FILE)
 
     anew = int8 and calibration is not None
-    return exported(opened, "int8" if int8 else "onnx", build, anew) / ONNX_FILE
+    return exported(opened, INT8 if int8 else "onnx", build, anew) / ONNX_FILE
 
 
 def exported(
@@ -236,33 +271,56 @@ def exported(
 ) -> Path:
     """The folder with a kind of export of a model, built when it is not there.
 
-    It lies in the weights folder or, when that cannot be written to, in the cache folder, and
-    carries in its name what the weights hold: exports of other weights are removed.
+    It lies in the weights folder or, when that cannot be written to, in the cache folder. Its name
+    says what decides it: the weights, what is known of the model, and the versions of what makes
+    it. Exports of other weights are removed, a damaged one is made anew.
 
     Args:
         opened: the model.
         kind: what is exported, a word.
         build: fills an empty folder.
         anew: whether to build it though it is there.
+
+    Raises:
+        OSError: there is no place for it.
     """
-    name = f"{kind}-{opened.digest(str(EXPORT_VERSION))[:16]}"
+    versions = [EXPORT_VERSION, paddle.__version__]
+    if kind == INT8:  # fitted to pictures
+        versions.append(READING_VERSION)
+    name = f"{kind}-{opened.digest(' '.join(map(str, versions)))[:16]}"
     places = [opened.folder / FOLDER, cache_folder() / FOLDER]
-    for place in places:
-        if (place / name).is_dir() and not anew:
-            return place / name
-    try:
-        make_writable_folder(places[0], "")
-        made = places[0] / name
-    except InputError:
-        made = places[1] / name
-    logger.info("making %s, once for these weights", made)
-    try:
-        with folder_written_whole(made, replace=anew) as new:
-            build(new)
-    except OSError:
-        if anew or not made.is_dir():  # otherwise another process was as fast
-            raise
+    if not anew:
+        found = next((place / name for place in places if is_whole(place / name)), None)
+        if found is not None:
+            return found
+    logger.info("making %s, once for these weights", places[0] / name)
+    with suppress(OSError):  # it is tried again with what is built
+        places[0].mkdir(exist_ok=True)
+    # Elsewhere: training may replace the weights folder while it is built.
+    with tempfile.TemporaryDirectory() as temporary:
+        new = Path(temporary, kind)
+        new.mkdir()
+        build(new)
+        made = _keep(new, name, places, anew)
     for old in places[0].glob(f"{kind}-*"):
         if old != made:
             shutil.rmtree(old, ignore_errors=True)
     return made
+
+
+def _keep(new: Path, name: str, places: Sequence[Path], anew: bool) -> Path:
+    """Copy a folder, with checksums, to the first place that takes it, unless it is there."""
+    for place in places:
+        made = place / name
+        if is_whole(made) and not anew:  # another process was as fast
+            return made
+        try:
+            # Not the weights folder itself, which may be away for a moment.
+            place.mkdir(parents=place != places[0], exist_ok=True)
+            with folder_written_whole(made, replace=True, parents=False) as copy:
+                shutil.copytree(new, copy, copy_function=shutil.copyfile, dirs_exist_ok=True)
+                write_sums(copy)
+            return made
+        except OSError as error:
+            refusal = error
+    raise refusal

@@ -163,7 +163,9 @@ def _write_onnx(opened: OpenedModel, made: Path, export: Export) -> engines.Engi
     import onnx  # noqa: PLC0415 - extras
 
     info = opened.info
-    content = onnx.load(engines.onnx_file(opened, export.precision, export.calibration))
+    content = engines.while_there(
+        lambda: engines.onnx_file(opened, export.precision, export.calibration), onnx.load
+    )
     if export.precision == "fp16":
         from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415
 
@@ -180,8 +182,9 @@ def _write_openvino(opened: OpenedModel, made: Path, export: Export) -> engines.
     import openvino  # noqa: PLC0415 - an extra
 
     info = opened.info
-    model = openvino.Core().read_model(
-        engines.onnx_file(opened, export.precision, export.calibration)
+    model = engines.while_there(
+        lambda: engines.onnx_file(opened, export.precision, export.calibration),
+        openvino.Core().read_model,
     )
     if export.any_size:
         model = openvino_of_any_size(model, info.height, info.width)

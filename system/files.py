@@ -275,7 +275,7 @@ def replace_folder(new: Path, folder: Path, kept: Path | None = None) -> None:
                 raise
             time.sleep(0.02)
     if kept is not None and old.exists():
-        os.replace(old, kept)
+        old.replace(kept)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -340,6 +340,15 @@ def check_sum(path: Path) -> None:
         raise InputError(f"{sums_path}: damaged ({error})") from error
     if path.name in sums and path.is_file():
         compare_sum(path, sums[path.name], sha256(path))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder has checksums, and all the files that they name, unchanged."""
+    try:
+        sums = parse_sums(read_bytes(folder / SUMS_FILE), folder / SUMS_FILE)
+        return all(sha256(folder / name) == value for name, value in sums.items())
+    except (OSError, InputError):
+        return False
 
 
 def sha256(path: Path, algorithm: str = "sha256") -> str:
