@@ -5,11 +5,13 @@ python -m datasets.cache --data_path kitti --split eigen_zhou --use_stereo --cac
 A store is a folder with two files that only ever grow, the first mapped into memory:
 
 - ``frames.bin``: frames one after another, RGB planes uint8 [3, height, width].
-- ``frames.tsv``: one line per frame, in the same order: its path below the data folder, size and
-  time of the file that it was made from, width and height of the image in there.
+- ``frames.tsv``: one line per frame and state of its image file: its path below the data folder,
+  its place in ``frames.bin``, size and times of the file that it was made from and the CRC-32 of
+  its content, width and height of the image in there, CRC-32 of the frame, CRC-32 of the line.
 
 A line is written after its frame is on the disk, so whatever stops the building, what the lines
-name is whole. A later line for a path replaces an earlier one.
+name is whole. A frame is taken where its file has the size and times of a line. Where it only has
+other times, its content decides: a copy of the data, or a change of its owner, costs reading it.
 """
 
 from __future__ import annotations
@@ -19,34 +21,39 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote, unquote_to_bytes
 
 import numpy as np
 from tqdm import tqdm
 
 from datasets.conventions import STEREO
-from datasets.frames import AREA, LANCZOS, FrameFiles, FrameStore, Row, relative
+from datasets.frames import AREA, LANCZOS, FrameFiles, FrameStore, Row, file_state, relative
 from datasets.items import TrainingItems, make_items
 from datasets.layouts import LAYOUTS
+from datasets.pictures import MOST_BYTES, READING_VERSION
 from datasets.splits import SplitLine, load_split
 from system.command_line import path_of
 from system.errors import InputError, run_command
-from system.files import locked
+from system.files import locked, read_bytes
 
 logger = logging.getLogger(__name__)
 
 FRAMES_FILE, ROWS_FILE, LOCK_FILE = "frames.bin", "frames.tsv", "lock"
+STORE_VERSION = 2  # raised when the files, or what is done to frames, change
 CHUNK = 64  # frames between two syncs
 TIMED_FRAMES = 16
 
 
 def store_folder(cache_dir: Path, data_path: Path, files: FrameFiles) -> Path:
-    """The folder of the store for a data set and a size."""
-    return cache_dir / f"{data_path.resolve().name}_{files.width}x{files.height}_{files.resize}"
+    """The folder of the store for a data set, a size, and the rules by which pictures are read."""
+    size, version = f"{files.width}x{files.height}", f"v{STORE_VERSION}.{READING_VERSION}"
+    return cache_dir / f"{data_path.resolve().name}_{size}_{files.resize}_{version}"
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Plan:
     """What building a store takes."""
 
     folder: Path  # of the store
+    found: Mapping[str, Row]  # frames that are there
     missing: list[Path]  # frames to add
     num_frames: int  # asked for
     frame_bytes: int  # of one frame
@@ -73,30 +81,44 @@ def plan_store(folder: Path, data_path: Path, files: FrameFiles, paths: Sequence
     Raises:
         InputError: a file is missing, or the store cannot be read.
     """
-    rows, missing, paths = read_rows(folder), [], dict.fromkeys(paths)
+    rows, found, missing, paths = read_rows(folder), {}, [], dict.fromkeys(paths)
     for path in paths:
-        row = rows.get(relative(path, data_path))
-        try:
-            facts = path.stat()
-        except OSError:
-            raise InputError(f"{path}: no such image") from None
-        if row is None or row.made_from != (facts.st_size, facts.st_mtime_ns):
+        name, state = relative(path, data_path), file_state(path)
+        row = next((row for row in rows.get(name, ()) if row.made_from == state), None)
+        if row is None:
             missing.append(path)
+        else:
+            found[name] = row
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.is_dir())
     free = shutil.disk_usage(existing).free
-    return Plan(folder, missing, len(paths), 3 * files.height * files.width, free)
+    return Plan(folder, found, missing, len(paths), 3 * files.height * files.width, free)
 
 
-def open_store(folder: Path, data_path: Path, files: FrameFiles) -> FrameStore:
-    """Map a store into memory."""
-    rows = read_rows(folder)
-    path, count = folder / FRAMES_FILE, 1 + max((row.number for row in rows.values()), default=-1)
+def open_store(
+    folder: Path, data_path: Path, files: FrameFiles, rows: Mapping[str, Row] | None = None
+) -> FrameStore:
+    """Map a store into memory: those of its ``rows``, or the last one of each path."""
+    held = read_rows(folder)
+    if rows is None:
+        rows = {name: each[-1] for name, each in held.items()}
+    path, count = folder / FRAMES_FILE, num_frames(held)
     shape = (count, 3, files.height, files.width)
     if count == 0:
-        return FrameStore(data_path, rows, np.empty(shape, np.uint8))
-    if path.stat().st_size < np.prod(shape):
-        raise InputError(f"{path}: shorter than {ROWS_FILE} says; remove the folder {folder}")
-    return FrameStore(data_path, rows, np.memmap(path, np.uint8, "r", shape=shape))
+        return FrameStore(data_path, rows, np.empty(shape, np.uint8), path)
+    _check_length(path, count, 3 * files.height * files.width)
+    return FrameStore(data_path, rows, np.memmap(path, np.uint8, "r", shape=shape), path)
+
+
+def num_frames(rows: Mapping[str, Sequence[Row]]) -> int:
+    """How many frames the lines of a store name."""
+    return 1 + max((row.number for each in rows.values() for row in each), default=-1)
+
+
+def _check_length(path: Path, count: int, frame_bytes: int) -> None:
+    """Refuse a file of frames that has lost some of its ``count``."""
+    length = path.stat().st_size if path.exists() else 0
+    if length < count * frame_bytes:
+        raise InputError(f"{path}: shorter than {ROWS_FILE} says; remove the folder {path.parent}")
 
 
 def build_store(
@@ -109,7 +131,8 @@ def build_store(
     Raises:
         InputError: a frame cannot be read, or the disk has no room.
     """
-    if plan_store(folder, data_path, files, paths).missing:
+    plan = plan_store(folder, data_path, files, paths)
+    if plan.missing:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / LOCK_FILE, f"waiting for another process that builds {folder}"):
             plan = plan_store(folder, data_path, files, paths)
@@ -124,7 +147,13 @@ def build_store(
                 raise InputError(
                     f"{folder}: cannot be written to ({error.strerror}); what is there stays good"
                 ) from error
-    return open_store(folder, data_path, files)
+            plan = plan_store(folder, data_path, files, paths)
+    if plan.missing:
+        raise InputError(
+            f"{plan.missing[0]}: changed while it was put into the cache; start again when the "
+            "data is complete"
+        )
+    return open_store(folder, data_path, files, plan.found)
 
 
 def seconds_per_frame(plan: Plan, files: FrameFiles) -> float:
@@ -137,25 +166,50 @@ def seconds_per_frame(plan: Plan, files: FrameFiles) -> float:
 
 
 def _add(plan: Plan, data_path: Path, files: FrameFiles, num_threads: int) -> None:
-    rows_path = plan.folder / ROWS_FILE
-    whole = _whole_lines(rows_path)
-    with rows_path.open("ab") as lines, (plan.folder / FRAMES_FILE).open("ab") as frames:
+    rows_path, frames_path = plan.folder / ROWS_FILE, plan.folder / FRAMES_FILE
+    rows, whole = read_rows(plan.folder), _whole_lines(rows_path)
+    count = num_frames(rows)
+    _check_length(frames_path, count, plan.frame_bytes)
+
+    def make(path: Path) -> tuple[Row, np.ndarray | None]:
+        """The row of an image file, and its frame unless an earlier state of it had the same."""
+        state = file_state(path)
+        try:
+            content = zlib.crc32(read_bytes(path, MOST_BYTES))
+        except OSError:
+            files.load(path)  # says what is wrong
+            raise
+        for row in rows.get(relative(path, data_path), ()):
+            if (row.made_from[0], row.content) == (state[0], content):
+                return row._replace(made_from=state), None
+        frame, size = files.load(path)
+        return Row(-1, state, content, size, zlib.crc32(frame)), frame
+
+    with rows_path.open("ab") as lines, frames_path.open("ab") as frames:
         lines.truncate(len(whole))  # without what a stopped building left
-        frames.truncate(whole.count(b"\n") * plan.frame_bytes)
+        frames.truncate(count * plan.frame_bytes)
         # OpenCV and Pillow work outside Python's lock.
         bar = tqdm(total=len(plan.missing), desc="cache", unit="frame")
         with ThreadPoolExecutor(num_threads) as pool, bar as progress:
             for start in range(0, len(plan.missing), CHUNK):
-                chunk = plan.missing[start : start + CHUNK]
-                facts = [path.stat() for path in chunk]
-                made = list(pool.map(files.load, chunk))
-                frames.writelines(frame.tobytes() for frame, _ in made)
+                chunk, text = plan.missing[start : start + CHUNK], []
+                for path, (row, frame) in zip(chunk, pool.map(make, chunk)):
+                    number = row.number
+                    if frame is not None:
+                        number, count = count, count + 1
+                        frames.write(frame.tobytes())
+                    text.append(line_of(relative(path, data_path), row._replace(number=number)))
                 _sync(frames)
-                for path, fact, (_, size) in zip(chunk, facts, made):
-                    fields = (relative(path, data_path), fact.st_size, fact.st_mtime_ns, *size)
-                    lines.write(("\t".join(map(str, fields)) + "\n").encode())
+                lines.write("".join(text).encode())
                 _sync(lines)
                 progress.update(len(chunk))
+
+
+def line_of(name: str, row: Row) -> str:
+    """The line of a frame in :data:`ROWS_FILE`."""
+    fields = (row.number, *row.made_from, row.content, *row.size, row.frame)
+    text = "\t".join([quote(os.fsencode(name)), *map(str, fields)])
+    return f"{text}\t{zlib.crc32(text.encode())}\n"
 
 
 def _sync(file: IO[bytes]) -> None:
@@ -169,18 +223,23 @@ def _whole_lines(path: Path) -> bytes:
     return content[: content.rfind(b"\n") + 1]
 
 
-def read_rows(folder: Path) -> dict[str, Row]:
-    """The frames that a store holds, by path.
+def read_rows(folder: Path) -> dict[str, list[Row]]:
+    """The frames that a store holds by path, one for each state of its file.
 
     Raises:
         InputError: the list is damaged.
     """
     path, rows = folder / ROWS_FILE, {}
     try:
-        for number, line in enumerate(_whole_lines(path).decode().splitlines()):
-            name, *fields = line.split("\t")
-            file_size, file_time, width, height = map(int, fields)
-            rows[name] = Row(number, (file_size, file_time), (width, height))
+        for line in _whole_lines(path).decode().split("\n")[:-1]:
+            text, _, checksum = line.rpartition("\t")
+            if int(checksum) != zlib.crc32(text.encode()):
+                raise ValueError(f"not as it was written: {line[:60]!r}")
+            name, *fields = text.split("\t")
+            number, size, modified, changed, content, width, height, frame = map(int, fields)
+            state = (size, modified, changed)
+            row = Row(number, state, content, (width, height), frame)
+            rows.setdefault(os.fsdecode(unquote_to_bytes(name)), []).append(row)
     except ValueError as error:
         raise InputError(f"{path}: damaged ({error}); remove the folder {folder}") from error
     return rows

@@ -1,7 +1,8 @@
 """A frame as the networks see it, one plane per colour: decoded and resized, or from the cache."""
 
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -32,11 +33,7 @@ class FrameFiles:
         Raises:
             InputError: it is missing, damaged, or its image of another size than (width, height).
         """
-        try:
-            facts = path.stat()
-        except OSError:
-            raise InputError(f"{path}: no such image") from None
-        return _read(self, path, (facts.st_mtime_ns, facts.st_size), size)
+        return _read(self, path, file_state(path), size)
 
     def load(self, path: Path) -> tuple[np.ndarray, tuple[int, int]]:
         """Like :meth:`read` of any size: the frame, and the (width, height) that the image had."""
@@ -49,7 +46,7 @@ class FrameFiles:
 
 
 @lru_cache(maxsize=KEPT_FRAMES)
-def _read(files: FrameFiles, path: Path, key: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+def _read(files: FrameFiles, path: Path, key: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
     frame, found = files.load(path)
     _check_size(path, found, size)
     frame.setflags(write=False)
@@ -60,8 +57,10 @@ class Row(NamedTuple):
     """One frame of a store."""
 
     number: int  # its place in ``frames.bin``
-    made_from: tuple[int, int]  # the image file's size, bytes, and modification, nanoseconds
+    made_from: tuple[int, int, int]  # see :func:`file_state`
+    content: int  # CRC-32 of the image file
     size: tuple[int, int]  # (width, height) of the image
+    frame: int  # CRC-32 of the frame
 
 
 @dataclass(frozen=True)
@@ -71,24 +70,49 @@ class FrameStore:
     data_path: Path  # folder that the paths in the store are below
     rows: Mapping[str, Row]  # per path
     frames: np.ndarray  # [N, 3, height, width] uint8, mapped
+    place: Path  # file of the frames
+    checked: set[int] = field(default_factory=set, compare=False)  # numbers of those found whole
     cached = True
 
     def read(self, path: Path, size: tuple[int, int]) -> np.ndarray:
         """The frame at ``path``, RGB uint8 [3, height, width], not to be written to.
 
         Raises:
-            InputError: the store does not hold it, or it was of another size than (width, height).
+            InputError: the store does not hold it, it is damaged there, or it was of another size
+                than (width, height).
         """
         row = self.rows.get(relative(path, self.data_path))
         if row is None:
             raise InputError(f"{path}: is not in the cache; start again to add it")
         _check_size(path, row.size, size)
-        return self.frames[row.number]
+        frame = self.frames[row.number]
+        if row.number not in self.checked:  # once in a process: it takes a tenth of the reading
+            if zlib.crc32(frame) != row.frame:
+                raise InputError(
+                    f"{self.place}: damaged, the frame of {path} is not what was put there; remove "
+                    f"the folder {self.place.parent}, it is made anew"
+                )
+            self.checked.add(row.number)
+        return frame
+
+
+def file_state(path: Path) -> tuple[int, int, int]:
+    """Size, and times of modification and of any change, nanoseconds, of an image file.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        facts = path.stat()
+    except OSError:
+        raise InputError(f"{path}: no such image") from None
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def relative(path: Path, data_path: Path) -> str:
-    """How a store names a frame."""
-    return path.relative_to(data_path).as_posix()
+    """How a store names a frame: below the data folder, or as a whole where it lies elsewhere."""
+    below = data_path in path.parents
+    return (path.relative_to(data_path) if below else path).as_posix()
 
 
 def _check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:

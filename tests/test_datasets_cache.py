@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from datasets import cache
 from datasets.cache import (
@@ -23,12 +24,14 @@ from datasets.cache import (
     open_store,
     plan_store,
     read_rows,
+    store_folder,
     with_cache,
 )
 from datasets.frames import FrameFiles
 from datasets.items import make_items
 from datasets.splits import load_split
 from system.errors import InputError
+from tests.damage import damaged
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = FrameFiles(height=24, width=80)
@@ -79,6 +82,108 @@ def test_a_changed_file_is_made_again(data, paths, tmp_path):
     plan = plan_store(tmp_path / "store", data, FILES, paths[:5])
     assert plan.missing == [paths[2]]
     assert_holds(build(data, paths[:5], tmp_path / "store"), paths[:5])
+
+
+def test_a_file_of_the_same_size_and_time_with_other_content_is_made_again(data, paths, tmp_path):
+    folder, pictures = tmp_path / "store", [path.with_suffix(".bmp") for path in paths[:3]]
+    for path, picture in zip(paths, pictures):  # all of one length
+        Image.open(path).save(picture)
+    build(data, pictures, folder)
+    facts = pictures[1].stat()
+    pictures[1].write_bytes(pictures[2].read_bytes())
+    os.utime(pictures[1], ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert pictures[1].stat().st_size == facts.st_size
+    assert_holds(build(data, pictures, folder), pictures)
+
+
+def test_a_file_of_the_same_content_is_not_made_again(data, paths, tmp_path, monkeypatch):
+    folder = tmp_path / "store"
+    build(data, paths[:4], folder)
+    length = (folder / FRAMES_FILE).stat().st_size
+    copy = shutil.copytree(data, tmp_path / "copy" / data.name, copy_function=shutil.copyfile)
+    copies = [copy / path.relative_to(data) for path in paths[:4]]
+    with monkeypatch.context() as patch:
+        patch.setattr(FrameFiles, "load", None)
+        stores = [build(root, of, folder) for root, of in ((copy, copies), (data, paths[:4]))]
+    assert_holds(stores[0], copies)
+    assert_holds(stores[1], paths[:4])
+    assert (folder / FRAMES_FILE).stat().st_size == length
+
+
+def test_two_data_sets_of_one_name_do_not_get_each_others_frames(data, paths, tmp_path):
+    other = shutil.copytree(data, tmp_path / "other" / data.name)
+    others = [other / path.relative_to(data) for path in paths[:3]]
+    for path in others:
+        shutil.copy(paths[8], path)
+    folder, lengths = store_folder(tmp_path, data, FILES), []
+    assert store_folder(tmp_path, other, FILES) == folder
+    for _ in range(2):
+        assert_holds(build(data, paths[:3], folder), paths[:3])
+        assert_holds(build(other, others, folder), others)
+        lengths.append((folder / FRAMES_FILE).stat().st_size)
+    assert lengths[0] == lengths[1]
+
+
+def test_other_rules_of_reading_have_another_store(data, tmp_path, monkeypatch):
+    before = store_folder(tmp_path, data, FILES)
+    monkeypatch.setattr(cache, "READING_VERSION", cache.READING_VERSION + 1)
+    assert store_folder(tmp_path, data, FILES) != before
+
+
+def test_a_flipped_bit_of_a_frame_is_named(data, paths, tmp_path):
+    folder = tmp_path / "store"
+    build(data, paths[:3], folder)
+    content = bytearray((folder / FRAMES_FILE).read_bytes())
+    content[len(content) // 2] ^= 1  # of the second one
+    (folder / FRAMES_FILE).write_bytes(content)
+    store = build(data, paths[:3], folder)
+    assert_holds(store, (paths[0], paths[2]))
+    with pytest.raises(InputError, match=rf"{FRAMES_FILE}: damaged.*remove the folder"):
+        store.read(paths[1], FILES.load(paths[1])[1])
+
+
+def test_damaged_and_reordered_lines_give_right_frames_or_are_refused(data, paths, tmp_path):
+    folder, rng = tmp_path / "store", np.random.default_rng(0)
+    build(data, paths[:3], folder)
+    rows = folder / ROWS_FILE
+    whole, frames = rows.read_bytes(), (folder / FRAMES_FILE).read_bytes()
+    lines, refused = whole.splitlines(keepends=True), 0
+    orders = [b"".join(lines[i] for i in order) for order in ((2, 0, 1), (1, 2), (0, 0, 2, 1))]
+    cases = [*orders, *(damaged(whole, rng) for _ in range(100))]
+    for number, content in enumerate(cases):
+        rows.write_bytes(content)
+        (folder / FRAMES_FILE).write_bytes(frames)
+        try:
+            assert_holds(build(data, paths[:3], folder), paths[:3])
+        except InputError as error:
+            assert f"{rows}: damaged" in str(error)
+            assert number >= len(orders)
+            refused += 1
+    assert refused > 50
+
+
+def test_frames_that_were_lost_are_not_taken_for_black_ones(data, paths, tmp_path):
+    folder = tmp_path / "store"
+    build(data, paths[:3], folder)
+    os.truncate(folder / FRAMES_FILE, 100)
+    with pytest.raises(InputError, match="shorter than"):
+        build(data, paths[:4], folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_among_the_frames_is_named(data, paths, tmp_path):
+    paths[1].unlink()
+    os.mkfifo(paths[1])
+    with pytest.raises(InputError, match=f"{paths[1].name}: cannot be read as a picture"):
+        build(data, paths[:3], tmp_path / "store")
+
+
+def test_names_of_any_signs_and_other_places(data, paths, tmp_path):
+    odd = [data / ("a\tb c" if os.name == "posix" else "a%09b c"), tmp_path / "elsewhere.jpg"]
+    for path in odd:
+        shutil.copy(paths[0], path)
+    assert_holds(build(data, odd, tmp_path / "store"), odd)
+    assert_holds(build(data, odd, tmp_path / "store"), odd)
 
 
 def test_a_line_or_frame_cut_short_is_made_again(data, paths, tmp_path):
