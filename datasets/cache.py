@@ -33,14 +33,14 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.conventions import STEREO
-from datasets.frames import AREA, LANCZOS, FrameFiles, FrameStore, Row, file_state, relative
+from datasets.frames import AREA, LANCZOS, FrameFiles, FrameStore, Row, image_state, relative
 from datasets.items import TrainingItems, make_items
 from datasets.layouts import LAYOUTS
 from datasets.pictures import MOST_BYTES, READING_VERSION
 from datasets.splits import SplitLine, load_split
 from system.command_line import path_of
 from system.errors import InputError, run_command
-from system.files import locked, read_bytes
+from system.files import FileState, locked, read_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def plan_store(folder: Path, data_path: Path, files: FrameFiles, paths: Sequence
     """
     rows, found, missing, paths = read_rows(folder), {}, [], dict.fromkeys(paths)
     for path in paths:
-        name, state = relative(path, data_path), file_state(path)
+        name, state = relative(path, data_path), image_state(path)
         row = next((row for row in rows.get(name, ()) if row.made_from == state), None)
         if row is None:
             missing.append(path)
@@ -173,14 +173,14 @@ def _add(plan: Plan, data_path: Path, files: FrameFiles, num_threads: int) -> No
 
     def make(path: Path) -> tuple[Row, np.ndarray | None]:
         """The row of an image file, and its frame unless an earlier state of it had the same."""
-        state = file_state(path)
+        state = image_state(path)
         try:
             content = zlib.crc32(read_bytes(path, MOST_BYTES))
         except OSError:
             files.load(path)  # says what is wrong
             raise
         for row in rows.get(relative(path, data_path), ()):
-            if (row.made_from[0], row.content) == (state[0], content):
+            if (row.made_from.size, row.content) == (state.size, content):
                 return row._replace(made_from=state), None
         frame, size = files.load(path)
         return Row(-1, state, content, size, zlib.crc32(frame)), frame
@@ -237,7 +237,7 @@ def read_rows(folder: Path) -> dict[str, list[Row]]:
                 raise ValueError(f"not as it was written: {line[:60]!r}")
             name, *fields = text.split("\t")
             number, size, modified, changed, content, width, height, frame = map(int, fields)
-            state = (size, modified, changed)
+            state = FileState(size, modified, changed)
             row = Row(number, state, content, (width, height), frame)
             rows.setdefault(os.fsdecode(unquote_to_bytes(name)), []).append(row)
     except ValueError as error:

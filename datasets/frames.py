@@ -13,6 +13,7 @@ from PIL import Image
 
 from datasets.pictures import read_picture
 from system.errors import InputError
+from system.files import FileState, file_state
 
 AREA, LANCZOS = "area", "lanczos"
 KEPT_FRAMES = 16  # neighbouring items of an ordered split share frames
@@ -33,7 +34,7 @@ class FrameFiles:
         Raises:
             InputError: it is missing, damaged, or its image of another size than (width, height).
         """
-        return _read(self, path, file_state(path), size)
+        return _read(self, path, image_state(path), size)
 
     def load(self, path: Path) -> tuple[np.ndarray, tuple[int, int]]:
         """Like :meth:`read` of any size: the frame, and the (width, height) that the image had."""
@@ -46,7 +47,7 @@ class FrameFiles:
 
 
 @lru_cache(maxsize=KEPT_FRAMES)
-def _read(files: FrameFiles, path: Path, key: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
+def _read(files: FrameFiles, path: Path, key: FileState, size: tuple[int, int]) -> np.ndarray:
     frame, found = files.load(path)
     _check_size(path, found, size)
     frame.setflags(write=False)
@@ -57,7 +58,7 @@ class Row(NamedTuple):
     """One frame of a store."""
 
     number: int  # its place in ``frames.bin``
-    made_from: tuple[int, int, int]  # see :func:`file_state`
+    made_from: FileState  # size and times of the image file
     content: int  # CRC-32 of the image file
     size: tuple[int, int]  # (width, height) of the image
     frame: int  # CRC-32 of the frame
@@ -96,23 +97,22 @@ class FrameStore:
         return frame
 
 
-def file_state(path: Path) -> tuple[int, int, int]:
-    """Size, and times of modification and of any change, nanoseconds, of an image file.
+def image_state(path: Path) -> FileState:
+    """Size and times of an image file.
 
     Raises:
         InputError: there is none.
     """
     try:
-        facts = path.stat()
+        return file_state(path)
     except OSError:
         raise InputError(f"{path}: no such image") from None
-    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def relative(path: Path, data_path: Path) -> str:
-    """How a store names a frame: below the data folder, or as a whole where it lies elsewhere."""
-    below = data_path in path.parents
-    return (path.relative_to(data_path) if below else path).as_posix()
+    """How a store names a frame: a split may name folders that are not below the data's."""
+    below = path.is_relative_to(data_path)
+    return (path.relative_to(data_path) if below else path.absolute()).as_posix()
 
 
 def _check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:

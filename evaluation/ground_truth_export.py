@@ -1,6 +1,7 @@
 """Exporting ground truth: which frames have what theirs is made of, and the file that is written.
 
-Finished frames are kept beside the file, so that an interrupted export goes on.
+Finished frames are kept beside the file, so that an interrupted export goes on: with those whose
+sweep, or improved depth, and calibration are what they were.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import logging
 import multiprocessing
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -43,11 +45,12 @@ from evaluation.ground_truth import (
     open_archive,
 )
 from system.errors import InputError
-from system.files import make_writable_folder, read_text, written_whole
+from system.files import FileState, file_state, make_writable_folder, read_text, written_whole
 
 logger = logging.getLogger(__name__)
 
 SETTINGS_NAME = "settings.json"  # of an export that goes on
+PART_VERSION = 2  # raised when the depth of a frame, or the file that it is kept in, changes
 SOURCES = {FORWARD: "LiDAR sweep", CAMERA: "LiDAR sweep", IMPROVED: "improved depth map"}
 
 
@@ -129,11 +132,15 @@ def export_ground_truth(
     parts = target.with_name(f"{target.stem}.parts")
     names = [name_of(line) for line in lines]
     listing = "\n".join(names)
-    settings = {"data_path": str(data_path.resolve()), "kind": kind}
+    settings = {"data_path": str(data_path.resolve()), "kind": kind, "version": PART_VERSION}
     settings["lines"] = hashlib.sha256(listing.encode()).hexdigest()
     line_of = {parts / f"{MAP_KEY.format(i)}.npz": line for i, line in enumerate(lines)}
     goes_on = _goes_on(parts, json.dumps(settings))
-    missing = {n: line for n, line in line_of.items() if not (goes_on and n.exists())}
+    missing = {
+        part: line
+        for part, line in line_of.items()
+        if not (goes_on and _is_done(part, data_path, line, kind))
+    }
     check_sources(data_path, list(missing.values()), kind)
     _prepare_parts(parts, json.dumps(settings))
     _export_frames(data_path, kind, missing, num_workers)
@@ -194,9 +201,33 @@ def _export_frames(
 
 
 def _export_frame(data_path: Path, kind: str, part: Path, line: SplitLine) -> None:
+    made_from = json.dumps(_sources(data_path, line, kind))  # before they are read
     depth = frame_depth(data_path, line, kind)
     with written_whole(part) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, depth=depth)
+        np.savez_compressed(file, depth=depth, made_from=made_from)
+
+
+def _sources(data_path: Path, line: SplitLine, kind: str) -> dict[str, FileState]:
+    """The files that the depth of a frame is made of and that are there, by path."""
+    day = day_folder(data_path, line.folder)
+    calibration = [] if kind == IMPROVED else [day / CAMERA_FILE, day / LIDAR_FILE]
+    states = {}
+    for path in (*truth_paths(data_path, [line], kind == IMPROVED), *calibration):
+        with suppress(OSError):
+            states[str(path.absolute())] = file_state(path)
+    return states
+
+
+def _is_done(part: Path, data_path: Path, line: SplitLine, kind: str) -> bool:
+    """Whether a part is whole and of the files that are there now; those that went do not count."""
+    try:
+        with np.load(part, allow_pickle=False) as arrays:
+            said = json.loads(str(arrays["made_from"]))
+            arrays["depth"]  # whole, or it raises
+        now = _sources(data_path, line, kind)
+        return all(FileState(*said[name]) == state for name, state in now.items())
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, zipfile.BadZipFile):
+        return False
 
 
 def _assemble(parts: Iterable[Path], names: Sequence[str], kind: str, path: Path) -> None:
@@ -210,5 +241,7 @@ def _assemble(parts: Iterable[Path], names: Sequence[str], kind: str, path: Path
 
 
 def _add_array(archive: zipfile.ZipFile, key: str, array: np.ndarray) -> None:
-    with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
+    info = zipfile.ZipInfo(f"{key}.npy")  # without the time, so that the same maps are one file
+    info.compress_type, info.external_attr = archive.compression, 0o600 << 16
+    with archive.open(info, "w", force_zip64=True) as file:
         npy.write_array(file, array, allow_pickle=False)

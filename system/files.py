@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from system.checksums import SUMS_FILE, compare_sum, parse_sums
 from system.claims import claimed_folder, remove_abandoned
@@ -50,6 +50,20 @@ def check_regular(path: Path, most: int | None = None) -> Path:
         words = f"it has {facts.st_size} bytes, and at most {most} are read"
         raise OSError(errno.EFBIG, words, str(path))
     return path
+
+
+class FileState(NamedTuple):
+    """What of a file shows that it is another than before, without reading it."""
+
+    size: int  # bytes
+    modified: int  # time of the content, nanoseconds; a copy may take it over
+    changed: int  # time of any change, nanoseconds
+
+
+def file_state(path: Path) -> FileState:
+    """Size and times of a file; raises OSError where there is none."""
+    facts = path.stat()
+    return FileState(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:

@@ -114,6 +114,44 @@ def test_parts_of_other_settings_are_not_reused(kitti, tmp_path, monkeypatch):
     assert stored_depths(target) == [0.75, 1.75, 2.75]
 
 
+def other_sweep(path):
+    """Replace a sweep by one of the same size and time."""
+    facts = path.stat()
+    path.write_bytes(np.array([9, 0, 0, 0], "<f4").tobytes())
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        (lambda kitti, parts: other_sweep(sweep_path(kitti, "day/drive", 0)), [0]),
+        (lambda kitti, parts: (parts / "000001.npz").write_bytes(b""), [1]),
+        (lambda kitti, parts: (parts / "000001.npz").write_bytes(bytes(300)), [1]),
+        (lambda kitti, parts: os.truncate(parts / "000000.npz", 200), [0]),
+        (
+            lambda kitti, parts: (kitti / "day" / "calib_cam_to_cam.txt").write_text(
+                CAMERAS.replace("40 20", "60 20")
+            ),
+            [0, 1],
+        ),
+    ],
+)
+def test_what_another_file_or_a_damaged_part_would_give_is_exported_again(
+    change, again, kitti, tmp_path, monkeypatch
+):
+    target, parts = tmp_path / "gt_depths.npz", tmp_path / "gt_depths.parts"
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_at(2, patch)
+        export_ground_truth(kitti, LINES, FORWARD, target, 0)
+    change(kitti, parts)
+    exported = stop_at(None, monkeypatch)
+    export_ground_truth(kitti, LINES, FORWARD, target, 0)
+    assert exported == [*again, 2]
+    whole = tmp_path / "whole.npz"
+    export_ground_truth(kitti, LINES, FORWARD, whole, 0)
+    assert whole.read_bytes() == target.read_bytes()
+
+
 def test_foreign_folder_is_left_alone(kitti, tmp_path):
     (tmp_path / "gt_depths.parts").mkdir()
     (tmp_path / "gt_depths.parts" / "thesis.tex").touch()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import runpy
 import shlex
+import shutil
 
 import pytest
 
+from datasets.lidar import truth_paths
+from datasets.splits import load_split
 from options import EvaluateOptions, TrainOptions, parse
 from system.errors import InputError
 from tools import reproduce
@@ -115,3 +118,37 @@ def test_a_failed_stage_ends_with_its_exit_code():
         run_stage(["-c", "raise SystemExit(7)"])
     assert end.value.code == 7
     assert run_stage(["-c", "pass"]) > 0
+
+
+def test_ground_truth_of_another_split_or_other_sweeps_is_another_file(streets, tmp_path):
+    data = shutil.copytree(streets, tmp_path / "data")
+    split, places = data / "splits", []
+    for change in (
+        lambda: None,
+        lambda: shutil.copytree(data, tmp_path / "b" / "data"),
+        lambda: truth_paths(data, load_split(str(split), "test"), False)[0].write_bytes(b""),
+        lambda: (split / "test_files.txt").write_text(
+            (split / "test_files.txt").read_text().partition("\n")[0]
+        ),
+    ):
+        change()
+        places.append(reproduce.truth_file(tmp_path, data, str(split)))
+    places.append(reproduce.truth_file(tmp_path, tmp_path / "b" / "data", str(split)))
+    same = places.pop(1)
+    assert same == places[0]
+    assert len(set(places)) == len(places)
+
+
+def test_stages_of_another_recipe_or_data_are_not_gone_on_with(tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(reproduce, "run_stage", ran.append)
+    options = parse(reproduce.ReproduceOptions, ["--row", "streets", "--out", str(tmp_path / "o")])
+    recipe = load_recipe("streets")
+    for _ in range(2):
+        reproduce.train(recipe, tmp_path / "data", "split", options)
+    count = len(ran)
+    with pytest.raises(InputError, match="other options, or on other data"):
+        reproduce.train(recipe, tmp_path / "other", "split", options)
+    with pytest.raises(InputError, match="choose another --out"):
+        reproduce.train(load_recipe("streets_hints"), tmp_path / "data", "split", options)
+    assert len(ran) == count

@@ -14,15 +14,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+from datasets.lidar import truth_paths
+from datasets.splits import load_split
+from evaluation.ground_truth import name_of
 from options import Conflicts, DeviceOptions, option, parse
 from system.errors import InputError, run_command
-from system.files import make_writable_folder, read_json, write_json
+from system.files import file_state, make_writable_folder, read_json, write_json
 from tools.stages import run_stage
 
 RECIPES = Path(__file__).resolve().parent / "recipes.json"
@@ -111,6 +115,14 @@ def generate(recipe: Recipe, options: ReproduceOptions) -> tuple[Path, str, str]
 def train(recipe: Recipe, data: Path, split: str, options: ReproduceOptions) -> Path:
     """Run the stages that are not done yet; return the weights folder of the last one."""
     runs = options.out / f"{options.row}_seed{options.seed}"
+    note, settings = runs / "stages.json", {"data": str(data.resolve()), "train": recipe.train}
+    if note.is_file() and read_json(note) != settings:
+        raise InputError(
+            f"--out {options.out}: {runs} holds stages with other options, or on other data (see "
+            f"{note}); choose another --out, or remove it"
+        )
+    make_writable_folder(runs, "choose another --out")
+    write_json(note, settings)
     weights = None
     for number, stage in enumerate(recipe.train, start=1):
         name = f"stage_{number}"
@@ -131,7 +143,7 @@ def evaluate(
     recipe: Recipe, model: Sequence[Any], data: Path, split: str, options: ReproduceOptions
 ) -> dict[str, float]:
     """Export the ground truth unless it is there, evaluate, and return the metrics."""
-    truth = options.out / f"gt_{data.name}_{Path(split).name}.npz"
+    truth = truth_file(options.out, data, split)
     common = ["--data_path", data, "--num_workers", options.num_workers]
     if not truth.exists():
         run_stage(["export_gt_depth.py", *common, "--split", split, "--gt_path", truth])
@@ -140,6 +152,15 @@ def evaluate(
     device = ["--device", options.device] if options.device else []
     run_stage(["evaluate_depth.py", *common, *words, *device, "--eval_out_dir", out])
     return read_json(out / f"eval_{Path(split).name}_{recipe.scaling}.json")["metrics"]
+
+
+def truth_file(out: Path, data: Path, split: str) -> Path:
+    """Where the ground truth of a split's test images is kept: of these images and sweeps."""
+    lines = load_split(split, "test")
+    said = [str(data.resolve()), *map(name_of, lines)]
+    said += [str(file_state(p)) for p in truth_paths(data, lines, improved=False) if p.exists()]
+    key = hashlib.sha256("\n".join(said).encode()).hexdigest()[:8]
+    return out / f"gt_{data.name}_{Path(split).name}_{key}.npz"
 
 
 def comparison(recipe: Recipe, metrics: dict[str, float]) -> list[str]:
