@@ -6,7 +6,9 @@ import functools
 import hashlib
 import stat
 import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -36,11 +38,12 @@ from weight_files.download import (
     unpack,
 )
 from weight_files.folder import load_imagenet, open_model, save_weights
-from weight_files.model_info import ModelInfo
+from weight_files.model_info import INFO_FILE, ModelInfo
 from weight_files.names import torch_name
 from weight_files.torch_files import write_torch
 
 CONTENT = bytes(range(256)) * 5000
+NEWER = '"newer"'  # name of another state of the file
 CHECKSUM = Checksum("md5", hashlib.md5(CONTENT).hexdigest())
 
 
@@ -51,8 +54,9 @@ class Handler(BaseHTTPRequestHandler):
         behaviour, ranges = self.server.behaviour, self.server.ranges
         asked = self.headers.get("Range")
         ranges.append(asked)
-        start = int(asked[len("bytes=") : -1]) if asked and behaviour != "no ranges" else 0
-        content = CONTENT
+        same = self.headers.get("If-Range", self.server.tag) == self.server.tag
+        start = int(asked[len("bytes=") : -1]) if asked and same and behaviour != "no ranges" else 0
+        content = CONTENT if self.server.tag != NEWER else CONTENT[::-1]
         if behaviour == "corrupted":
             content = b"x" + content[1:]
         if behaviour == "missing":
@@ -63,9 +67,15 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
+        if self.server.tag:
+            self.send_header("ETag", self.server.tag)
         self.end_headers()
         body = content[start:]
-        breaks = behaviour == "always breaks" or (behaviour == "breaks once" and len(ranges) == 1)
+        breaks = behaviour == "always breaks" or (
+            behaviour in ("breaks once", "changes") and len(ranges) == 1
+        )
+        if behaviour == "changes":
+            self.server.tag = NEWER
         self.wfile.write(body[: len(body) // 2] if breaks or behaviour == "truncated" else body)
 
     def log_message(self, *_):
@@ -76,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch):
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0.01)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.behaviour, server.ranges = "good", []
+    server.behaviour, server.ranges, server.tag = "good", [], None
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     server.url = f"http://127.0.0.1:{server.server_port}/file.zip"
@@ -134,6 +144,21 @@ def test_a_server_without_ranges_sends_it_all_again(server, tmp_path):
 def test_a_part_that_is_complete_needs_no_more(server, tmp_path):
     (tmp_path / "file.zip.part").write_bytes(CONTENT)
     fetch(server.url, tmp_path / "file.zip", CHECKSUM)
+    assert (tmp_path / "file.zip").read_bytes() == CONTENT
+
+
+def test_a_file_that_changes_meanwhile_is_fetched_from_its_start(server, tmp_path):
+    server.behaviour, server.tag = "changes", '"older"'
+    fetch(server.url, tmp_path / "file.zip", None)
+    assert (tmp_path / "file.zip").read_bytes() == CONTENT[::-1]
+    assert server.ranges == [None, f"bytes={len(CONTENT) // 2}-"]
+
+
+def test_an_earlier_part_that_nothing_can_tell_to_be_of_this_file_is_not_gone_on_with(
+    server, tmp_path
+):
+    (tmp_path / "file.zip.part").write_bytes(b"x" * 1000)
+    fetch(server.url, tmp_path / "file.zip", None)
     assert (tmp_path / "file.zip").read_bytes() == CONTENT
 
 
@@ -324,6 +349,22 @@ def test_a_named_model_is_fetched_converted_and_then_there_without_network(
     assert (tmp_path / "a_disp.npy").is_file()
     assert find_model(None, NAME) == folder
     assert find_model(tmp_path, NAME) == tmp_path
+
+
+def test_two_that_want_a_model_at_once_make_it_once(home, monkeypatch):
+    made = []
+
+    def make(name, folder):
+        made.append(name)
+        time.sleep(0.05)
+        folder.mkdir(parents=True)
+        (folder / INFO_FILE).touch()
+
+    monkeypatch.setattr(download, "_make_model", make)
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(named_model, [NAME, NAME])
+    assert first == second
+    assert made == [NAME]
 
 
 def test_without_network_it_says_which_file_to_put_where(known, home, monkeypatch):

@@ -18,7 +18,8 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote
@@ -28,7 +29,7 @@ from tqdm import tqdm
 from networks.kinds import MODULES
 from system.command_line import path_of
 from system.errors import InputError
-from system.files import sha256
+from system.files import locked, sha256
 from weight_files.conversion import convert_folder, convert_midas
 from weight_files.model_info import INFO_FILE
 from weight_files.published import (
@@ -81,8 +82,23 @@ def named_model(name: str) -> Path:
         known = ", ".join(DEPTH_MODELS)
         raise InputError(f"--model_name {name}: no published model; known are {known}")
     folder = cache_folder() / "models" / name
-    if (folder / INFO_FILE).is_file():
-        return folder
+    if not (folder / INFO_FILE).is_file():
+        with _alone(name):
+            if not (folder / INFO_FILE).is_file():  # another process was as fast
+                _make_model(name, folder)
+    return folder
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Wait until no other process fetches what has that name."""
+    folder = cache_folder() / "downloads"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / f".{name}.lock", f"waiting for another process that fetches {name}"):
+        yield
+
+
+def _make_model(name: str, folder: Path) -> None:
     downloads = cache_folder() / "downloads"
     if name == MIDAS:
         fetch(_url(MIDAS_URL, MIDAS_FILE), downloads / MIDAS_FILE, None)
@@ -101,7 +117,6 @@ def named_model(name: str) -> Path:
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
     logger.info("%s: fetched, checked and kept in %s", name, folder)
-    return folder
 
 
 def imagenet_file(num_layers: int) -> Path:
@@ -120,7 +135,8 @@ def imagenet_file(num_layers: int) -> Path:
     names = RESNETS[num_layers]
     name = next((name for name in names if (folder / name).is_file()), names[0])
     checksum = Checksum("sha256", name.rsplit("-", 1)[1].split(".")[0])
-    fetch(_url(RESNETS_URL, name), folder / name, checksum)
+    with nullcontext() if (folder / name).is_file() else _alone(name):
+        fetch(_url(RESNETS_URL, name), folder / name, checksum)
     return folder / name
 
 
@@ -161,7 +177,8 @@ def fetch(url: str, target: Path, checksum: Checksum | None) -> None:
 
     Without a ``checksum`` only its length is, as far as the server says it.
 
-    What has arrived is kept beside ``target`` when the connection breaks, and gone on with.
+    What has arrived is kept beside ``target`` when the connection breaks, and gone on with: later
+    too where a ``checksum`` tells whether it became one file, else while the server has the same.
 
     Raises:
         InputError: there is no network, or the content is not what it should be.
@@ -175,9 +192,12 @@ def fetch(url: str, target: Path, checksum: Checksum | None) -> None:
         return
     part = target.with_name(f"{target.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
+    if checksum is None:
+        part.unlink(missing_ok=True)
+    state: dict[str, str] = {}
     for attempt in range(ATTEMPTS):
         try:
-            _go_on(url, part)
+            _go_on(url, part, state)
             break
         except (OSError, http.client.HTTPException, ValueError) as error:
             if attempt + 1 == ATTEMPTS or not _may_pass(error):
@@ -206,14 +226,20 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, (ConnectionError, TimeoutError, http.client.HTTPException))
 
 
-def _go_on(url: str, part: Path) -> None:
-    """Append to ``part`` what is still to come of ``url``.
+def _go_on(url: str, part: Path, state: dict[str, str]) -> None:
+    """Append to ``part`` what is still to come of ``url``; all of it, if the file there changed.
+
+    Args:
+        url: of the file.
+        part: what has come of it.
+        state: header that names the state of the file there; it is noted, and asked for again.
 
     Raises:
         OSError, http.client.HTTPException: the connection failed or broke.
     """
     done = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
+    headers = {"Range": f"bytes={done}-", **state} if done else {}
+    request = urllib.request.Request(url, headers=headers)
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
@@ -223,6 +249,9 @@ def _go_on(url: str, part: Path) -> None:
     with response:
         if response.status != http.client.PARTIAL_CONTENT:
             done = 0  # the server sends it all, from the start
+            tag = response.headers.get("ETag", "")
+            named = tag if tag.startswith('"') else response.headers.get("Last-Modified")
+            state.update({"If-Range": named} if named else {})
         left = response.headers.get("Content-Length")
         total = done + int(left) if left else None
         name = url.rsplit("/", 1)[1]
