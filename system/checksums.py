@@ -29,11 +29,11 @@ def parse_sums(content: bytes, path: Path) -> Mapping[str, str]:
     """
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # as some shells of Windows write
     try:
-        text = content.decode("utf-16" if utf16 else "utf-8-sig").replace("\r\n", "\n")
+        text = content.decode("utf-16" if utf16 else "utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: damaged ({error}); {SUMS_REMEDY}") from error
     sums: dict[str, str] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         found = next(filter(None, (each.fullmatch(line.rstrip()) for each in SUM_LINES)), None)
