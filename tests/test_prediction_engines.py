@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 
@@ -15,9 +16,18 @@ from datasets.pictures import read_picture
 from networks.monodepth import Architecture, Monodepth
 from options import AUTO, ENGINES
 from prediction import engines, graph
-from prediction.engines import FOLDER, automatic_engine, exported, installed
+from prediction.engines import (
+    FOLDER,
+    INT8,
+    automatic_engine,
+    exported,
+    installed,
+    while_there,
+)
 from prediction.predictor import DepthPredictor
 from system.errors import InputError
+from system.files import write_sums
+from tests.replacing import replaced
 from weight_files.folder import open_model, save_weights
 from weight_files.model_info import ModelInfo
 
@@ -192,6 +202,122 @@ def test_an_export_that_fails_leaves_nothing(weights, tmp_path):
     with pytest.raises(InputError):
         exported(open_model(folder), "kind", fail)
     assert list((folder / FOLDER).iterdir()) == []
+
+
+def write_small(folder, step=0):
+    """A folder that says that it is a model, which is enough to export nothing of it."""
+    folder.mkdir()
+    (folder / "model.json").write_text(dataclasses.replace(INFO, step=step).to_json())
+    for module in ("encoder", "depth"):
+        (folder / f"{module}.safetensors").write_text(f"{module} {step}")
+    write_sums(folder)
+    return folder
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda made: flip(made / "a"),
+        lambda made: (made / "a").write_bytes(b""),
+        lambda made: (made / "a").unlink(),
+        lambda made: (made / "SHA256SUMS").write_bytes(b""),
+        lambda made: (shutil.rmtree(made), made.mkdir()),
+    ],
+)
+def test_a_damaged_export_is_made_anew(damage, tmp_path):
+    folder = write_small(tmp_path / "copy")
+
+    def build(new):
+        (new / "a").write_text("content")
+
+    made = exported(open_model(folder), "kind", build)
+    damage(made)
+    assert exported(open_model(folder), "kind", build) == made
+    assert (made / "a").read_text() == "content"
+    assert list(made.parent.iterdir()) == [made]
+
+
+def test_what_decides_an_export_is_in_its_name(tmp_path, monkeypatch):
+    folder = write_small(tmp_path / "copy")
+
+    def name(kind, **changes):
+        opened = open_model(folder)
+        opened.__dict__["info"] = dataclasses.replace(opened.info, **changes)
+        return exported(opened, kind, lambda new: (new / "a").touch()).name
+
+    names = [name(INT8), name("onnx"), name("onnx", height=128), name("onnx", max_depth=80.0)]
+    monkeypatch.setattr(engines, "READING_VERSION", engines.READING_VERSION + 1)
+    names.append(name(INT8))
+    assert name("onnx") == names[1]  # no picture was read for it
+    monkeypatch.setattr(paddle, "__version__", "4")
+    names += [name(INT8), name("onnx")]
+    assert len(set(names)) == len(names)
+
+
+def test_an_export_does_not_get_into_the_way_of_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("MONODEPTH_HOME", str(tmp_path / "home"))
+    folder = write_small(tmp_path / "last")
+    opened = open_model(folder)
+
+    def build(new):  # a new checkpoint is about to take the place of this one
+        if folder.exists():
+            shutil.rmtree(folder)
+        (new / "a").write_text("content")
+
+    assert (exported(opened, "kind", build) / "a").read_text() == "content"
+    assert not folder.exists()
+
+
+def test_an_export_that_was_taken_away_is_made_again(tmp_path):
+    folder = write_small(tmp_path / "copy")
+    used = []
+
+    def use(made):
+        used.append(made)
+        if len(used) == 1:
+            shutil.rmtree(made)
+        return (made / "a").read_text()
+
+    def find():
+        return exported(open_model(folder), "kind", lambda new: (new / "a").write_text("content"))
+
+    assert while_there(find, use) == "content"
+    assert len(used) == 2
+    with pytest.raises(ZeroDivisionError):
+        while_there(find, lambda made: 1 / 0)
+
+
+def export_of(opened):
+    """The name of a model's export, and the step that was put into it."""
+
+    def build(new):
+        (new / "step").write_text(str(opened.info.step))
+
+    name, step = while_there(
+        lambda: exported(opened, "kind", build),
+        lambda made: (made.name, (made / "step").read_text()),
+    )
+    assert step == str(opened.info.step)
+    return name, step
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows replaces no folder of which a file is open")
+def test_an_export_is_of_the_checkpoint_that_it_is_named_after(tmp_path, monkeypatch):
+    monkeypatch.setenv("MONODEPTH_HOME", str(tmp_path / "home"))
+    sources = [write_small(tmp_path / str(step), step) for step in (1, 2)]
+    folder = shutil.copytree(sources[0], tmp_path / "last")
+    seen = {}
+    with replaced(folder, sources, seconds=0.02):
+        for _ in range(15):
+            made, step = export_of(open_model(folder))
+            seen.setdefault(made, set()).add(step)
+    assert [len(steps) for steps in seen.values()] == [1, 1]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-import threading
+import time
 
 import numpy as np
 import paddle
@@ -23,6 +23,8 @@ from system.errors import InputError
 from system.files import SUMS_FILE, backup_of, recover_folder, replace_folder
 from tests.blank import blank_networks
 from tests.damage import damaged
+from tests.replacing import replaced
+from weight_files import folder as folder_module
 from weight_files.folder import (
     FOR_DEPTH,
     load_into,
@@ -472,11 +474,11 @@ def test_a_first_folder_needs_no_earlier_one(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-@pytest.fixture
-def replaced(tmp_path):
-    """A folder that a thread replaces by one of two checkpoints in turn, as training does."""
+@pytest.fixture(scope="module")
+def generations(tmp_path_factory):
+    """Two checkpoints of small layers, all of whose numbers are 1 and 2, as is their step."""
     sources = []
-    for value in (1.0, 2.0):
+    for value in (1, 2):
         model = nn.Layer()
         model.architecture = ARCHITECTURE
         for module in ("encoder", "depth", "pose"):
@@ -484,39 +486,87 @@ def replaced(tmp_path):
             for parameter in layer.parameters():
                 parameter.set_value(paddle.full_like(parameter, value))
             setattr(model, module, layer)
-        sources.append(tmp_path / f"source_{value:.0f}")
-        sources[-1].mkdir()
-        save_weights(sources[-1], model, dataclasses.replace(INFO, step=int(value)))
-    folder = shutil.copytree(sources[0], tmp_path / "last")
-    end, failures, count = threading.Event(), [], [0]
+        sources.append(tmp_path_factory.mktemp("generation"))
+        save_weights(sources[-1], model, dataclasses.replace(INFO, step=value))
+    return sources
 
-    def replace():
-        new = tmp_path / ".last.new"
-        while not end.is_set():
-            try:
-                count[0] += 1
-                shutil.copytree(sources[count[0] % 2], new)
-                replace_folder(new, folder)
-            except OSError as error:
-                failures.append(error)
-                return
 
-    thread = threading.Thread(target=replace)
-    thread.start()
-    yield folder
-    end.set()
-    thread.join()
-    assert failures == []
-    assert count[0] > 10
+def generation(opened):
+    """The number of the checkpoint that all of an opened model is of."""
+    arrays = [a for m in ("encoder", "depth", "pose") for a in opened.read(m).values()]
+    values = {float(value) for array in arrays for value in np.unique(array)}
+    assert values == {opened.info.step}
+    return opened.info.step
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows replaces no folder of which a file is open")
-def test_what_is_read_while_a_folder_is_replaced_is_of_one_checkpoint(replaced):
-    seen = set()
-    for _ in range(40):
-        opened = open_model(replaced)
-        arrays = [a for m in ("encoder", "depth", "pose") for a in opened.read(m).values()]
-        values = {float(value) for array in arrays for value in np.unique(array)}
-        assert values == {opened.info.step}
-        seen |= values
-    assert seen == {1.0, 2.0}
+def test_what_is_read_while_training_replaces_a_folder_is_of_one_checkpoint(generations, tmp_path):
+    folder = shutil.copytree(generations[0], tmp_path / "last")
+    seen = []
+    with replaced(folder, generations, seconds=0.02):
+        for _ in range(40):
+            seen.append(generation(open_model(folder)))
+            time.sleep(0.01)
+    assert len(seen) == 40
+    assert set(seen) == {1, 2}
+
+
+def test_a_checkpoint_that_is_away_for_a_moment_is_read_under_its_other_name(
+    generations, tmp_path, monkeypatch
+):
+    shutil.copytree(generations[1], backup_of(tmp_path / "last"))
+    monkeypatch.setattr(folder_module, "recover_folder", refuse_to_write)
+    assert generation(open_model(tmp_path / "last")) == 2
+    assert not (tmp_path / "last").exists()
+
+
+def refuse_to_write(folder, patience):
+    raise PermissionError
+
+
+def test_a_copy_into_the_folder_while_it_is_read_makes_it_read_again(
+    generations, tmp_path, monkeypatch
+):
+    folder = shutil.copytree(generations[0], tmp_path / "last")
+    state, calls = folder_module._state, []
+
+    def copying_state(facts):
+        calls.append(facts)
+        # One when the folder and its five files have been looked at, all when they have been read.
+        names = {7: ["depth.safetensors"], 8: [path.name for path in generations[1].iterdir()]}
+        for name in names.get(len(calls), ()):
+            (folder / name).write_bytes((generations[1] / name).read_bytes())
+        return state(facts)
+
+    monkeypatch.setattr(folder_module, "_state", copying_state)
+    assert generation(open_model(folder)) == 2
+
+
+@pytest.mark.parametrize(
+    "sums",
+    [
+        "",
+        "0" * 64 + "  depth.safetensors\n",
+        "\0" * 70,
+        "{depth}  depth.safetensors\n",  # cut between two lines
+        "{depth} *elsewhere/depth.safetensors\n",
+    ],
+)
+def test_checksums_that_check_nothing_are_refused(sums, generations, tmp_path):
+    folder = shutil.copytree(generations[0], tmp_path / "last")
+    path = folder / SUMS_FILE
+    path.write_text(sums.format(depth=files.sha256(folder / "depth.safetensors")))
+    message = refusal(open_model, folder)
+    assert re.match(rf"{path}: damaged|{folder / 'depth.safetensors'}: damaged", message)
+    assert SUMS_FILE in message
+
+
+@pytest.mark.parametrize("change", [str.upper, lambda text: text.replace("  ", " *")])
+def test_checksums_of_other_hands_are_checked(change, generations, tmp_path):
+    folder = shutil.copytree(generations[0], tmp_path / "last")
+    path = folder / SUMS_FILE
+    lines = [line.partition("  ") for line in path.read_text().splitlines()]
+    path.write_text("".join(change(value + gap) + name + "\n" for value, gap, name in lines))
+    assert generation(open_model(folder)) == 1
+    shutil.copy(generations[1] / "depth.safetensors", folder)
+    assert refusal(open_model, folder).startswith(f"{folder / 'depth.safetensors'}: damaged")
