@@ -40,7 +40,6 @@ MAKER = "paddle2onnx"  # makes the models of these
 MOST_SHAPES = 8  # of images that OpenVINO keeps a model compiled for
 FOLDER, ONNX_FILE, INT8 = "exported", "depth.onnx", "int8"
 EXPORT_VERSION = 5  # raised when the graph changes, so that older exports are made anew
-ATTEMPTS = 3  # at using an export that others remove
 
 Made = TypeVar("Made")
 
@@ -206,11 +205,11 @@ def open_engine(
             graph.save_paddle(opened.depth_network(), info, new)
 
         return while_there(
-            lambda: exported(opened, "paddle", save),
+            lambda lasting: exported(opened, "paddle", save, lasting=lasting),
             lambda program: paddle_inference_engine(program, found, info.kind),
         )
     return while_there(
-        lambda: onnx_file(opened, precision, calibration),
+        lambda lasting: onnx_file(opened, precision, calibration, lasting),
         lambda path: (
             openvino_engine(path, precision)
             if name == "openvino"
@@ -219,24 +218,27 @@ def open_engine(
     )
 
 
-def while_there(find: Callable[[], Path], use: Callable[[Path], Made]) -> Made:
-    """What ``use`` makes of what ``find`` finds or makes; both again where it has gone meanwhile.
+def while_there(find: Callable[[bool], Path], use: Callable[[Path], Made]) -> Made:
+    """What ``use`` makes of an export, of which training may replace the weights folder meanwhile.
 
-    Training replaces weights folders with all that is in them, and an export of other weights
-    replaces this one.
+    Args:
+        find: finds or makes the export; is told whether it must last, outside of that folder.
+        use: opens it.
     """
-    for _ in range(ATTEMPTS - 1):
-        path = find()
-        try:
-            return use(path)
-        except Exception:
-            if path.exists():
-                raise
-    return use(find())
+    path = find(False)
+    try:
+        return use(path)
+    except Exception:
+        if path.exists():
+            raise
+    return use(find(True))
 
 
 def onnx_file(
-    opened: OpenedModel, precision: str = "fp32", calibration: Path | None = None
+    opened: OpenedModel,
+    precision: str = "fp32",
+    calibration: Path | None = None,
+    lasting: bool = False,
 ) -> Path:
     """The depth network of a model as ONNX, made where it is not there.
 
@@ -245,6 +247,7 @@ def onnx_file(
         precision: ``int8`` for whole numbers of 8 bits; any other is for the engine.
         calibration: folder of pictures that ``int8`` is fitted to anew; without it, the model that
             was made before.
+        lasting: see :func:`exported`.
 
     Raises:
         InputError: what makes it is not installed; see also
@@ -256,18 +259,22 @@ def onnx_file(
         if int8:
             target = new / ONNX_FILE
             while_there(
-                lambda: onnx_file(opened),
+                lambda lasting: onnx_file(opened, lasting=lasting),
                 lambda path: graph.fit_int8(path, info, calibration, target, onnxruntime_engine),
             )
         else:
             graph.save_onnx(opened.depth_network(), info, new / ONNX_FILE)
 
     anew = int8 and calibration is not None
-    return exported(opened, INT8 if int8 else "onnx", build, anew) / ONNX_FILE
+    return exported(opened, INT8 if int8 else "onnx", build, anew, lasting) / ONNX_FILE
 
 
 def exported(
-    opened: OpenedModel, kind: str, build: Callable[[Path], None], anew: bool = False
+    opened: OpenedModel,
+    kind: str,
+    build: Callable[[Path], None],
+    anew: bool = False,
+    lasting: bool = False,
 ) -> Path:
     """The folder with a kind of export of a model, built when it is not there.
 
@@ -280,6 +287,7 @@ def exported(
         kind: what is exported, a word.
         build: fills an empty folder.
         anew: whether to build it though it is there.
+        lasting: whether it lies in the cache folder anyway, which nobody replaces.
 
     Raises:
         OSError: there is no place for it.
@@ -288,22 +296,24 @@ def exported(
     if kind == INT8:  # fitted to pictures
         versions.append(READING_VERSION)
     name = f"{kind}-{opened.digest(' '.join(map(str, versions)))[:16]}"
-    places = [opened.folder / FOLDER, cache_folder() / FOLDER]
+    beside, apart = opened.folder / FOLDER, cache_folder() / FOLDER
+    places = [apart] if lasting else [beside, apart]
     if not anew:
         found = next((place / name for place in places if is_whole(place / name)), None)
         if found is not None:
             return found
-    logger.info("making %s, once for these weights", places[0] / name)
-    with suppress(OSError):  # it is tried again with what is built
-        places[0].mkdir(exist_ok=True)
+    if not lasting:
+        with suppress(OSError):  # then the other place is tried
+            beside.mkdir(exist_ok=True)
+    logger.info("making %s, once for these weights", (beside if beside.is_dir() else apart) / name)
     # Elsewhere: training may replace the weights folder while it is built.
     with tempfile.TemporaryDirectory() as temporary:
         new = Path(temporary, kind)
         new.mkdir()
         build(new)
         made = _keep(new, name, places, anew)
-    for old in places[0].glob(f"{kind}-*"):
-        if old != made:
+    for old in beside.glob(f"{kind}-*"):
+        if old.name != name:
             shutil.rmtree(old, ignore_errors=True)
     return made
 
@@ -316,7 +326,7 @@ def _keep(new: Path, name: str, places: Sequence[Path], anew: bool) -> Path:
             return made
         try:
             # Not the weights folder itself, which may be away for a moment.
-            place.mkdir(parents=place != places[0], exist_ok=True)
+            place.mkdir(parents=place.parent == cache_folder(), exist_ok=True)
             with folder_written_whole(made, replace=True, parents=False) as copy:
                 shutil.copytree(new, copy, copy_function=shutil.copyfile, dirs_exist_ok=True)
                 write_sums(copy)

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import cv2
 import numpy as np
@@ -159,13 +159,15 @@ def acceptable(precision: str, disparity: float, depth: float) -> bool:
     return depth <= LARGEST_DEPTH_CHANGE
 
 
+def _onnx_file(opened: OpenedModel, export: Export) -> Callable[[bool], Path]:
+    return lambda lasting: engines.onnx_file(opened, export.precision, export.calibration, lasting)
+
+
 def _write_onnx(opened: OpenedModel, made: Path, export: Export) -> engines.Engine:
     import onnx  # noqa: PLC0415 - extras
 
     info = opened.info
-    content = engines.while_there(
-        lambda: engines.onnx_file(opened, export.precision, export.calibration), onnx.load
-    )
+    content = engines.while_there(_onnx_file(opened, export), onnx.load)
     if export.precision == "fp16":
         from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415
 
@@ -182,10 +184,7 @@ def _write_openvino(opened: OpenedModel, made: Path, export: Export) -> engines.
     import openvino  # noqa: PLC0415 - an extra
 
     info = opened.info
-    model = engines.while_there(
-        lambda: engines.onnx_file(opened, export.precision, export.calibration),
-        openvino.Core().read_model,
-    )
+    model = engines.while_there(_onnx_file(opened, export), openvino.Core().read_model)
     if export.any_size:
         model = openvino_of_any_size(model, info.height, info.width)
     for key, value in metadata(info, export).items():

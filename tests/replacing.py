@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,12 +27,24 @@ print(count)
 """
 
 
+def inode(folder: Path) -> int | None:
+    """What tells a folder from the one that was in its place; None while there is none."""
+    try:
+        return folder.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 @contextmanager
 def replaced(folder: Path, sources: Sequence[Path], seconds: float) -> Iterator[None]:
     """Have copies of ``sources`` in turn in the place of ``folder``, each for some seconds."""
+    before = inode(folder)
     words = [sys.executable, "-c", WRITER, folder, str(seconds), *sources]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
+            while inode(folder) in (before, None):
+                assert process.poll() is None
+                time.sleep(0.005)
             yield
         finally:
             folder.with_name(f"{folder.name}.end").touch()
