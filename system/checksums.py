@@ -60,9 +60,14 @@ def parse_sums(content: bytes, path: Path) -> Mapping[str, str]:
     return sums
 
 
-def compare_sum(path: Path, expected: str, found: str) -> None:
-    """Raise InputError where the checksum of a file is not what its folder says."""
-    if expected != found:
+def compare_sum(path: Path, sums: Mapping[str, str], found: str) -> None:
+    """Raise InputError where the checksum of a file is not what its folder says, or not said."""
+    if path.name not in sums:
+        raise InputError(
+            f"{path.parent / SUMS_FILE}: damaged, it does not name {path.name}, which is beside "
+            f"it; {SUMS_REMEDY}"
+        )
+    if sums[path.name] != found:
         raise InputError(
             f"{path}: damaged, it differs from its checksum; take another copy of it, or remove "
             f"{SUMS_FILE} if the file was changed on purpose"

@@ -339,8 +339,12 @@ def write_sums(folder: Path) -> None:
         _sync(folder)
 
 
-def check_sum(path: Path) -> None:
-    """Compare a file with the checksum that its folder holds of it, if it does.
+def check_sum(path: Path, named: bool = False) -> None:
+    """Compare a file, if it is there, with the checksum that its folder holds of it, if it does.
+
+    Args:
+        path: of the file.
+        named: whether it must be among the checksums, if there are any.
 
     Raises:
         InputError: they differ, or the folder's checksums cannot be read.
@@ -352,8 +356,8 @@ def check_sum(path: Path) -> None:
         return
     except OSError as error:
         raise InputError(f"{sums_path}: damaged ({error})") from error
-    if path.name in sums and path.is_file():
-        compare_sum(path, sums[path.name], sha256(path))
+    if path.is_file() and (named or path.name in sums):
+        compare_sum(path, sums, sha256(path))
 
 
 def is_whole(folder: Path) -> bool:

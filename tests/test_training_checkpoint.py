@@ -396,6 +396,31 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(run, caplog):
     assert str(run / "previous_1") in caplog.text
 
 
+def test_checksums_that_lost_their_last_lines_are_named(run, caplog):
+    path = run / "last" / "SHA256SUMS"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "progress.json" not in line))
+    assert resume(run, *start()).step == 4
+    assert f"{path}: damaged, it does not name progress.json" in caplog.text
+
+
+def test_a_kill_before_the_newest_gets_its_name_leaves_it_readable(run, monkeypatch):
+    model, optimiser = start()
+    train(model, optimiser, [6])
+    rename = type(run).rename
+
+    def rename_or_die(path, target):
+        if path == run / ".last.new":
+            raise Killed
+        return rename(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(type(run), "rename", rename_or_die)
+        save_checkpoint(run / "last", model, INFO, optimiser, Progress(0, 6, 6), keep=3)
+    assert not (run / "last").exists()
+    assert read_info(run / "last") == INFO
+
+
 def test_a_run_without_a_whole_checkpoint_is_refused(run, tmp_path):
     for folder in checkpoints(run):
         (folder / "depth.safetensors").write_bytes(b"")

@@ -226,7 +226,7 @@ def load_checkpoint(
     """
     recover_folder(folder)
     for path in (folder / OPTIMISER_FILE, folder / PROGRESS_FILE, folder / RAW_FILE):
-        check_sum(path)
+        check_sum(path, named=True)
     load_into(model, folder, [module for module, _ in model.named_children()])
     if average is not None:
         average.restart()
