@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from system.checksums import SUMS_FILE, compare_sum, parse_sums
-from system.claims import claimed_folder, remove_abandoned
 from system.errors import InputError
+from system.folders import claimed_folder, remove_abandoned, replace_folder
 
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 64 << 20  # of a text; the longest published list of frames has 3 MB
 MOST_DIGITS = 1000  # of a whole number in JSON
-SWAP_SECONDS = 1.0  # for which a folder that cannot be replaced is tried again
 
 
 def check_regular(path: Path, most: int | None = None) -> Path:
@@ -263,63 +262,6 @@ def folder_written_whole(
         shutil.rmtree(new, ignore_errors=True)
         if claim is not None:
             os.close(claim)
-
-
-def replace_folder(new: Path, folder: Path, kept: Path | None = None) -> None:
-    """Put the complete folder ``new`` in the place of ``folder``, which becomes ``kept`` or goes.
-
-    A kill in between leaves ``folder`` under its backup name, where :func:`recover_folder` finds
-    it. That may happen while this process is only slow, and a reader may hold files open, which
-    Windows minds: so it is tried for a while.
-    """
-    end = time.monotonic() + SWAP_SECONDS
-    old = backup_of(folder)
-    recover_folder(folder)
-    while True:
-        try:
-            if folder.exists():
-                if old.exists():
-                    shutil.rmtree(old)
-                folder.rename(old)
-            new.rename(folder)
-            break
-        except OSError:
-            if time.monotonic() > end or not new.is_dir():
-                recover_folder(folder)
-                raise
-            time.sleep(0.02)
-    if kept is not None and old.exists():
-        old.replace(kept)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def recover_folder(folder: Path, patience: float = 0.0) -> None:
-    """Undo a :func:`replace_folder` that was killed between its two renames.
-
-    Args:
-        folder: which should be there.
-        patience: seconds that another process may still take for the second one.
-    """
-    end, old = time.monotonic() + patience, backup_of(folder)
-    while not folder.exists() and old.exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    if not folder.exists() and old.exists():
-        try:
-            old.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process was as fast
-                raise
-
-
-def where_now(folder: Path) -> Path | None:
-    """Where a folder is: under its backup name while it is replaced; None where it is not."""
-    places = (folder, backup_of(folder), folder)  # it may come back between two looks
-    return next((place for place in places if place.is_dir()), None)
-
-
-def backup_of(folder: Path) -> Path:
-    """Where :func:`replace_folder` keeps the old folder for a moment."""
-    return folder.with_name(f".{folder.name}.old")
 
 
 def write_sums(folder: Path) -> None:

@@ -14,7 +14,7 @@ from tests.architecture import ROOT
 WRITER = """
 import itertools, shutil, sys, time
 from pathlib import Path
-from system.files import replace_folder
+from system.folders import replace_folder
 folder, seconds, *sources = sys.argv[1:]
 folder, end = Path(folder), Path(folder + ".end")
 for count, source in enumerate(itertools.cycle(sources)):

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 import weight_files.folder
 from networks.monodepth import Architecture
-from system import files
+from system import files, folders
 from system.errors import InputError
 from training import checkpoint
 from training.checkpoint import (
@@ -272,7 +272,7 @@ def test_a_refused_last_rename_puts_the_earlier_checkpoint_back(saved, trained, 
 
 
 def test_loading_recovers_a_checkpoint_that_a_kill_left_aside(saved):
-    saved.rename(files.backup_of(saved))
+    saved.rename(folders.backup_of(saved))
     assert load_checkpoint(saved, *start()).step == 2
     assert list(saved.parent.iterdir()) == [saved]
 

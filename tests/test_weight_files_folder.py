@@ -20,7 +20,8 @@ from networks.monodepth import Architecture, Monodepth
 from networks.resnet_encoder import ResnetEncoder
 from system import files
 from system.errors import InputError
-from system.files import SUMS_FILE, backup_of, recover_folder, replace_folder
+from system.files import SUMS_FILE
+from system.folders import backup_of, recover_folder, replace_folder
 from tests.blank import blank_networks
 from tests.damage import damaged
 from tests.replacing import replaced

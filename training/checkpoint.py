@@ -22,7 +22,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from system.errors import InputError
-from system.files import check_sum, read_json, recover_folder, replace_folder
+from system.files import check_sum, read_json
+from system.folders import recover_folder, replace_folder
 from training.averaging import WeightAverage
 from weight_files.folder import assign, differences, load_into, save_weights
 from weight_files.model_info import ModelInfo

@@ -37,10 +37,9 @@ from system.files import (
     check_regular,
     compare_sum,
     parse_sums,
-    recover_folder,
-    where_now,
     write_sums,
 )
+from system.folders import recover_folder, where_now
 from weight_files.model_info import INFO_FILE, ModelInfo, infer_info, parse_info
 from weight_files.names import own_parameter_name, paddle_name, split_bookkeeping
 from weight_files.reading import MOST_BYTES, SUFFIXES, Value, parse_weights, read_weights

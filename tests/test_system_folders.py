@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from system import claims, files
-from system.files import backup_of, folder_written_whole, replace_folder, where_now, written_whole
+from system import folders
+from system.files import folder_written_whole, written_whole
+from system.folders import backup_of, replace_folder, where_now
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITER = """
@@ -35,7 +36,7 @@ def write(folder, text):
         (new / "content").write_text(text)
 
 
-@pytest.mark.skipif(claims.fcntl is None, reason="this system has no locks for folders")
+@pytest.mark.skipif(folders.fcntl is None, reason="this system has no locks for folders")
 def test_what_a_living_process_writes_stays_and_a_killed_one_leaves_nothing(tmp_path):
     folder = tmp_path / "made"
     writers = [
@@ -71,7 +72,7 @@ def test_only_what_is_named_as_ours_is_removed(tmp_path):
 
 
 def test_without_locks_only_what_nobody_touched_for_long_is_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr(claims, "fcntl", None)
+    monkeypatch.setattr(folders, "fcntl", None)
     left = tmp_path / ".made.01234567.new"
     left.mkdir()
     (left / "half").touch()
@@ -120,7 +121,7 @@ def test_a_replacement_gets_over_what_others_do_between_its_renames(meddle, tmp_
         if path == new and not met:
             met.append(path)
             if meddle == "recovers":  # a reader that has waited long enough
-                files.recover_folder(folder)
+                folders.recover_folder(folder)
                 assert (folder / "content").read_text() == "old"
             else:  # results are written into it
                 make_folder(folder, "junk")
@@ -133,7 +134,7 @@ def test_a_replacement_gets_over_what_others_do_between_its_renames(meddle, tmp_
 
 
 def test_a_replacement_that_cannot_be_leaves_the_old_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "SWAP_SECONDS", 0.05)
+    monkeypatch.setattr(folders, "SWAP_SECONDS", 0.05)
     folder, new = make_folder(tmp_path / "last", "old"), make_folder(tmp_path / "new", "new")
     rename = type(folder).rename
 
