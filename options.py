@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Optional, Union
 
 from datasets.conventions import STEREO
-from networks.kinds import ALL_MODULES, MIDAS_SMALL, MONODEPTH
+from networks.kinds import (
+    ALL_MODULES,
+    CONVNEXTS,
+    ENCODERS,
+    MIDAS_SMALL,
+    MONODEPTH,
+    RESNET,
+    RESNET_LAYERS,
+)
 from system.command_line import (
     Conflicts,
     Form,
@@ -181,7 +189,13 @@ class TrainingDataOptions(Options):
 class DepthNetworkOptions(Options):
     """Depth network of Monodepth2."""
 
-    num_layers: int = option(18, "layers of the ResNets", choices=(18, 34, 50, 101, 152))
+    num_layers: int = option(18, "layers of the ResNets", choices=RESNET_LAYERS)
+    encoder: Optional[str] = option(
+        None,
+        "encoder of depth; without it, and of motion, the ResNet of --num_layers; a ConvNeXt has a "
+        "ResNet of 18 layers beside it",
+        choices=ENCODERS,
+    )
     scales: tuple[int, ...] = option(
         (0, 1, 2, 3), "scales with a disparity output, 0 the finest", choices=(0, 1, 2, 3)
     )
@@ -194,6 +208,24 @@ class DepthNetworkOptions(Options):
         below=1,
         advice="give a value such as 0.05",
     )
+
+    @property
+    def resnet_layers(self) -> int:
+        """Layers of the ResNets: as ``--encoder`` says, or else ``--num_layers``."""
+        if self.encoder is None or self.encoder in CONVNEXTS:
+            return self.num_layers
+        return int(self.encoder[len(RESNET) :])
+
+    @property
+    def depth_encoder(self) -> str:
+        """``resnet``, or the name of a ConvNeXt."""
+        return self.encoder if self.encoder in CONVNEXTS else RESNET
+
+    def conflicts(self) -> Conflicts:
+        """Two encoders."""
+        if self.encoder is not None:
+            yield from self.changed(["num_layers"], f"is another one than {self.given('encoder')}")
+        yield from super().conflicts()
 
 
 @dataclass(frozen=True)

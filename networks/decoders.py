@@ -62,11 +62,17 @@ class ConvBlock(Conv3x3):
         return F.elu(super().forward(x))
 
 
+def has_skip(level: int, features: Sequence[object]) -> bool:
+    """Whether an encoder has a feature map at stride 2^level, the size of the decoder's level."""
+    return level >= 1 and 6 - level <= len(features)
+
+
 class DepthDecoder(nn.Layer):
     """U-Net decoder with skip connections (paper, section 4 and supplementary table 5).
 
     Args:
-        encoder_channels: channels of the encoder's five feature maps, finest first.
+        encoder_channels: channels of the encoder's feature maps, finest first, down to stride 32:
+            five, or four of an encoder that has none at stride 2.
         scales: scales with an output; scale s has 1 / 2^s of the input's height and width.
         num_outputs: output channels: 1 for disparity, one per source for a predictive mask.
     """
@@ -78,7 +84,7 @@ class DepthDecoder(nn.Layer):
         self.scales = tuple(scales)
         for level in range(4, -1, -1):
             below = encoder_channels[-1] if level == 4 else NUM_CHANNELS[level + 1]
-            skip = encoder_channels[level - 1] if level > 0 else 0
+            skip = encoder_channels[level - 6] if has_skip(level, encoder_channels) else 0
             channels = NUM_CHANNELS[level]
             self.add_sublayer(f"upconv_{level}_0", ConvBlock(below, channels))
             self.add_sublayer(f"upconv_{level}_1", ConvBlock(channels + skip, channels))
@@ -91,8 +97,8 @@ class DepthDecoder(nn.Layer):
         x = features[-1]
         for level in range(4, -1, -1):
             x = upsample_nearest(getattr(self, f"upconv_{level}_0")(x))
-            if level > 0:
-                x = paddle.concat([x, features[level - 1]], axis=1)
+            if has_skip(level, features):
+                x = paddle.concat([x, features[level - 6]], axis=1)
             x = getattr(self, f"upconv_{level}_1")(x)
             if level in self.scales:
                 outputs[level] = F.sigmoid(getattr(self, f"output_{level}")(x))
@@ -109,7 +115,7 @@ class PoseDecoder(nn.Layer):
     """Axis-angle and translation from the last feature maps (paper, section 4).
 
     Args:
-        encoder_channels: channels of the encoder's five feature maps.
+        encoder_channels: channels of the encoder's feature maps.
         num_feature_sets: feature sets read side by side: 1 from a pose encoder that saw the
             stacked frames, the number of frames with the shared encoder.
         num_motions: motions predicted.

@@ -11,7 +11,9 @@ from paddle import Tensor, nn
 
 from datasets.conventions import STEREO
 from layers import transform_from_parameters
+from networks.convnext_encoder import ConvNextEncoder
 from networks.decoders import DepthDecoder, PoseCNN, PoseDecoder
+from networks.kinds import RESNET
 from networks.resnet_encoder import ResnetEncoder
 
 SourceId = Union[int, str]
@@ -23,6 +25,7 @@ class Architecture:
 
     Attributes:
         num_layers: of the ResNets.
+        encoder: of depth: ``resnet``, or the name of a ConvNeXt. Motion is predicted by a ResNet.
         scales: scales with a disparity output.
         source_ids: frames that the target is reconstructed from: offsets in time, ``"s"`` for the
             other camera of the stereo pair.
@@ -37,6 +40,7 @@ class Architecture:
     pose_model_type: str = "separate_resnet"
     pose_model_input: str = "pairs"
     predictive_mask: bool = False
+    encoder: str = RESNET
 
     @property
     def temporal_ids(self) -> tuple[int, ...]:
@@ -47,6 +51,13 @@ class Architecture:
     def num_pose_images(self) -> int:
         """Images that the pose network sees at once."""
         return 2 if self.pose_model_input == "pairs" else 1 + len(self.temporal_ids)
+
+
+def depth_encoder(architecture: Architecture) -> ResnetEncoder | ConvNextEncoder:
+    """The encoder of the depth network, of random weights."""
+    if architecture.encoder == RESNET:
+        return ResnetEncoder(architecture.num_layers)
+    return ConvNextEncoder(architecture.encoder)
 
 
 @dataclass(frozen=True)
@@ -106,13 +117,14 @@ class Monodepth(nn.Layer):
         super().__init__()
         self.architecture = architecture
         num_images = architecture.num_pose_images
-        self.encoder = ResnetEncoder(architecture.num_layers)
+        self.encoder = depth_encoder(architecture)
         channels = self.encoder.num_channels
         self.depth = DepthDecoder(channels, architecture.scales)
         if architecture.temporal_ids:
             if architecture.pose_model_type == "separate_resnet":
                 self.pose_encoder = ResnetEncoder(architecture.num_layers, num_images)
-                self.pose = PoseDecoder(channels, num_feature_sets=1, num_motions=2)
+                of_pose = self.pose_encoder.num_channels
+                self.pose = PoseDecoder(of_pose, num_feature_sets=1, num_motions=2)
             elif architecture.pose_model_type == "shared":
                 self.pose = PoseDecoder(channels, num_images, num_images - 1)
             else:

@@ -8,7 +8,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.vision.models.resnet import BasicBlock, BottleneckBlock, ResNet
 
-DEPTHS = (18, 34, 50, 101, 152)
+from networks.kinds import RESNET, RESNET_LAYERS
 
 
 class ResnetEncoder(nn.Layer):
@@ -21,8 +21,8 @@ class ResnetEncoder(nn.Layer):
 
     def __init__(self, num_layers: int, num_images: int = 1) -> None:
         super().__init__()
-        if num_layers not in DEPTHS:
-            raise ValueError(f"num_layers {num_layers}: must be one of {DEPTHS}")
+        if num_layers not in RESNET_LAYERS:
+            raise ValueError(f"num_layers {num_layers}: must be one of {RESNET_LAYERS}")
         block = BasicBlock if num_layers < 50 else BottleneckBlock
         self.resnet = ResNet(block, num_layers, num_classes=0, with_pool=False)
         if num_images > 1:
@@ -32,6 +32,7 @@ class ResnetEncoder(nn.Layer):
         for layer in self.resnet.sublayers():
             if isinstance(layer, nn.Conv2D):
                 start_convolution(layer)
+        self.variant = f"{RESNET}{num_layers}"
         self.num_images = num_images
         self.num_channels = (64, *(width * block.expansion for width in (64, 128, 256, 512)))
 

@@ -12,9 +12,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from datasets.conventions import STEREO
-from networks.kinds import MIDAS_SMALL
+from networks.kinds import MIDAS_SMALL, RESNET_LAYERS
 from networks.monodepth import Architecture, Monodepth
-from networks.resnet_encoder import DEPTHS, ResnetEncoder
+from networks.resnet_encoder import ResnetEncoder
 from system.errors import EXIT_BAD_INPUT, InputError, run_command
 from system.files import SUMS_FILE
 from tests.blank import blank_networks
@@ -120,7 +120,7 @@ def test_published_files_hold_what_the_published_code_insists_on(published):
     assert sorted(pose) == [f"net.{i}.{leaf}" for i in range(4) for leaf in ("bias", "weight")]
 
 
-@pytest.mark.parametrize("num_layers", DEPTHS)
+@pytest.mark.parametrize("num_layers", RESNET_LAYERS)
 def test_the_depth_of_the_resnet_is_told_from_its_parameters(num_layers, tmp_path):
     names = ResnetEncoder(num_layers).state_dict()
     encoder = {name.replace("resnet.", "encoder."): np.zeros(1) for name in names}

@@ -446,15 +446,15 @@ def test_a_file_is_found_with_or_without_its_suffix(name, tmp_path):
 
 def test_imagenet_weights_are_taken_from_the_cache(home, monkeypatch):
     with pytest.raises(InputError, match=r"resnet18-f37072fd\.pth"):
-        imagenet_file(18)
+        imagenet_file("resnet18")
     path = home / "downloads" / "resnet18-5c106cde.pth"
     path.write_bytes(b"something else")
     with pytest.raises(InputError, match="sha256 does not start with 5c106cde"):
-        imagenet_file(18)
+        imagenet_file("resnet18")
     content = b"a file"
     name = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    monkeypatch.setitem(download.RESNETS, 18, (name,))
+    monkeypatch.setitem(download.IMAGENET, "resnet18", (name,))
     (home / "downloads" / name).write_bytes(content)
-    assert imagenet_file(18) == home / "downloads" / name
-    with pytest.raises(InputError, match="--num_layers 18, 34, 50"):
-        imagenet_file(101)
+    assert imagenet_file("resnet18") == home / "downloads" / name
+    with pytest.raises(InputError, match="known for resnet18, resnet34, resnet50, convnext_tiny"):
+        imagenet_file("resnet101")

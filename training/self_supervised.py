@@ -28,8 +28,8 @@ from training.logger import image_picture
 from training.model_with_loss import ModelWithLoss, TracedLayer
 from training.objective import PLAIN, Objective
 from training.optimisation import networks_in
-from training.task import Place, Task, check_depth_range, encoder_file, random_monodepth
-from weight_files.folder import load_imagenet, open_model
+from training.task import Place, Task, check_depth_range, random_monodepth, start_encoders
+from weight_files.folder import open_model
 from weight_files.model_info import ModelInfo
 
 logger = logging.getLogger(__name__)
@@ -233,12 +233,13 @@ class SelfSupervised(Task):
 def architecture_of(options: TrainOptions) -> Architecture:
     """The networks that the options ask for."""
     return Architecture(
-        num_layers=options.num_layers,
+        num_layers=options.resnet_layers,
         scales=options.scales,
         source_ids=options.source_ids,
         pose_model_type=options.pose_model_type,
         pose_model_input=options.pose_model_input,
         predictive_mask=options.predictive_mask,
+        encoder=options.depth_encoder,
     )
 
 
@@ -267,9 +268,7 @@ def initial_model(options: TrainOptions) -> Monodepth:
     paddle.seed(options.seed)
     model = random_monodepth(architecture_of(options), options)
     if options.weights_init != SCRATCH and not options.resume:
-        path = encoder_file(options)
-        encoders = load_imagenet(model, path)
-        logger.info("%s: start from %s", ", ".join(encoders), path)
+        start_encoders(model, options.weights_init)
     folder = options.load_weights_folder
     if folder is None and options.weights_init == SCRATCH and not options.resume:
         logger.info("encoders start from random weights; --weights_init pretrained: from ImageNet")

@@ -28,9 +28,9 @@ from training.depth_losses import berhu, l1, scale_and_shift_invariant, silog
 from training.health import Signs, signs_of_depth
 from training.model_with_loss import ModelWithLoss, TracedLayer
 from training.optimisation import freeze, networks_in
-from training.task import Place, Task, check_depth_range, encoder_file, random_monodepth
+from training.task import Place, Task, check_depth_range, random_monodepth, start_encoders
 from weight_files.download import named_model
-from weight_files.folder import load_imagenet, open_model
+from weight_files.folder import open_model
 from weight_files.model_info import METRIC_DEPTH, RELATIVE_DEPTH, ModelInfo
 from weight_files.published import DEPTH_MODELS
 
@@ -246,7 +246,12 @@ def module_of(network: str, part: str) -> str:
 
 def architecture_of(options: TrainOptions) -> Architecture:
     """The depth network, without any that predicts motion."""
-    return Architecture(num_layers=options.num_layers, scales=options.scales, source_ids=())
+    return Architecture(
+        num_layers=options.resnet_layers,
+        scales=options.scales,
+        source_ids=(),
+        encoder=options.depth_encoder,
+    )
 
 
 def info_of(options: TrainOptions, step: int = 0) -> ModelInfo:
@@ -279,9 +284,7 @@ def initial_model(options: TrainOptions) -> DepthNetwork:
     else:
         model = random_monodepth(architecture_of(options), options)
     if options.weights_init not in (SCRATCH, *DEPTH_MODELS) and not options.resume:
-        path = encoder_file(options)
-        load_imagenet(model, path)
-        logger.info("trunk: starts from %s", path)
+        start_encoders(model, options.weights_init)
     folder = None if options.resume else options.load_weights_folder
     if options.weights_init in DEPTH_MODELS and not options.resume:
         folder = named_model(options.weights_init)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ from system.errors import InputError
 from training.health import Signs
 from training.model_with_loss import ModelWithLoss
 from weight_files.download import find_weights_file, imagenet_file
+from weight_files.folder import encoder_variants, load_imagenet
 from weight_files.model_info import ModelInfo
+
+logger = logging.getLogger(__name__)
 
 
 class Output(Protocol):
@@ -120,11 +124,20 @@ def random_monodepth(architecture: Architecture, options: TrainOptions) -> Monod
     return model
 
 
-def encoder_file(options: TrainOptions) -> Path:
-    """The file of the ResNet that the encoders are to start from."""
-    if options.weights_init == PRETRAINED:
-        return imagenet_file(options.num_layers)
-    return find_weights_file(Path(options.weights_init))
+def start_encoders(model: Monodepth, weights_init: str) -> None:
+    """Give the encoders of a model the weights that ``--weights_init`` names.
+
+    A file of one's own is of one encoder; what it does not fit, a ResNet beside a ConvNeXt, stays.
+
+    Raises:
+        InputError: a file cannot be had, or is of another encoder.
+    """
+    if weights_init == PRETRAINED:
+        paths = [imagenet_file(variant) for variant in sorted(encoder_variants(model))]
+    else:
+        paths = [find_weights_file(Path(weights_init))]
+    for path in paths:
+        logger.info("%s: start from %s", ", ".join(load_imagenet(model, path)), path)
 
 
 def check_depth_range(start: ModelInfo, folder: Path, options: TrainOptions) -> None:

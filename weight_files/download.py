@@ -34,13 +34,13 @@ from weight_files.conversion import convert_folder, convert_midas
 from weight_files.model_info import INFO_FILE
 from weight_files.published import (
     DEPTH_MODELS,
+    IMAGENET,
+    IMAGENET_URL,
     MIDAS,
     MIDAS_FILE,
     MIDAS_URL,
     MODELS,
     MODELS_URL,
-    RESNETS,
-    RESNETS_URL,
 )
 from weight_files.reading import SUFFIXES
 
@@ -119,24 +119,26 @@ def _make_model(name: str, folder: Path) -> None:
     logger.info("%s: fetched, checked and kept in %s", name, folder)
 
 
-def imagenet_file(num_layers: int) -> Path:
-    """The file of a ResNet trained on ImageNet, fetched on its first use.
+def imagenet_file(encoder: str) -> Path:
+    """The file of an encoder trained on ImageNet, fetched on its first use.
+
+    Args:
+        encoder: such as ``resnet18``.
 
     Raises:
-        InputError: none of that depth is known, or it cannot be fetched.
+        InputError: none is known, or it cannot be fetched.
     """
-    if num_layers not in RESNETS:
-        known = ", ".join(map(str, RESNETS))
+    if encoder not in IMAGENET:
         raise InputError(
-            f"--weights_init pretrained: known for --num_layers {known}; give the path of a file "
-            f"of a ResNet-{num_layers} with --weights_init PATH"
+            f"--weights_init pretrained: known for {', '.join(IMAGENET)}; give the path of a file "
+            f"of a {encoder} with --weights_init PATH"
         )
     folder = cache_folder() / "downloads"
-    names = RESNETS[num_layers]
+    names = IMAGENET[encoder]
     name = next((name for name in names if (folder / name).is_file()), names[0])
     checksum = Checksum("sha256", name.rsplit("-", 1)[1].split(".")[0])
     with nullcontext() if (folder / name).is_file() else _alone(name):
-        fetch(_url(RESNETS_URL, name), folder / name, checksum)
+        fetch(_url(IMAGENET_URL, name), folder / name, checksum)
     return folder / name
 
 

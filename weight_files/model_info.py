@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets.conventions import KITTI_BASELINE_METRES, NOMINAL_BASELINE, STEREO
-from networks.kinds import DEPTH_MODULES, MONODEPTH
+from networks.kinds import CONVNEXTS, DEPTH_MODULES, MONODEPTH, RESNET, RESNET_LAYERS
 from networks.monodepth import Architecture, SourceId
-from networks.resnet_encoder import DEPTHS
 from system.errors import InputError
 from system.files import json_text, parse_json, text_of
 from weight_files.names import split_bookkeeping, torch_name
@@ -133,7 +132,8 @@ def check_info(info: ModelInfo, path: Path) -> None:
         "kind": info.kind in DEPTH_MODULES,
         "supervision": info.supervision in (FRAMES, RELATIVE_DEPTH)
         or (info.supervision == METRIC_DEPTH and info.kind == MONODEPTH),
-        "num_layers": architecture.num_layers in DEPTHS,
+        "num_layers": architecture.num_layers in RESNET_LAYERS,
+        "encoder": architecture.encoder in (RESNET, *CONVNEXTS),
         "scales": 0 in architecture.scales and all(s in (0, 1, 2, 3) for s in architecture.scales),
         "height": _is_side(info.height),
         "width": _is_side(info.width),

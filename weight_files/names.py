@@ -20,9 +20,10 @@ from networks.monodepth import Architecture
 LEAVES = {"_mean": "running_mean", "_variance": "running_var"}
 
 # Entries of published files that are no parameters of a depth or pose network: counters of batch
-# normalisation, the classifier of the ResNets, and what the encoder's file says of the training.
+# normalisation, the classifiers of the encoders, and what the encoder's file says of the training.
 BOOKKEEPING = re.compile(
-    r"(.*\.)?(num_batches_tracked|fc\.weight|fc\.bias)|height|width|use_stereo"
+    r"(.*\.)?(num_batches_tracked|fc\.weight|fc\.bias|classifier\.[02]\.(weight|bias))"
+    r"|height|width|use_stereo"
 )
 
 

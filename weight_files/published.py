@@ -1,7 +1,7 @@
 """Where published weights are, and how to know that they are the right ones."""
 
 MODELS_URL = "https://storage.googleapis.com/niantic-lon-static/research/monodepth2/"
-RESNETS_URL = "https://download.pytorch.org/models/"
+IMAGENET_URL = "https://download.pytorch.org/models/"
 
 # The published models and the MD5 of their archives.
 MODELS = {
@@ -22,10 +22,13 @@ MIDAS_URL = "https://github.com/isl-org/MiDaS/releases/download/v2_1/"
 MIDAS_FILE = "midas_v21_small_256.pt"
 DEPTH_MODELS = (*MODELS, MIDAS)
 
-# ResNets trained on ImageNet, by depth: torchvision's files, the preferred one first. The end of a
-# name is the start of the file's SHA-256.
-RESNETS = {
-    18: ("resnet18-f37072fd.pth", "resnet18-5c106cde.pth"),
-    34: ("resnet34-333f7ec4.pth",),
-    50: ("resnet50-0676ba61.pth", "resnet50-19c8e357.pth"),
+# Encoders trained on ImageNet: torchvision's files, the preferred one first. The end of a name is
+# the start of the file's SHA-256.
+IMAGENET = {
+    "resnet18": ("resnet18-f37072fd.pth", "resnet18-5c106cde.pth"),
+    "resnet34": ("resnet34-333f7ec4.pth",),
+    "resnet50": ("resnet50-0676ba61.pth", "resnet50-19c8e357.pth"),
+    "convnext_tiny": ("convnext_tiny-983f1562.pth",),
+    "convnext_small": ("convnext_small-0c510722.pth",),
+    "convnext_base": ("convnext_base-6075fbad.pth",),
 }
