@@ -293,6 +293,7 @@ class TrainOptions(
 
     def conflicts(self) -> Conflicts:
         """Contradictions in either task."""
+        yield from super().conflicts()
         if self.min_depth >= self.max_depth:
             problem = f"less than {self.given('max_depth')}; lower the one or raise the other"
             yield "min_depth", f"must be {problem}"

@@ -21,7 +21,7 @@ VARIANTS = {
 
 
 def start() -> ParamAttr:
-    """Weights as published: truncated normal of deviation 0.02."""
+    """How weights start, as published: truncated normal of deviation 0.02."""
     return ParamAttr(initializer=nn.initializer.TruncatedNormal(std=DEVIATION_OF_WEIGHTS))
 
 
@@ -52,10 +52,8 @@ class Block(nn.Layer):
         depthwise = nn.Conv2D(
             channels, channels, 7, padding=3, groups=channels, weight_attr=start()
         )
-        wide, back = Linear(channels, 4 * channels), Linear(4 * channels, channels)
-        for linear in (wide, back):
-            nn.initializer.TruncatedNormal(std=DEVIATION_OF_WEIGHTS)(linear.weight)
-            nn.initializer.Constant(0.0)(linear.bias)
+        wide = Linear(channels, 4 * channels, start())
+        back = Linear(4 * channels, channels, start())
         # The places of the two changes of layout count in torchvision's names.
         norm = nn.LayerNorm(channels, epsilon=EPSILON)
         self.block = nn.LayerList([depthwise, nn.Identity(), norm, wide, Gelu(), back])

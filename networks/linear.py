@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import paddle
-from paddle import Tensor, nn
+from paddle import ParamAttr, Tensor, nn
 
 
 class Linear(nn.Layer):
@@ -13,15 +13,20 @@ class Linear(nn.Layer):
 
     The weight is [out, in], as in the published files, where Paddle's own layer keeps [in, out]:
     so weights files are the same for all, and a square weight cannot be taken the wrong way round.
-    It starts uniform within 1 / sqrt(in), as do the other layers of the published networks.
+    It starts uniform within 1 / sqrt(in), unless ``weight`` says otherwise; the bias at 0.
     """
 
-    def __init__(self, in_features: int, out_features: int) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, weight: ParamAttr | None = None
+    ) -> None:
         super().__init__()
         bound = 1 / math.sqrt(in_features)
-        start = nn.initializer.Uniform(-bound, bound)
-        self.weight = self.create_parameter([out_features, in_features], default_initializer=start)
-        self.bias = self.create_parameter([out_features], default_initializer=start)
+        self.weight = self.create_parameter(
+            [out_features, in_features],
+            attr=weight,
+            default_initializer=nn.initializer.Uniform(-bound, bound),
+        )
+        self.bias = self.create_parameter([out_features], is_bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
-from paddle import nn
+from paddle import ParamAttr, nn
 
-from networks import resnet_encoder
+from networks import convnext_encoder, resnet_encoder
 from system import files
 
 ZERO = nn.initializer.Constant(0.0)
@@ -21,6 +21,8 @@ def blank_networks() -> Iterator[None]:
     try:
         with ExitStack() as stack:
             stack.enter_context(patch.object(resnet_encoder, "start_convolution"))
+            zero = lambda: ParamAttr(initializer=ZERO)  # noqa: E731
+            stack.enter_context(patch.object(convnext_encoder, "start", zero))
             stack.enter_context(patch.object(nn.initializer, "KaimingNormal", lambda: ZERO))
             stack.enter_context(patch.object(files, "_sync"))
             yield

@@ -21,6 +21,8 @@ from system import cpu_math
 os.environ.setdefault(cpu_math.VARIABLE, cpu_math.DEFAULT)
 
 from system.errors import InputError, run_command
+from tests.parity_convnext import check_convnext
+from tests.parity_depth_anything import check_depth_anything
 from tests.parity_kitti_eval import check_kitti_eval
 from tests.parity_midas import check_midas, seed_of
 from tests.parity_monodepth2 import check_monodepth2
@@ -50,10 +52,14 @@ def main() -> int:
         if args.kitti_root is None:
             raise InputError("--kitti_root: needed to check this file against its LiDAR sweeps")
         figures = check_kitti_eval(arrays, args.kitti_root)
+    elif any(key.startswith("convnext_") for key in arrays):
+        figures = check_convnext(arrays, seed_of(args.file.name))
+    elif any(key.startswith("gradient/pretrained") for key in arrays):
+        figures = check_depth_anything(arrays, seed_of(args.file.name))
     elif "resize/in_wh" in arrays:
         figures = check_midas(arrays, seed_of(args.file.name))
     else:
-        raise InputError(f"{args.file}: holds neither objective nor KITTI evaluation figures")
+        raise InputError(f"{args.file}: holds no figures that are known here")
 
     total = off = 0
     for figure in figures:

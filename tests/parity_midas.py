@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import paddle
 
 from networks.midas_small import MidasSmall, input_size
+from tests.derived import draw, plain_value
 from tests.figures import Figure, compare
 from weight_files.names import torch_name
 
@@ -19,18 +19,14 @@ FEATURES_OF = "256x256"
 
 def derived_parameter(key: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     """The value that a published key stands for."""
-    name = f"midas_small/{key}"
-    rng = np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2**32)
-    n = rng.standard_normal(shape)
+    n = draw(f"midas_small/{key}", shape, seed)
     leaf = key.rsplit(".", 1)[1]
     if leaf == "running_mean":
         value = 0.1 * n
     elif leaf == "running_var":
         value = 1 + 0.1 * np.abs(n)
-    elif n.ndim == 1:
-        value = 1 + 0.1 * n if leaf == "weight" else 0.05 * n
     else:
-        value = n * np.sqrt(2 / np.prod(shape[1:]))
+        value = plain_value(key, n)
     return value.astype(np.float32)
 
 
