@@ -16,6 +16,7 @@ from networks.kinds import (
     ALL_MODULES,
     CONVNEXTS,
     ENCODERS,
+    KINDS,
     MIDAS_SMALL,
     MONODEPTH,
     RESNET,
@@ -32,7 +33,7 @@ from system.command_line import (
     parse,
     to_json,
 )
-from weight_files.published import DEPTH_MODELS, MIDAS, MODELS
+from weight_files.published import DEPTH_MODELS, MODELS, OFFICIAL_FILES
 
 SIZE_MULTIPLE = 32  # the encoder halves the image five times; 64 leaves 2 pixels to mirror
 DEVICE = Form("cpu, gpu, or gpu:N with the number of a GPU", r"cpu|gpu(:\d+)?")
@@ -436,9 +437,7 @@ class SelfSupervisedOptions(
 class DepthPairOptions(Options):
     """Known depth."""
 
-    network: str = option(
-        MIDAS_SMALL, "network to train on known depth", choices=(MONODEPTH, MIDAS_SMALL)
-    )
+    network: str = option(MIDAS_SMALL, "network to train on known depth", choices=(*KINDS,))
     loss: str = option(
         SSI,
         "ssi: inverse depth up to scale and shift; the others: depth in metres (--network "
@@ -481,8 +480,8 @@ class SupervisedOptions(TrainOptions, DepthPairOptions, RelativeLossOptions):
     """Train depth on pictures with depth."""
 
     task: str = SUPERVISED
-    height: int = 256
-    width: int = 256
+    height: int = option(256, "height of the network's input", minimum=64)
+    width: int = option(256, "width of the network's input", minimum=64)
     clip_norm: float = 1.0
 
     def conflicts(self) -> Conflicts:
@@ -493,35 +492,45 @@ class SupervisedOptions(TrainOptions, DepthPairOptions, RelativeLossOptions):
                 "has no depth that --task supervised could read; add --dataset rgbd and give a "
                 "folder of pictures with depth as --data_path",
             )
-        if self.network == MIDAS_SMALL:
+        multiple = KINDS[self.network].multiple
+        for name in ("height", "width"):
+            value = getattr(self, name)
+            if value % multiple:
+                nearest = max(1, round(value / multiple)) * multiple
+                yield name, f"must be a multiple of {multiple}; try {nearest}"
+        if self.network != MONODEPTH:
             problem = "is for --network monodepth; leave it out"
             yield from self.changed(options_of(DepthNetworkOptions), problem)
             if self.loss != SSI:
                 yield (
                     "loss",
-                    "is of depth in metres, and the output of MiDaS is inverse depth up to scale "
+                    "is of depth in metres, and the network's output is inverse depth up to scale "
                     "and shift; add --network monodepth, or use --loss ssi",
                 )
         if self.loss != SSI:
             problem = "is for --loss ssi; leave it out"
             yield from self.changed(options_of(RelativeLossOptions), problem)
-        if self.network == MIDAS_SMALL and self.weights_init not in (SCRATCH, MIDAS):
-            yield (
-                "weights_init",
-                f"MiDaS starts from scratch or {MIDAS}; name one of these, or a weights folder "
-                "with --load_weights_folder",
-            )
-        if self.network == MONODEPTH and self.weights_init == MIDAS:
-            yield (
-                "weights_init",
-                "is of another network; add --network midas_small, or name one of "
-                f"{', '.join(MODELS)}",
-            )
+        yield from self._start_conflicts()
         if self.load_weights_folder is not None and self.weights_init in DEPTH_MODELS:
             yield "weights_init", f"cannot go with {self.given('load_weights_folder')}; drop one"
         yield from self._mix_conflicts()
         yield from self._freezing_conflicts()
         yield from super().conflicts()
+
+    def _start_conflicts(self) -> Conflicts:
+        official = [name for name, file in OFFICIAL_FILES.items() if file.kind == self.network]
+        if self.network != MONODEPTH and self.weights_init not in (SCRATCH, *official):
+            yield (
+                "weights_init",
+                f"a {self.network} starts from {' or '.join((SCRATCH, *official))}; name one of "
+                "these, or a weights folder with --load_weights_folder",
+            )
+        if self.network == MONODEPTH and self.weights_init in OFFICIAL_FILES:
+            yield (
+                "weights_init",
+                f"is of another network; add --network {OFFICIAL_FILES[self.weights_init].kind}, "
+                f"or name one of {', '.join(MODELS)}",
+            )
 
     def _mix_conflicts(self) -> Conflicts:
         sets = 1 + len(self.mix_data_path or ())

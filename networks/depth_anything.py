@@ -70,6 +70,20 @@ def input_size(width: int, height: int, side: int = SIDE) -> tuple[int, int]:
     return fit(width), fit(height)
 
 
+def bounded_size(width: int, height: int, longest: int, side: int = SIDE) -> tuple[int, int]:
+    """:func:`input_size`, but for pictures whose longer side that would make too long.
+
+    Their longer side becomes ``longest``, rounded down to a multiple of 14, and the shorter one
+    what keeps the aspect ratio, so that long, narrow pictures do not take hours.
+    """
+    size = input_size(width, height, side)
+    longest = max(PATCH, longest // PATCH * PATCH)
+    if max(size) <= longest:
+        return size
+    scale = longest / max(width, height)
+    return tuple(max(PATCH, round(scale * length / PATCH) * PATCH) for length in (width, height))
+
+
 class Attention(nn.Layer):
     """Every token attends to all others, in several heads (Vaswani et al., 2017)."""
 
@@ -192,10 +206,10 @@ class VisionTransformer(nn.Layer):
         """
         learnt = self.pos_embed[:, 1:].reshape([GRID, GRID, -1])
         down, across = (GRID / (side + OFFSET) for side in (rows, columns))
-        if isinstance(rows, int) and isinstance(columns, int):
-            if rows == columns == GRID:
-                return self.pos_embed[:, 1:]
-        else:  # a graph for any size: a step of 1 leaves positions as they are
+        if paddle.in_dynamic_mode():
+            as_learnt = rows == GRID and columns == GRID
+            down, across = (1.0, 1.0) if as_learnt else (down, across)
+        else:
             as_learnt = paddle.logical_and(rows == GRID, columns == GRID)
             one = paddle.ones_like(down)
             down, across = (paddle.where(as_learnt, one, step) for step in (down, across))
@@ -220,11 +234,8 @@ class VisionTransformer(nn.Layer):
 
 
 def sides(maps: Tensor) -> tuple[Side, Side]:
-    """Height and width of maps [B, C, h, w]; in a graph for any size these are tensors."""
-    height, width = maps.shape[2:]
-    if height >= 0 and width >= 0:
-        return int(height), int(width)
-    shape = paddle.shape(maps)
+    """Height and width of maps [B, C, h, w]; in a graph, which is for any size, tensors."""
+    shape = maps.shape if paddle.in_dynamic_mode() else paddle.shape(maps)
     return shape[2], shape[3]
 
 
@@ -311,6 +322,17 @@ class DepthAnything(nn.Layer):
         # The lowest level has nothing below it to be joined with.
         for parameter in self.depth_head.scratch.refinenet4.resConfUnit1.parameters():
             parameter.stop_gradient = True
+
+    def start_from_random(self) -> None:
+        """Change random weights so that all of the network learns from the first step.
+
+        As :meth:`networks.midas_small.MidasSmall.start_from_random`.
+        """
+        for layer in self.sublayers():
+            if isinstance(layer, ResidualConvUnit):
+                layer.conv2.weight.set_value(paddle.zeros_like(layer.conv2.weight))
+        last = self.depth_head.scratch.output_conv2[-2].weight
+        last.set_value(paddle.abs(last))
 
     def forward(self, images: Tensor) -> Tensor:
         """Relative inverse depth [B, h, w], near is large, of images [B, 3, h, w] in [0, 1].

@@ -18,8 +18,8 @@ from PIL import Image
 
 from datasets import depth_files
 from layers import disp_to_depth
-from networks.kinds import MIDAS_SMALL, MONODEPTH
-from networks.midas_small import MULTIPLE, SIDE, input_size
+from networks import depth_anything, midas_small
+from networks.kinds import DEPTH_ANYTHING, KINDS, MIDAS_SMALL, MONODEPTH
 from system.errors import InputError
 from system.files import json_text, read_json
 from weight_files.model_info import ModelInfo
@@ -30,6 +30,7 @@ METRES, RELATIVE, RELATIVE_INVERSE = "m", "relative", "relative inverse depth"
 Size = tuple[int, int]  # width, height
 MOST_POINTS = 2000  # of a depth file
 MOST_PAIRS = 200_000
+LONGEST = 4  # longest side of an input of Depth Anything, in sides that it was trained on
 UNITS = {
     "metres": depth_files.METRES,
     "millimetres": depth_files.MILLIMETRES,
@@ -87,7 +88,7 @@ class Family:
         shrink: brings a picture [H, W, 3] uint8 to a size.
         pixels: the type that comes out of it, and that the network is given: levels of 0 to 255,
             which fractional ones may pass at edges.
-        enlarge: the interpolation, OpenCV's, that brings the output to the picture's size.
+        enlarge: brings the output [h, w] to the picture's size.
         disparity: from the output to inverse depth in the model's unit, near is large.
         unit: of what comes out, as long as it is not aligned.
     """
@@ -95,7 +96,7 @@ class Family:
     input_size: Callable[[ModelInfo, Size, int | None], Size]
     shrink: Callable[[np.ndarray, Size], np.ndarray]
     pixels: type
-    enlarge: int
+    enlarge: Callable[[np.ndarray, Size], np.ndarray]
     disparity: Callable[[ModelInfo, np.ndarray], np.ndarray]
     unit: str
 
@@ -123,14 +124,49 @@ def _own_size(info: ModelInfo, _picture: Size, _side: int | None) -> Size:
 
 
 def _midas_size(info: ModelInfo, picture: Size, side: int | None) -> Size:
-    longest = max(MULTIPLE, (side or info.width or SIDE) // MULTIPLE * MULTIPLE)
-    return input_size(*picture, longest)
+    multiple = KINDS[info.kind].multiple
+    longest = max(multiple, (side or info.width) // multiple * multiple)
+    return midas_small.input_size(*picture, longest)
+
+
+def _depth_anything_size(info: ModelInfo, picture: Size, side: int | None) -> Size:
+    return depth_anything.bounded_size(*picture, side or LONGEST * info.width, info.width)
+
+
+def _linear(output: np.ndarray, size: Size) -> np.ndarray:
+    return cv2.resize(output, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _cubic_from_pixels(output: np.ndarray, size: Size) -> np.ndarray:
+    return cv2.resize(output, size, interpolation=cv2.INTER_CUBIC)
+
+
+def _linear_by_corners(output: np.ndarray, size: Size) -> np.ndarray:
+    """Linearly, the corners' pixels in the corners, which OpenCV cannot."""
+    for axis, count in ((0, size[1]), (1, size[0])):
+        places = np.linspace(0, output.shape[axis] - 1, count)
+        before = np.minimum(places.astype(int), max(output.shape[axis] - 2, 0))
+        share = (places - before).astype(np.float32).reshape([-1, 1] if axis == 0 else [1, -1])
+        after = np.minimum(before + 1, output.shape[axis] - 1)
+        output = output.take(before, axis) * (1 - share) + output.take(after, axis) * share
+    return output
 
 
 FAMILIES = {
-    MONODEPTH: Family(_own_size, _lanczos, np.uint8, cv2.INTER_LINEAR, _scaled_disparity, RELATIVE),
+    MONODEPTH: Family(_own_size, _lanczos, np.uint8, _linear, _scaled_disparity, RELATIVE),
     MIDAS_SMALL: Family(
-        _midas_size, _cubic, np.float32, cv2.INTER_CUBIC, _as_it_is, RELATIVE_INVERSE
+        _midas_size, _cubic, np.float32, _cubic_from_pixels, _as_it_is, RELATIVE_INVERSE
+    ),
+    **dict.fromkeys(
+        DEPTH_ANYTHING.values(),
+        Family(
+            _depth_anything_size,
+            _cubic,
+            np.float32,
+            _linear_by_corners,
+            _as_it_is,
+            RELATIVE_INVERSE,
+        ),
     ),
 }
 

@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from networks.kinds import MIDAS_SMALL, MONODEPTH
+from networks.kinds import FOR_DEPTH, KINDS, MONODEPTH
 from prediction import engines
 from prediction.depth_map import FAMILIES, network_input
 from prediction.graph import INPUT, OPSET, OUTPUT, rename, save_paddle
 from system.errors import InputError
 from system.files import write_json
-from weight_files.folder import FOR_DEPTH, OpenedModel, open_model
+from weight_files.folder import OpenedModel, open_model
 from weight_files.model_info import INFO_FILE, ModelInfo
 
 if TYPE_CHECKING:  # extras
@@ -62,10 +62,10 @@ class Export:
 
     def check(self, kind: str = MONODEPTH) -> None:
         """Raise InputError for what a format, or a kind of model, cannot do."""
-        if self.any_size and kind == MIDAS_SMALL:
+        if self.any_size and kind != MONODEPTH:
             raise InputError(
-                "--any_size: MiDaS is given another size for every shape of picture; leave it out "
-                "and resize before, to multiples of 32"
+                f"--any_size: a {kind} is given another size for every shape of picture; leave it "
+                f"out and resize before, to multiples of {KINDS[kind].multiple}"
             )
         if self.precision not in PRECISIONS[self.format]:
             raise InputError(
@@ -81,7 +81,7 @@ class Export:
 
 def metadata(info: ModelInfo, export: Export) -> dict[str, str]:
     """What an exported model says of itself."""
-    midas = info.kind == MIDAS_SMALL
+    own_size = KINDS[info.kind].side is None
     near, far = 1 / info.min_depth, 1 / info.max_depth
     inverse_depth = f"({far:.9g} + {near - far:.9g} * {OUTPUT})"
     if not info.shift_known:
@@ -90,8 +90,9 @@ def metadata(info: ModelInfo, export: Export) -> dict[str, str]:
         depth, unit = f"{info.metres_per_unit:.9g} / {inverse_depth}", "metres"
     else:
         depth, unit = f"1 / {inverse_depth}", "model units, relative"
-    size = ", multiples of 32" if midas else f", {info.height} x {info.width}"
-    values = "" if midas else " in [0, 1]"
+    multiples = f", multiples of {KINDS[info.kind].multiple}"
+    size = f", {info.height} x {info.width}" if own_size else multiples
+    values = " in [0, 1]" if own_size else ""
     pixels = f"{np.dtype(FAMILIES[info.kind].pixels)} 0 to 255,"
     fields: dict[str, Any] = {
         "model": info.name,
@@ -104,7 +105,7 @@ def metadata(info: ModelInfo, export: Export) -> dict[str, str]:
         "unit": unit,
         "network_size": f"{info.width}x{info.height}",
     }
-    if export.format == "onnx" or midas:
+    if export.format == "onnx" or not own_size:
         fields["opset"] = ANY_SIZE_OPSET if export.any_size else OPSET
     return {key: str(value) for key, value in fields.items()}
 

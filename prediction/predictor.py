@@ -18,14 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Union
 
-import cv2
 import numpy as np
 import paddle
 from PIL import Image
 
 from datasets.pictures import read_picture, upright_rgb
 from layers import transform_from_parameters
-from networks.kinds import MIDAS_SMALL, MODULES
+from networks.kinds import FOR_DEPTH, KINDS, MODULES
 from networks.monodepth import Monodepth
 from options import AUTO, PredictorOptions
 from prediction.depth_map import (
@@ -41,7 +40,7 @@ from prediction.engines import Engine, open_engine
 from system.device import choose_device
 from system.errors import InputError
 from weight_files.download import find_model
-from weight_files.folder import FOR_DEPTH, open_model
+from weight_files.folder import open_model
 from weight_files.model_info import ModelInfo
 
 FARTHEST_INVERSE = 0.05
@@ -66,8 +65,8 @@ class Predictor:
         They are uint8, or float32 of 0 to 255 where the network's kind is given these, see
         :class:`prediction.depth_map.Family`.
 
-        That is sigmoid disparity, or MiDaS's inverse depth. H and W are those of ``info``;
-        for MiDaS any multiples of 32.
+        That is sigmoid disparity, or inverse depth. H and W are those of ``info``; for networks
+        for any size those that their rule gives.
 
         Raises:
             ValueError: the images have another size or type.
@@ -188,7 +187,7 @@ class DepthPredictor:
     def depth_map(self, output: np.ndarray, shape: tuple[int, int]) -> DepthMap:
         """The network's output [h, w] as depth of a picture of ``shape`` (height, width)."""
         info, family = self.info, FAMILIES[self.info.kind]
-        output = cv2.resize(output, shape[::-1], interpolation=family.enlarge)
+        output = family.enlarge(output, shape[::-1])
         disparity = family.disparity(info, output)
         inverse_depth = self.alignment
         if inverse_depth is None and self.unit == RELATIVE_INVERSE:
@@ -225,7 +224,7 @@ def open_predictor(
     )
     info = predictor.info
     fit = alignment and read_alignment(alignment, info.name)
-    return replace(predictor, alignment=fit, side=side if info.kind == MIDAS_SMALL else None)
+    return replace(predictor, alignment=fit, side=side if KINDS[info.kind].side else None)
 
 
 def as_array(picture: Picture) -> np.ndarray:

@@ -23,15 +23,16 @@ from tests.blank import blank_networks
 from tests.parity import main as parity
 from tests.parity_midas import derived_model
 from tools import align, export_model
-from weight_files.conversion import convert_midas
+from weight_files.conversion import convert_official
 from weight_files.download import named_model
 from weight_files.folder import open_model, save_weights
 from weight_files.model_info import ModelInfo
 from weight_files.names import torch_name
-from weight_files.published import MIDAS, MIDAS_FILE
+from weight_files.published import MIDAS, OFFICIAL_FILES
 from weight_files.torch_files import write_torch
 
 PARAMETERS = 21_320_545
+MIDAS_FILE = OFFICIAL_FILES[MIDAS].name
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -106,7 +107,7 @@ def test_the_official_file_becomes_a_weights_folder(model, tmp_path):
         expected = model(x).numpy()
         file = tmp_path / MIDAS_FILE
         write_torch(file, state)
-        convert_midas(file, tmp_path / "folder", "midas")
+        convert_official(file, tmp_path / "folder", "midas", MIDAS_SMALL)
         opened = open_model(tmp_path / "folder")
         loaded, info = opened.depth_network(), opened.info
         np.testing.assert_array_equal(loaded(x).numpy(), expected)
@@ -115,7 +116,7 @@ def test_the_official_file_becomes_a_weights_folder(model, tmp_path):
     file.unlink()
     write_torch(file, state)
     with pytest.raises(InputError, match=r"scratch\.output_conv\.4\.bias missing"):
-        convert_midas(file, tmp_path / "other", "midas")
+        convert_official(file, tmp_path / "other", "midas", MIDAS_SMALL)
     assert not (tmp_path / "other").exists()
 
 

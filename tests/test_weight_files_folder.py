@@ -16,6 +16,7 @@ from paddle import nn
 from safetensors.numpy import load_file, save_file
 
 from datasets.conventions import STEREO
+from networks.kinds import FOR_DEPTH
 from networks.monodepth import Architecture, Monodepth
 from networks.resnet_encoder import ResnetEncoder
 from system import files
@@ -27,7 +28,6 @@ from tests.damage import damaged
 from tests.replacing import replaced
 from weight_files import folder as folder_module
 from weight_files.folder import (
-    FOR_DEPTH,
     load_into,
     open_model,
     read_info,

@@ -14,12 +14,12 @@ from paddle import Tensor, nn
 from paddle.distributed.fleet.utils import recompute
 from paddle.vision.models.resnet import BasicBlock, BottleneckBlock
 
-from networks.convnext_encoder import Block
+from networks import convnext_encoder, depth_anything
 from networks.decoders import ConvBlock
 from networks.midas_small import InvertedResidual, ResidualConvUnit, SeparableBlock
 
 BLOCKS = (
-    *(BasicBlock, BottleneckBlock, ConvBlock, Block),
+    *(BasicBlock, BottleneckBlock, ConvBlock, convnext_encoder.Block, depth_anything.Block),
     *(SeparableBlock, InvertedResidual, ResidualConvUnit),
 )
 Result = TypeVar("Result")

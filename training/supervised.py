@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import paddle
-from paddle import Tensor
+from paddle import Tensor, nn
 
 from datasets.loader import Batch, Items
 from datasets.rgbd import find_part
 from datasets.rgbd_items import MixedItems, RgbdItems
 from evaluation.metrics import mean_errors, relative_errors
 from layers import disp_to_depth, resize_bilinear
-from networks.kinds import DEPTH_MODULES, MIDAS_SMALL
-from networks.midas_small import MidasSmall
+from networks.any_picture import NETWORKS
+from networks.kinds import DEPTH_ANYTHING, KINDS
 from networks.monodepth import Architecture, Monodepth
 from options import SCRATCH, SSI, TRUNK, TrainOptions
 from prediction.visualise import colorize_disparity
@@ -36,13 +36,14 @@ from weight_files.published import DEPTH_MODELS
 
 logger = logging.getLogger(__name__)
 
-DepthNetwork = Union[MidasSmall, Monodepth]
+DepthNetwork = nn.Layer  # with a method disparity_map, or predict_disparity of Monodepth
 # From predicted inverse depth, known depth and mask [B, H, W] to a scalar.
 DepthLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 ZOOM = 1.25  # largest random enlargement; none for metric depth, which it would make ambiguous
 FINE_TUNING_RATE = 3e-5
 SCRATCH_RATE = 1e-3
+TRANSFORMER_SHARE = 0.1  # of the learning rate
 IMAGENET_RATE = 1e-4  # as Monodepth2 is trained
 
 
@@ -83,7 +84,8 @@ class InverseDepths(TracedLayer):
     """A network's inverse depth [B, H, W] at every scale, the finest one first, in float32.
 
     Args:
-        model: MiDaS, or Monodepth2's network, of which the depth part is used.
+        model: of :data:`networks.any_picture.NETWORKS`, or Monodepth2's, of which the depth part
+            is used.
         min_depth: nearest depth of Monodepth2's network.
         max_depth: its farthest.
         precision: of the network.
@@ -102,8 +104,8 @@ class InverseDepths(TracedLayer):
         """Of pictures [B, 3, H, W]."""
         height, width = inputs.shape[2:]
         with networks_in(self.precision):
-            if isinstance(self.model, MidasSmall):
-                return [self.model(inputs).astype("float32")]
+            if not isinstance(self.model, Monodepth):
+                return [self.model.disparity_map(inputs).astype("float32")]
             disps = self.model.predict_disparity(inputs)
         scales = self.model.architecture.scales
         ordered = sorted(zip(scales, disps), key=lambda pair: pair[0])
@@ -185,9 +187,12 @@ class Supervised(Task):
         return SCRATCH_RATE, "the network starts from random weights"
 
     def part_rates(self) -> dict[str, float]:
-        """Of the trunk, where one is given."""
-        rate = self.options.trunk_learning_rate
-        return {} if rate is None else {module_of(self.options.network, TRUNK): rate}
+        """Of the trunk, where one is given, and of a transformer (Yang et al., 2024)."""
+        options = self.options
+        rate = options.trunk_learning_rate
+        if rate is None and options.network in DEPTH_ANYTHING.values():
+            rate = TRANSFORMER_SHARE * (options.learning_rate or self.learning_rate()[0])
+        return {} if rate is None else {module_of(options.network, TRUNK): rate}
 
     def model_with_loss(self, model: DepthNetwork) -> ModelWithLoss:
         """Network and loss."""
@@ -240,7 +245,7 @@ class Supervised(Task):
 
 def module_of(network: str, part: str) -> str:
     """The module that is the ``trunk`` or the ``decoder`` of a network."""
-    trunk, decoder = DEPTH_MODULES[network]
+    trunk, decoder = KINDS[network].modules
     return trunk if part == TRUNK else decoder
 
 
@@ -256,12 +261,12 @@ def architecture_of(options: TrainOptions) -> Architecture:
 
 def info_of(options: TrainOptions, step: int = 0) -> ModelInfo:
     """What is saved beside the weights: size, depth range, and whether depth is in metres."""
-    midas = options.network == MIDAS_SMALL
+    any_size = options.network in NETWORKS
     longest = max(options.height, options.width)
     return ModelInfo(
         architecture=architecture_of(options),
-        height=longest if midas else options.height,
-        width=longest if midas else options.width,
+        height=longest if any_size else options.height,
+        width=longest if any_size else options.width,
         min_depth=options.min_depth,
         max_depth=options.max_depth,
         name=options.model_name,
@@ -278,8 +283,8 @@ def initial_model(options: TrainOptions) -> DepthNetwork:
         InputError: the weights to start from are of another network.
     """
     paddle.seed(options.seed)
-    if options.network == MIDAS_SMALL:
-        model = MidasSmall()
+    if options.network in NETWORKS:
+        model = NETWORKS[options.network]()
         model.start_from_random()
     else:
         model = random_monodepth(architecture_of(options), options)
@@ -296,7 +301,7 @@ def initial_model(options: TrainOptions) -> DepthNetwork:
                 f"{folder}: holds a {info.kind}, and --network is {options.network}; "
                 f"add --network {info.kind}, or start from other weights"
             )
-        if options.network != MIDAS_SMALL:
+        if options.network not in NETWORKS:
             check_depth_range(info, folder, options)
         loaded = opened.load_into(model, options.models_to_load)
         logger.info("loaded %s from %s", ", ".join(loaded), folder)

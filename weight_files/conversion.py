@@ -11,8 +11,8 @@ import paddle
 from safetensors.numpy import save_file
 
 from datasets.conventions import STEREO
-from networks.kinds import MIDAS_SMALL, MODULES, MONODEPTH
-from networks.midas_small import SIDE, MidasSmall
+from networks.any_picture import NETWORKS
+from networks.kinds import KINDS, MODULES, MONODEPTH
 from networks.monodepth import Architecture, Monodepth
 from system.errors import InputError
 from system.files import folder_written_whole, write_sums, written_whole
@@ -118,14 +118,14 @@ def _write(path: Path, values: Mapping[str, Any], to: str) -> None:
         paddle.save({**values, **tensors}, str(path))
 
 
-def convert_midas(file: Path, folder: Path, name: str) -> None:
-    """Make a weights folder of the official file of MiDaS v2.1 small.
+def convert_official(file: Path, folder: Path, name: str, kind: str) -> None:
+    """Make a weights folder of the official file of a network for pictures of anything.
 
     Raises:
-        InputError: the file is not that model; all parameters that differ are listed.
+        InputError: the file is not of that kind; all parameters that differ are listed.
     """
-    model = MidasSmall()
+    model, side = NETWORKS[kind](), KINDS[kind].side
     assign(model, parameters_of(read_weights(file)), file)
-    info = ModelInfo(Architecture(), SIDE, SIDE, name=name, kind=MIDAS_SMALL)
+    info = ModelInfo(Architecture(), side, side, name=name, kind=kind)
     with folder_written_whole(folder, replace=True) as new:
         save_weights(new, model, info)

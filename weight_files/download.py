@@ -30,17 +30,15 @@ from networks.kinds import MODULES
 from system.command_line import path_of
 from system.errors import InputError
 from system.files import locked, sha256
-from weight_files.conversion import convert_folder, convert_midas
+from weight_files.conversion import convert_folder, convert_official
 from weight_files.model_info import INFO_FILE
 from weight_files.published import (
     DEPTH_MODELS,
     IMAGENET,
     IMAGENET_URL,
-    MIDAS,
-    MIDAS_FILE,
-    MIDAS_URL,
     MODELS,
     MODELS_URL,
+    OFFICIAL_FILES,
 )
 from weight_files.reading import SUFFIXES
 
@@ -100,9 +98,11 @@ def _alone(name: str) -> Iterator[None]:
 
 def _make_model(name: str, folder: Path) -> None:
     downloads = cache_folder() / "downloads"
-    if name == MIDAS:
-        fetch(_url(MIDAS_URL, MIDAS_FILE), downloads / MIDAS_FILE, None)
-        convert_midas(downloads / MIDAS_FILE, folder, name)
+    if name in OFFICIAL_FILES:
+        official = OFFICIAL_FILES[name]
+        file, known = downloads / official.name, official.sha256
+        fetch(_url(official.url, file.name), file, known and Checksum("sha256", known))
+        convert_official(file, folder, name, official.kind)
     else:
         archive = downloads / f"{name}.zip"
         fetch(_url(MODELS_URL, archive.name), archive, Checksum("md5", MODELS[name]))

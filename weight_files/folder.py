@@ -1,10 +1,10 @@
 """Weights folders: self-describing, safe to load, never half-written, never half of another.
 
 A folder holds one file per module (``encoder``, ``depth``, ``pose_encoder``, ``pose``,
-``predictive_mask``, only those that the model has, or MiDaS's ``pretrained`` and ``scratch``) and
-``model.json``, which says how to build the networks and how to read their output. Files written
-here are safetensors. Folders in the published format (``encoder.pth``, …) and those of its Paddle
-port (``encoder.pdparams``, …) are read too.
+``predictive_mask``, only those that the model has; other networks have others, see
+:mod:`networks.kinds`) and ``model.json``, which says how to build the networks and how to read
+their output. Files written here are safetensors. Folders in the published format (``encoder.pth``,
+…) and those of its Paddle port (``encoder.pdparams``, …) are read too.
 
 Training puts a new folder in the place of an old one while others read it. So :func:`open_model`
 reads all that is wanted at one moment, and what is asked of it afterwards is of one checkpoint.
@@ -27,9 +27,9 @@ import numpy as np
 from paddle import nn
 from safetensors.numpy import save_file
 
+from networks.any_picture import NETWORKS
 from networks.convnext_encoder import ConvNextEncoder
-from networks.kinds import ALL_MODULES, DEPTH_MODULES, MIDAS_SMALL, MODULES, MONODEPTH
-from networks.midas_small import MidasSmall
+from networks.kinds import ALL_MODULES, KINDS, MODULES, MONODEPTH
 from networks.monodepth import Monodepth
 from networks.resnet_encoder import ResnetEncoder
 from system.errors import InputError
@@ -49,7 +49,6 @@ MOST_TEXT = 1 << 20  # bytes of model.json and of the checksums
 ATTEMPTS = 100  # at reading a folder that others replace; opening its files takes a millisecond
 PAUSE = 0.01  # seconds before the next of them
 PATIENCE = 0.2  # seconds for which a folder may be away while it is replaced
-FOR_DEPTH = sum(DEPTH_MODULES.values(), ())  # the modules of every kind of depth network
 
 
 @dataclass(frozen=True)
@@ -124,18 +123,18 @@ class OpenedModel:
             raise InputError(f"{self.folder}: is a {self.info.kind}, which this command cannot use")
         return self._loaded(Monodepth(self.info.architecture), MODULES)
 
-    def depth_network(self) -> Monodepth | MidasSmall:
+    def depth_network(self) -> nn.Layer:
         """The depth network alone, of any kind, in evaluation mode.
 
         Raises:
             InputError: a module is missing or does not fit.
         """
-        if self.info.kind == MIDAS_SMALL:
-            model = MidasSmall()
+        if self.info.kind in NETWORKS:
+            model = NETWORKS[self.info.kind]()
         else:  # without sources there is neither motion nor mask to predict
             architecture = self.info.architecture
             model = Monodepth(replace(architecture, source_ids=(), predictive_mask=False))
-        return self._loaded(model, DEPTH_MODULES[self.info.kind])
+        return self._loaded(model, KINDS[self.info.kind].modules)
 
     def _loaded(self, model: Any, modules: Iterable[str]) -> Any:
         self.load_into(model, modules)
@@ -144,7 +143,7 @@ class OpenedModel:
 
     def digest(self, start: str = "") -> str:
         """What tells the depth network from every other one, a SHA-256 that ``start`` goes into."""
-        names = map(self.find, DEPTH_MODULES[self.info.kind])
+        names = map(self.find, KINDS[self.info.kind].modules)
         total, nothing = hashlib.sha256(start.encode()), hashlib.sha256().hexdigest()
         total.update(self.info.to_json().encode())
         for name in names:
@@ -246,7 +245,7 @@ def load_into(model: nn.Layer, folder: Path, modules: Collection[str]) -> list[s
 
 def save_weights(
     folder: Path,
-    model: Monodepth | MidasSmall,
+    model: nn.Layer,
     info: ModelInfo,
     modules: Collection[str] | None = None,
 ) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.conventions import KITTI_BASELINE_METRES, NOMINAL_BASELINE, STEREO
-from networks.kinds import CONVNEXTS, DEPTH_MODULES, MONODEPTH, RESNET, RESNET_LAYERS
+from networks.kinds import CONVNEXTS, KINDS, MONODEPTH, RESNET, RESNET_LAYERS
 from networks.monodepth import Architecture, SourceId
 from system.errors import InputError
 from system.files import json_text, parse_json, text_of
@@ -48,15 +48,15 @@ class ModelInfo:
 
     Attributes:
         architecture: of the networks.
-        height: of the images that it was trained on, and has to be given; of ``midas_small`` the
-            longest side.
+        height: of the images that it was trained on, and has to be given; of networks for
+            any size the side of what they were trained on.
         width: likewise.
         min_depth: nearest depth, model units.
         max_depth: farthest depth, model units.
         name: of the training run.
         step: optimiser steps that it was trained for.
         baseline_metres: between the cameras of the stereo pairs that it was trained on.
-        kind: ``monodepth``, or ``midas_small``, which has no use for most of the above.
+        kind: of :data:`networks.kinds.KINDS`; those for any size have no use for most of the above.
         supervision: ``frames`` without known depth; ``relative_depth``, known up to scale and
             shift of its inverse; ``metric_depth``, which makes a model unit a metre.
     """
@@ -129,14 +129,14 @@ def check_info(info: ModelInfo, path: Path) -> None:
     """Refuse values that no model can have, naming the key."""
     architecture = info.architecture
     valid = {
-        "kind": info.kind in DEPTH_MODULES,
+        "kind": info.kind in KINDS,
         "supervision": info.supervision in (FRAMES, RELATIVE_DEPTH)
         or (info.supervision == METRIC_DEPTH and info.kind == MONODEPTH),
         "num_layers": architecture.num_layers in RESNET_LAYERS,
         "encoder": architecture.encoder in (RESNET, *CONVNEXTS),
         "scales": 0 in architecture.scales and all(s in (0, 1, 2, 3) for s in architecture.scales),
-        "height": _is_side(info.height),
-        "width": _is_side(info.width),
+        "height": _is_side(info.height, info.kind),
+        "width": _is_side(info.width, info.kind),
         "min_depth": _is_length(info.min_depth),
         "max_depth": _is_length(info.max_depth),
         "baseline_metres": _is_length(info.baseline_metres),
@@ -152,8 +152,9 @@ def check_info(info: ModelInfo, path: Path) -> None:
         raise InputError(f"{path}: impossible value of {', '.join(wrong)}")
 
 
-def _is_side(value: object) -> bool:
-    return isinstance(value, int) and 0 < value <= LARGEST_SIDE and value % 32 == 0
+def _is_side(value: object, kind: object) -> bool:
+    multiple = KINDS[kind].multiple if kind in KINDS else 1
+    return isinstance(value, int) and 0 < value <= LARGEST_SIDE and value % multiple == 0
 
 
 def _is_length(value: object) -> bool:

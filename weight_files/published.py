@@ -1,5 +1,11 @@
 """Where published weights are, and how to know that they are the right ones."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from networks.kinds import DEPTH_ANYTHING, MIDAS_SMALL
+
 MODELS_URL = "https://storage.googleapis.com/niantic-lon-static/research/monodepth2/"
 IMAGENET_URL = "https://download.pytorch.org/models/"
 
@@ -16,11 +22,41 @@ MODELS = {
     "mono+stereo_1024x320": "cdc5fc9b23513c07d5b19235d9ef08f7",
 }
 
-# MiDaS v2.1 small. Its authors publish no checksum: its parameters are compared by name and shape.
-MIDAS = "midas_v21_small"
-MIDAS_URL = "https://github.com/isl-org/MiDaS/releases/download/v2_1/"
-MIDAS_FILE = "midas_v21_small_256.pt"
-DEPTH_MODELS = (*MODELS, MIDAS)
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """The official file of a network for pictures of anything.
+
+    Attributes:
+        kind: of :data:`networks.kinds.KINDS`.
+        url: of the folder that it is in.
+        name: of the file.
+        sha256: of its content; None where its authors publish none. Its parameters are compared by
+            name and shape in any case.
+    """
+
+    kind: str
+    url: str
+    name: str
+    sha256: str | None
+
+
+MIDAS, DEPTH_ANYTHING_SMALL = "midas_v21_small", "depth_anything_v2_small"
+OFFICIAL_FILES = {
+    DEPTH_ANYTHING_SMALL: OfficialFile(
+        DEPTH_ANYTHING["small"],
+        "https://huggingface.co/depth-anything/Depth-Anything-V2-Small/resolve/main/",
+        "depth_anything_v2_vits.pth",
+        "715fade13be8f229f8a70cc02066f656f2423a59effd0579197bbf57860e1378",
+    ),
+    MIDAS: OfficialFile(
+        MIDAS_SMALL,
+        "https://github.com/isl-org/MiDaS/releases/download/v2_1/",
+        "midas_v21_small_256.pt",
+        None,
+    ),
+}
+DEPTH_MODELS = (*MODELS, *OFFICIAL_FILES)
 
 # Encoders trained on ImageNet: torchvision's files, the preferred one first. The end of a name is
 # the start of the file's SHA-256.
