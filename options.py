@@ -440,8 +440,7 @@ class DepthPairOptions(Options):
     network: str = option(MIDAS_SMALL, "network to train on known depth", choices=(*KINDS,))
     loss: str = option(
         SSI,
-        "ssi: inverse depth up to scale and shift; the others: depth in metres (--network "
-        "monodepth)",
+        "ssi: inverse depth up to scale and shift; the others: depth in metres (not for MiDaS)",
         choices=(SSI, "l1", "silog", "berhu"),
     )
     mix_data_path: Optional[tuple[Path, ...]] = option(
@@ -500,11 +499,14 @@ class SupervisedOptions(TrainOptions, DepthPairOptions, RelativeLossOptions):
                 yield name, f"must be a multiple of {multiple}; try {nearest}"
         if self.network != MONODEPTH:
             problem = "is for --network monodepth; leave it out"
-            yield from self.changed(options_of(DepthNetworkOptions), problem)
+            others = set(options_of(DepthNetworkOptions))
             if self.loss != SSI:
+                others.discard("max_depth")
+            yield from self.changed(sorted(others), problem)
+            if self.loss != SSI and self.network == MIDAS_SMALL:
                 yield (
                     "loss",
-                    "is of depth in metres, and the network's output is inverse depth up to scale "
+                    "is of depth in metres, and the output of MiDaS is inverse depth up to scale "
                     "and shift; add --network monodepth, or use --loss ssi",
                 )
         if self.loss != SSI:

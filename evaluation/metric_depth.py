@@ -29,6 +29,7 @@ from evaluation.protocols import (
     result,
     score,
 )
+from networks.kinds import MONODEPTH
 from options import EvaluateOptions
 from prediction.predictor import Predictor, open_predictor
 from system.errors import InputError
@@ -53,6 +54,11 @@ def check_model(options: EvaluateOptions) -> None:
     """
     folder = find_model(options.load_weights_folder, options.model_name)
     info = read_info(folder)
+    if info.kind != MONODEPTH and info.metric:
+        raise InputError(
+            f"{folder}: is a {info.kind}, which takes pictures of any size; its metres are "
+            "measured with --task relative --alignment none"
+        )
     if not info.shift_known:
         raise InputError(
             f"{folder}: is a {info.kind}, whose output is inverse depth up to scale and shift; "

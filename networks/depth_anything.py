@@ -24,6 +24,7 @@ GRID = SIDE // PATCH  # patches on a side whose positions were learnt
 EPSILON = 1e-6
 CUBIC = -0.75  # the free parameter of the bicubic kernel that positions are resized by
 OFFSET = 0.1  # of patches in the factor that positions are resized by, as published
+NEAREST = 1e-4  # depth as a share of the farthest
 Side = Union[int, Tensor]  # of a map; a tensor in a graph for any size
 
 
@@ -263,7 +264,7 @@ class Fusion(nn.Layer):
 class Scratch(nn.Layer):
     """The part of the decoder that fuses the levels."""
 
-    def __init__(self, variant: Variant) -> None:
+    def __init__(self, variant: Variant, last: nn.Layer) -> None:
         super().__init__()
         channels = variant.features
         for number, wide in enumerate(variant.levels, start=1):
@@ -272,7 +273,7 @@ class Scratch(nn.Layer):
             self.add_sublayer(f"refinenet{number}", Fusion(channels))
         self.output_conv1 = nn.Conv2D(channels, channels // 2, 3, padding=1)
         self.output_conv2 = nn.Sequential(
-            nn.Conv2D(channels // 2, 32, 3, padding=1), nn.ReLU(), nn.Conv2D(32, 1, 1), nn.ReLU()
+            nn.Conv2D(channels // 2, 32, 3, padding=1), nn.ReLU(), nn.Conv2D(32, 1, 1), last
         )
 
     def forward(self, levels: Sequence[Tensor], height: Side, width: Side) -> Tensor:
@@ -288,19 +289,19 @@ class Scratch(nn.Layer):
 class DptHead(nn.Layer):
     """The decoder: tokens of four blocks to inverse depth."""
 
-    def __init__(self, variant: Variant) -> None:
+    def __init__(self, variant: Variant, last: nn.Layer) -> None:
         super().__init__()
-        first, second, _, last = levels = variant.levels
+        first, second, _, fourth = levels = variant.levels
         self.projects = nn.LayerList([nn.Conv2D(variant.width, wide, 1) for wide in levels])
         self.resize_layers = nn.LayerList(
             [
                 nn.Conv2DTranspose(first, first, 4, stride=4),
                 nn.Conv2DTranspose(second, second, 2, stride=2),
                 nn.Identity(),
-                nn.Conv2D(last, last, 3, stride=2, padding=1),
+                nn.Conv2D(fourth, fourth, 3, stride=2, padding=1),
             ]
         )
-        self.scratch = Scratch(variant)
+        self.scratch = Scratch(variant, last)
 
     def forward(self, tokens: Sequence[Tensor], rows: Side, columns: Side) -> Tensor:
         """Inverse depth [B, 14 * rows, 14 * columns] of tokens [B, 1 + rows * columns, C]."""
@@ -312,13 +313,20 @@ class DptHead(nn.Layer):
 
 
 class DepthAnything(nn.Layer):
-    """Depth Anything V2: transformer ``pretrained`` and decoder ``depth_head``."""
+    """Depth Anything V2: transformer ``pretrained`` and decoder ``depth_head``.
 
-    def __init__(self, variant: str = "small") -> None:
+    Args:
+        variant: of :data:`VARIANTS`.
+        max_depth: None for relative inverse depth. Otherwise the network says depth in metres, as
+            the authors' metric models do: a sigmoid times this distance.
+    """
+
+    def __init__(self, variant: str = "small", max_depth: float | None = None) -> None:
         super().__init__()
-        self.variant = variant
+        self.variant, self.max_depth = variant, max_depth
         self.pretrained = VisionTransformer(VARIANTS[variant])
-        self.depth_head = DptHead(VARIANTS[variant])
+        last = nn.ReLU() if max_depth is None else nn.Sigmoid()
+        self.depth_head = DptHead(VARIANTS[variant], last)
         # The lowest level has nothing below it to be joined with.
         for parameter in self.depth_head.scratch.refinenet4.resConfUnit1.parameters():
             parameter.stop_gradient = True
@@ -331,13 +339,14 @@ class DepthAnything(nn.Layer):
         for layer in self.sublayers():
             if isinstance(layer, ResidualConvUnit):
                 layer.conv2.weight.set_value(paddle.zeros_like(layer.conv2.weight))
-        last = self.depth_head.scratch.output_conv2[-2].weight
-        last.set_value(paddle.abs(last))
+        if self.max_depth is None:
+            last = self.depth_head.scratch.output_conv2[-2].weight
+            last.set_value(paddle.abs(last))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Relative inverse depth [B, h, w], near is large, of images [B, 3, h, w] in [0, 1].
+        """The output [B, h, w] of images [B, 3, h, w] in [0, 1]; h and w are multiples of 14.
 
-        h and w are multiples of 14.
+        Relative inverse depth, near is large; or depth as a share of ``max_depth``.
         """
         mean, deviation = (
             paddle.to_tensor(values).reshape([1, 3, 1, 1]) for values in (MEAN, DEVIATION)
@@ -345,8 +354,11 @@ class DepthAnything(nn.Layer):
         return self.predict_normalised((images - mean) / deviation)
 
     def disparity_map(self, images: Tensor) -> Tensor:
-        """As :meth:`forward`; every depth network has a method of this name."""
-        return self(images)
+        """Inverse depth [B, h, w], per metre where the network says metres."""
+        output = self(images)
+        if self.max_depth is None:
+            return output
+        return 1 / (self.max_depth * paddle.maximum(output, paddle.full_like(output, NEAREST)))
 
     def predict_normalised(self, images: Tensor) -> Tensor:
         """The same of images that are normalised already."""

@@ -15,9 +15,9 @@ from PIL import Image
 
 import demo
 import train
-from networks import depth_anything
 from networks.depth_anything import (
     GRID,
+    NEAREST,
     VARIANTS,
     DepthAnything,
     Variant,
@@ -196,7 +196,8 @@ def test_a_transformer_is_fine_tuned_at_a_tenth_of_the_rate():
         parse(SupervisedOptions, [*words, *size, "--weights_init", "midas_v21_small"])
 
 
-def test_it_learns_relative_depth(model, weights, tmp_path):
+def rgbd_pairs(tmp_path: Path) -> Path:
+    """Eight small pictures whose brightness is their depth."""
     rng = np.random.default_rng(0)
     for folder in ("images", "depth"):
         (tmp_path / "pairs" / folder).mkdir(parents=True)
@@ -206,14 +207,42 @@ def test_it_learns_relative_depth(model, weights, tmp_path):
             tmp_path / "pairs" / "images" / f"{index}.png"
         )
         np.save(tmp_path / "pairs" / "depth" / f"{index}.npy", 1 + 3 * level)
-    words = ["--task", "supervised", "--dataset", "rgbd", "--data_path", str(tmp_path / "pairs")]
+    return tmp_path / "pairs"
+
+
+def training_words(pairs: Path, weights: Path) -> list[str]:
+    words = ["--task", "supervised", "--dataset", "rgbd", "--data_path", str(pairs)]
     words += ["--network", KIND, "--height", "70", "--width", "98", "--batch_size", "2"]
-    words += ["--load_weights_folder", str(weights), "--num_workers", "0", "--max_steps", "2"]
+    return [
+        *(*words, "--load_weights_folder", str(weights)),
+        *("--num_workers", "0", "--max_steps", "2"),
+    ]
+
+
+def test_it_learns_relative_depth(model, weights, tmp_path):
+    words = training_words(rgbd_pairs(tmp_path), weights)
     train.main([*words, "--log_dir", str(tmp_path), "--model_name", "run", "--eager"])
     opened = open_model(tmp_path / "run" / "last")
     trained = opened.depth_network().state_dict()
     assert (opened.info.kind, opened.info.step) == (KIND, 2)
-    assert {name for name in trained if name.startswith("depth_head.scratch.refinenet1")}
     moved = [n for n, v in model.state_dict().items() if (v.numpy() != trained[n].numpy()).any()]
     assert "pretrained.blocks.0.attn.qkv.weight" in moved
-    assert depth_anything.PATCH == 14
+
+
+def test_depth_in_metres_is_a_share_of_the_farthest_and_is_learnt_by_the_same_command(
+    model, weights, tmp_path
+):
+    pairs = rgbd_pairs(tmp_path)
+    words = [*training_words(pairs, weights), "--loss", "silog", "--max_depth", "20"]
+    train.main([*words, "--log_dir", str(tmp_path), "--model_name", "run", "--eager"])
+    opened = open_model(tmp_path / "run" / "last")
+    assert (opened.info.metric, opened.info.metres_per_unit, opened.info.max_depth) == (True, 1, 20)
+    network = opened.depth_network()
+    image = paddle.rand([1, 3, 70, 98])
+    with paddle.no_grad():
+        depth, share = 1 / network.disparity_map(image).numpy(), network(image).numpy()
+    np.testing.assert_allclose(depth, np.maximum(20 * share, 20 * NEAREST), rtol=1e-5)
+    predictor = DepthPredictor.from_folder(tmp_path / "run" / "last", engine="paddle")
+    depth_map = predictor(np.zeros((70, 98, 3), np.uint8))
+    assert depth_map.unit == "m"
+    assert 0 < depth_map.depth.min() <= depth_map.depth.max() < 20

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from networks.kinds import MONODEPTH
 from options import PredictorOptions, option, parse
 from system.errors import InputError, run_command
 
@@ -58,7 +59,7 @@ def evaluate_objects(options: EvaluateObjectsOptions) -> dict[str, Any]:
 
     predictor = open_predictor(options).network
     info = predictor.info
-    if not info.shift_known:
+    if info.kind != MONODEPTH or not info.shift_known:
         raise InputError(
             f"{info.name or options.load_weights_folder}: is a {info.kind}, whose output is "
             "inverse depth up to scale and shift; objects are measured in metres"

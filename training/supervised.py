@@ -16,8 +16,8 @@ from datasets.rgbd import find_part
 from datasets.rgbd_items import MixedItems, RgbdItems
 from evaluation.metrics import mean_errors, relative_errors
 from layers import disp_to_depth, resize_bilinear
-from networks.any_picture import NETWORKS
-from networks.kinds import DEPTH_ANYTHING, KINDS
+from networks.any_picture import ANY_PICTURE, SIZES, any_picture_network
+from networks.kinds import KINDS
 from networks.monodepth import Architecture, Monodepth
 from options import SCRATCH, SSI, TRUNK, TrainOptions
 from prediction.visualise import colorize_disparity
@@ -84,8 +84,8 @@ class InverseDepths(TracedLayer):
     """A network's inverse depth [B, H, W] at every scale, the finest one first, in float32.
 
     Args:
-        model: of :data:`networks.any_picture.NETWORKS`, or Monodepth2's, of which the depth part
-            is used.
+        model: of :data:`networks.any_picture.ANY_PICTURE`, or Monodepth2's, of which the depth
+            part is used.
         min_depth: nearest depth of Monodepth2's network.
         max_depth: its farthest.
         precision: of the network.
@@ -190,7 +190,7 @@ class Supervised(Task):
         """Of the trunk, where one is given, and of a transformer (Yang et al., 2024)."""
         options = self.options
         rate = options.trunk_learning_rate
-        if rate is None and options.network in DEPTH_ANYTHING.values():
+        if rate is None and options.network in SIZES:
             rate = TRANSFORMER_SHARE * (options.learning_rate or self.learning_rate()[0])
         return {} if rate is None else {module_of(options.network, TRUNK): rate}
 
@@ -261,12 +261,13 @@ def architecture_of(options: TrainOptions) -> Architecture:
 
 def info_of(options: TrainOptions, step: int = 0) -> ModelInfo:
     """What is saved beside the weights: size, depth range, and whether depth is in metres."""
-    any_size = options.network in NETWORKS
-    longest = max(options.height, options.width)
+    sides = options.height, options.width
+    if options.network in ANY_PICTURE:  # the one that the rule of its input sizes is told
+        sides = 2 * (min(sides) if options.network in SIZES else max(sides),)
     return ModelInfo(
         architecture=architecture_of(options),
-        height=longest if any_size else options.height,
-        width=longest if any_size else options.width,
+        height=sides[0],
+        width=sides[1],
         min_depth=options.min_depth,
         max_depth=options.max_depth,
         name=options.model_name,
@@ -283,8 +284,9 @@ def initial_model(options: TrainOptions) -> DepthNetwork:
         InputError: the weights to start from are of another network.
     """
     paddle.seed(options.seed)
-    if options.network in NETWORKS:
-        model = NETWORKS[options.network]()
+    if options.network in ANY_PICTURE:
+        farthest = None if options.loss == SSI else options.max_depth
+        model = any_picture_network(options.network, farthest)
         model.start_from_random()
     else:
         model = random_monodepth(architecture_of(options), options)
@@ -301,9 +303,12 @@ def initial_model(options: TrainOptions) -> DepthNetwork:
                 f"{folder}: holds a {info.kind}, and --network is {options.network}; "
                 f"add --network {info.kind}, or start from other weights"
             )
-        if options.network not in NETWORKS:
+        modules = options.models_to_load
+        if options.network not in ANY_PICTURE or info.metric:
             check_depth_range(info, folder, options)
-        loaded = opened.load_into(model, options.models_to_load)
+        if options.network in ANY_PICTURE and info.metric != (options.loss != SSI):
+            modules = (module_of(options.network, TRUNK),)  # the decoder says something else
+        loaded = opened.load_into(model, modules)
         logger.info("loaded %s from %s", ", ".join(loaded), folder)
     elif TRUNK in (options.freeze or ()) and options.weights_init == SCRATCH and not options.resume:
         logger.warning(

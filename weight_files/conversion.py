@@ -11,7 +11,7 @@ import paddle
 from safetensors.numpy import save_file
 
 from datasets.conventions import STEREO
-from networks.any_picture import NETWORKS
+from networks.any_picture import any_picture_network
 from networks.kinds import KINDS, MODULES, MONODEPTH
 from networks.monodepth import Architecture, Monodepth
 from system.errors import InputError
@@ -124,7 +124,7 @@ def convert_official(file: Path, folder: Path, name: str, kind: str) -> None:
     Raises:
         InputError: the file is not of that kind; all parameters that differ are listed.
     """
-    model, side = NETWORKS[kind](), KINDS[kind].side
+    model, side = any_picture_network(kind), KINDS[kind].side
     assign(model, parameters_of(read_weights(file)), file)
     info = ModelInfo(Architecture(), side, side, name=name, kind=kind)
     with folder_written_whole(folder, replace=True) as new:

@@ -27,7 +27,7 @@ import numpy as np
 from paddle import nn
 from safetensors.numpy import save_file
 
-from networks.any_picture import NETWORKS
+from networks.any_picture import ANY_PICTURE, any_picture_network
 from networks.convnext_encoder import ConvNextEncoder
 from networks.kinds import ALL_MODULES, KINDS, MODULES, MONODEPTH
 from networks.monodepth import Monodepth
@@ -129,12 +129,13 @@ class OpenedModel:
         Raises:
             InputError: a module is missing or does not fit.
         """
-        if self.info.kind in NETWORKS:
-            model = NETWORKS[self.info.kind]()
+        info = self.info
+        if info.kind in ANY_PICTURE:
+            model = any_picture_network(info.kind, info.max_depth if info.metric else None)
         else:  # without sources there is neither motion nor mask to predict
-            architecture = self.info.architecture
+            architecture = info.architecture
             model = Monodepth(replace(architecture, source_ids=(), predictive_mask=False))
-        return self._loaded(model, KINDS[self.info.kind].modules)
+        return self._loaded(model, KINDS[info.kind].modules)
 
     def _loaded(self, model: Any, modules: Iterable[str]) -> Any:
         self.load_into(model, modules)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.conventions import KITTI_BASELINE_METRES, NOMINAL_BASELINE, STEREO
-from networks.kinds import CONVNEXTS, KINDS, MONODEPTH, RESNET, RESNET_LAYERS
+from networks.kinds import CONVNEXTS, KINDS, MIDAS_SMALL, MONODEPTH, RESNET, RESNET_LAYERS
 from networks.monodepth import Architecture, SourceId
 from system.errors import InputError
 from system.files import json_text, parse_json, text_of
@@ -82,7 +82,9 @@ class ModelInfo:
     @property
     def shift_known(self) -> bool:
         """Whether inverse depth is known up to a factor at most, not up to a shift, too."""
-        return self.kind == MONODEPTH and self.supervision != RELATIVE_DEPTH
+        if self.kind != MONODEPTH:
+            return self.supervision == METRIC_DEPTH
+        return self.supervision != RELATIVE_DEPTH
 
     @property
     def metres_per_unit(self) -> float | None:
@@ -131,7 +133,7 @@ def check_info(info: ModelInfo, path: Path) -> None:
     valid = {
         "kind": info.kind in KINDS,
         "supervision": info.supervision in (FRAMES, RELATIVE_DEPTH)
-        or (info.supervision == METRIC_DEPTH and info.kind == MONODEPTH),
+        or (info.supervision == METRIC_DEPTH and info.kind != MIDAS_SMALL),
         "num_layers": architecture.num_layers in RESNET_LAYERS,
         "encoder": architecture.encoder in (RESNET, *CONVNEXTS),
         "scales": 0 in architecture.scales and all(s in (0, 1, 2, 3) for s in architecture.scales),
