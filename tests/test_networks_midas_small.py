@@ -286,7 +286,7 @@ def test_it_is_exported(weights, photo, tmp_path):
     assert content.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     about = {entry.key: entry.value for entry in content.metadata_props}
     assert about["input"].startswith("images: RGB float32 0 to 255, [batch")
-    with pytest.raises(InputError, match="--any_size: MiDaS"):
+    with pytest.raises(InputError, match="--any_size: a midas_small"):
         export_model.main([*words, "--format", "onnx", "--any_size"])
 
 
