@@ -21,9 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from datasets.lidar import truth_paths
-from datasets.splits import load_split
-from evaluation.ground_truth import name_of
 from options import Conflicts, DeviceOptions, option, parse
 from system.errors import InputError, run_command
 from system.files import file_state, make_writable_folder, read_json, write_json
@@ -156,6 +153,11 @@ def evaluate(
 
 def truth_file(out: Path, data: Path, split: str) -> Path:
     """Where the ground truth of a split's test images is kept: of these images and sweeps."""
+    # --help needs none of these.
+    from datasets.lidar import truth_paths
+    from datasets.splits import load_split
+    from evaluation.ground_truth import name_of
+
     lines = load_split(split, "test")
     said = [str(data.resolve()), *map(name_of, lines)]
     said += [str(file_state(p)) for p in truth_paths(data, lines, improved=False) if p.exists()]
