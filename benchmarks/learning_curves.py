@@ -51,8 +51,10 @@ def abs_rel(weights: Path, streets: Path, split: Path, mode: str) -> float:
     """What ``evaluate_depth.py`` says of a weights folder."""
     scaling = "mono" if mode == "M" else "stereo"
     data = ["--data_path", streets, "--eval_split", split, "--num_workers", 1]
+    written = weights / f"eval_{split.name}_{scaling}.json"
+    written.unlink(missing_ok=True)
     run_stage(["evaluate_depth.py", "--load_weights_folder", weights, f"--eval_{scaling}", *data])
-    return read_json(weights / f"eval_{split.name}_{scaling}.json")["metrics"]["abs_rel"]
+    return read_json(written)["metrics"]["abs_rel"]
 
 
 def curve(

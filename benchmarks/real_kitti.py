@@ -136,8 +136,10 @@ def measure(
     truth = ["--eval_split", split, "--gt_path", truth_file(options.out, name)]
     data = ["--data_path", options.data_path, "--num_workers", options.num_workers, *truth]
     model = ["--load_weights_folder", weights, "--engine", ENGINE, f"--eval_{scaling}"]
+    written = weights / f"eval_{Path(split).name}_{scaling}.json"
+    written.unlink(missing_ok=True)  # of another list of that name
     run_stage(["evaluate_depth.py", *model, *data])
-    return read_json(weights / f"eval_{Path(split).name}_{scaling}.json")["metrics"]
+    return read_json(written)["metrics"]
 
 
 def truth_file(out: Path, name: str) -> Path:

@@ -29,6 +29,7 @@ from evaluation.protocols import (
     result,
     score,
 )
+from evaluation.result_files import INPUTS, inputs_of, own_name, words_of
 from networks.kinds import MONODEPTH
 from options import EvaluateOptions
 from prediction.predictor import Predictor, open_predictor
@@ -44,6 +45,8 @@ IMAGES = Path("depth_selection", "test_depth_prediction_anonymous", "image")
 WIDTH, HEIGHT = 1216, 352  # of all test images of the benchmark
 FARTHEST_METRES = 80
 UNITS_PER_METRE = 256
+# Options that what is predicted does not depend on.
+SCORING = ("eval_mono", "eval_stereo", "disable_median_scaling", "pred_depth_scale_factor")
 
 
 def check_model(options: EvaluateOptions) -> None:
@@ -87,9 +90,13 @@ def submit(options: EvaluateOptions, out_dir: Path) -> None:
             f"--eval_split {BENCHMARK}: the depth of this model has no unit; give what its depths "
             "are to be multiplied with as --pred_depth_scale_factor, or use a stereo-trained model"
         )
-    out = out_dir / "benchmark_predictions"
+    inputs = inputs_of(options)
+    name = own_name(out_dir, f"benchmark_predictions{words_of(options)}", inputs)
+    out = out_dir / name
     disparities = checked(predict_images(predictor, paths, options), [p.name for p in paths])
     write_submission(disparities, paths, scale, out)
+    # Beside them: all that is in the folder is submitted.
+    write_json(out_dir / f"{name}.json", {"images": len(paths), INPUTS: inputs})
     print(f"wrote {len(paths)} predictions to {out}; zip them to submit them")
 
 
@@ -136,10 +143,18 @@ def evaluate_lines(
     names = [name_of(lines[index]) for index in chosen]
     make_writable_folder(out_dir, "give another place with --eval_out_dir")
     of = len(lines) if len(chosen) < len(lines) else None
-    mark = "" if of is None else "_partial"  # never found in the place of a whole result
+    # A part is never found in the place of a whole result.
+    partial = "" if of is None else "_partial"
+    inputs = inputs_of(options)
     if options.save_pred_disps:
-        path = out_dir / f"disps_{split_name}{mark}.npy"
+        # The ground truth decides which images are a part.
+        without = (*SCORING, "gt_path") if of is None else SCORING
+        predicting, words = inputs_of(options, without), words_of(options, without)
+        name = own_name(out_dir, f"disps_{split_name}{words}{partial}", predicting)
+        path = out_dir / f"{name}.npy"
         disparities = save_disparities(disparities, path, len(lines), chosen)
+        about = {"disparities": "scaled: 1 / depth in model units", INPUTS: predicting}
+        write_json(out_dir / f"{name}.json", about)
     if truth is None:
         for _ in checked(disparities, names):
             pass
@@ -147,8 +162,9 @@ def evaluate_lines(
     scaled, factor = not options.disable_median_scaling, options.pred_depth_scale_factor
     protocol = eigen_protocol(truth.kind, stereo, scaled, factor, metres_per_unit)
     scores = score(disparities, truth.part(chosen), protocol, names, sizes)
-    out_path = out_dir / f"eval_{split_name}_{'stereo' if stereo else 'mono'}{mark}.json"
-    write_json(out_path, result(scores, protocol, truth.kind, of))
+    name = f"eval_{split_name}_{'stereo' if stereo else 'mono'}{words_of(options)}{partial}"
+    out_path = out_dir / f"{own_name(out_dir, name, inputs)}.json"
+    write_json(out_path, {**result(scores, protocol, truth.kind, of), INPUTS: inputs})
     print(report(scores, protocol, truth.kind, of))
     print(f"wrote {out_path}")
 

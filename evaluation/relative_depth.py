@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from evaluation.metrics import (
     mean_errors,
     relative_errors,
 )
+from evaluation.result_files import INPUTS, inputs_of, own_name, words_of
 from options import EvaluateOptions
 from prediction.depth_map import METRES, RELATIVE_INVERSE, DepthMap
 from prediction.predictor import DepthPredictor, open_predictor
@@ -64,17 +66,23 @@ def evaluate_relative(options: EvaluateOptions, out_dir: Path) -> None:
         path = options.data_path.resolve()
         name = path.stem if path.is_file() else path.name
         ending = "relative" if options.alignment == SCALE_SHIFT else options.alignment
-        out = out_dir / f"eval_{name}_{ending}.json"
-        evaluate_set(predictor, depth_set, out, options.alignment)
+        inputs = inputs_of(options)
+        name = own_name(out_dir, f"eval_{name}_{ending}{words_of(options)}", inputs)
+        out = out_dir / f"{name}.json"
+        evaluate_set(predictor, depth_set, out, options.alignment, inputs)
 
 
 def evaluate_set(
-    predictor: DepthPredictor, depth_set: DepthSet, out: Path, alignment: str = SCALE_SHIFT
+    predictor: DepthPredictor,
+    depth_set: DepthSet,
+    out: Path,
+    alignment: str = SCALE_SHIFT,
+    inputs: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure a model on a set, print the metrics and write them as JSON, and a row per image.
 
     What looks wrong with the set is warned of first. The table of rows lies beside the JSON file
-    ``out``, as ``.csv``; what is written to ``out`` is returned.
+    ``out``, as ``.csv``; what is written to ``out`` is returned. It says its ``inputs``, if given.
 
     Raises:
         InputError: the model does not go with the alignment, a file cannot be read, a prediction
@@ -93,6 +101,8 @@ def evaluate_set(
         words = "%d pictures and their depth differ in size, and are left out: %s"
         logger.warning(words, len(measured.mismatched), listed(measured.mismatched))
     result = result_of(measured, depth_set, alignment)
+    if inputs is not None:
+        result[INPUTS] = dict(inputs)
     write_json(out, result)
     print(report(result))
     print(f"wrote {out} and {table.name}")

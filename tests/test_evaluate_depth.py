@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,11 @@ def run(monkeypatch, place, *arguments, metric=True, baseline_metres=0.54):
     evaluate_depth.main()
 
 
+def scored(path):
+    """A result without what it was made of."""
+    return {key: value for key, value in json.loads(path.read_text()).items() if key != "inputs"}
+
+
 def test_metric_model_is_scored_in_metres(place, monkeypatch, capsys):
     run(monkeypatch, place, "--load_weights_folder", place / "weights", "--batch_size", 2)
     values = json.loads((place / "weights" / "eval_split_stereo.json").read_text())
@@ -84,7 +90,8 @@ def test_metric_model_is_scored_in_metres(place, monkeypatch, capsys):
 def test_model_without_scale_is_scaled_by_the_median(place, monkeypatch, arguments):
     weights = ("--load_weights_folder", place / "weights")
     run(monkeypatch, place, *weights, *arguments, metric=bool(arguments))
-    values = json.loads((place / "weights" / "eval_split_mono.json").read_text())
+    name = "eval_split_mono_post_process" if arguments else "eval_split_mono"
+    values = json.loads((place / "weights" / f"{name}.json").read_text())
     assert values["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-5)
     assert values["scaling_ratios"]["median"] == pytest.approx(5.4, rel=1e-5)
 
@@ -150,20 +157,21 @@ def test_saved_disparities_evaluate_to_the_same(place, monkeypatch):
     out = place / "out"
     weights = ("--load_weights_folder", place / "weights", "--eval_out_dir", out)
     run(monkeypatch, place, *weights, "--save_pred_disps")
-    direct = (out / "eval_split_stereo.json").read_text()
+    direct = scored(out / "eval_split_stereo.json")
     saved = np.load(out / "disps_split.npy", allow_pickle=False)
     assert saved.shape == (COUNT, 6, 8)
     np.testing.assert_allclose(saved[:, 0, 0], [0.2, 0.4, 0.6], rtol=1e-5)  # scaled, no sigmoid
     (out / "eval_split_stereo.json").unlink()
     run(monkeypatch, place, "--ext_disp_to_eval", out / "disps_split.npy", "--eval_stereo")
-    assert (out / "eval_split_stereo.json").read_text() == direct
+    assert scored(out / "eval_split_stereo.json") == direct
 
 
 def test_predicting_alone_needs_no_ground_truth(place, monkeypatch):
     (place / "split" / "gt_depths.npz").unlink()
     weights = ("--load_weights_folder", place / "weights")
     run(monkeypatch, place, *weights, "--no_eval", "--save_pred_disps")
-    assert [path.name for path in (place / "weights").iterdir()] == ["disps_split.npy"]
+    written = sorted(path.name for path in (place / "weights").iterdir())
+    assert written == ["disps_split.json", "disps_split.npy"]
     with pytest.raises(InputError, match="export_gt_depth"):
         run(monkeypatch, place, *weights)
 
@@ -221,14 +229,14 @@ def test_saved_disparities_of_a_part_keep_their_places(part, monkeypatch):
     out = part / "out"
     weights = ("--load_weights_folder", part / "weights", "--eval_out_dir", out)
     run(monkeypatch, part, *weights, "--save_pred_disps", "--allow_missing")
-    direct = (out / "eval_split_stereo_partial.json").read_text()
+    direct = scored(out / "eval_split_stereo_partial.json")
     saved = np.load(out / "disps_split_partial.npy", allow_pickle=False)
     assert saved.shape == (COUNT, 6, 8)
     assert np.isnan(saved[:2]).all()
     np.testing.assert_allclose(saved[2], 0.6, rtol=1e-5)
     external = ("--ext_disp_to_eval", out / "disps_split_partial.npy", "--eval_stereo")
     run(monkeypatch, part, *external, "--allow_missing", "--eval_out_dir", part / "again")
-    assert (part / "again" / "eval_split_stereo_partial.json").read_text() == direct
+    assert scored(part / "again" / "eval_split_stereo_partial.json") == direct
     run(monkeypatch, part, *weights, "--save_pred_disps", "--allow_missing", "--no_eval")
     saved = np.load(out / "disps_split_partial.npy", allow_pickle=False)
     assert np.isnan(saved).all(axis=(1, 2)).tolist() == [False, True, False]
@@ -298,3 +306,30 @@ def test_published_metrics_from_the_command_lines(tmp_path, monkeypatch, mode):
     values = json.loads((tmp_path / f"eval_{tmp_path.name}_{mode}.json").read_text())
     got = [values["metrics"][name] for name in METRIC_NAMES]
     np.testing.assert_allclose(got, golden[f"metrics/{mode}/mean"], rtol=0, atol=1e-5)
+
+
+def test_what_changes_an_evaluation_does_not_replace_another(place, monkeypatch):
+    """Of one weights folder: mirrored or not, another truth, two lists of one name."""
+    weights = ("--load_weights_folder", place / "weights", "--save_pred_disps")
+    other = place / "other" / "split"
+    shutil.copytree(place / "split", other)
+    half = {f"{index:06d}": np.full((12, 16), 10, np.float32) for index in range(COUNT)}
+    np.savez(place / "half.npz", kind="velodyne_forward", **half)
+    ways = [
+        (),
+        ("--post_process",),
+        ("--gt_path", place / "half.npz"),
+        ("--eval_split", other),
+        ("--eval_mono",),
+        ("--eval_mono", "--disable_median_scaling"),
+    ]
+    contents = {}
+    for way in ways * 2:
+        run(monkeypatch, place, *weights, *way)
+        for path in (place / "weights").iterdir():
+            assert contents.setdefault(path.name, path.read_bytes()) == path.read_bytes()
+    results = [name for name in contents if name.startswith("eval_")]
+    assert len(results) == len(ways)
+    assert {"eval_split_stereo.json", "eval_split_stereo_post_process.json"} < set(results)
+    # Neither truth nor scale changes what is predicted.
+    assert len([name for name in contents if name.endswith(".npy")]) == 3

@@ -47,7 +47,8 @@ def oracle(streets, tmp_path, monkeypatch):
         monkeypatch.setattr(prediction, "open_predictor", lambda options: opened)
         words = ["--data_path", str(streets), "--load_weights_folder", str(tmp_path)]
         main([*words, "--num_workers", "0", *arguments])
-        return json.loads((tmp_path / "eval_objects.json").read_text())
+        mark = "_mono" if "--eval_mono" in arguments else ""
+        return json.loads((tmp_path / f"eval_objects{mark}.json").read_text())
 
     return measured
 

@@ -11,7 +11,8 @@ from networks.kinds import MONODEPTH
 from options import PredictorOptions, option, parse
 from system.errors import InputError, run_command
 
-RESULT = "eval_objects.json"
+NAME = "eval_objects"
+RESULT = f"{NAME}.json"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def evaluate_objects(options: EvaluateObjectsOptions) -> dict[str, Any]:
 
     from evaluation.objects import median_scale, object_scores, summarise
     from evaluation.protocols import SMALLEST_DISPARITY, image_batches, predict
+    from evaluation.result_files import INPUTS, inputs_of, own_name, words_of
     from prediction.predictor import open_predictor
     from system.files import make_writable_folder, write_json
 
@@ -86,7 +88,12 @@ def evaluate_objects(options: EvaluateObjectsOptions) -> dict[str, Any]:
         "pictures": len(lines),
         "objects": rows,
     }
-    write_json(out / RESULT, result)
+    inputs = inputs_of(options)
+    mark = ("_mono" if options.eval_mono else "") + words_of(options)
+    path = out / f"{own_name(out, NAME + mark, inputs)}.json"
+    result[INPUTS] = inputs
+    write_json(path, result)
+    print(f"wrote {path}")
     return result
 
 
@@ -103,8 +110,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     print(f"objects of {result['pictures']} pictures, in {result['scaling']}")
     print(report(result["summary"]))
-    out = options.eval_out_dir or options.load_weights_folder or Path()
-    print(f"wrote {out / RESULT}")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from datasets.kitti_odom import frame_times, pose_file, sequence_images
     from evaluation import odometry
     from evaluation.protocols import image_batches
+    from evaluation.result_files import INPUTS, inputs_of, own_name, words_of
     from prediction.predictor import PosePredictor, pairwise_poses
     from system.files import make_writable_folder, write_json
     from weight_files.download import find_model
@@ -73,12 +74,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         "scale": "metres of the model" if metric else "fitted to the truth",
         **figures,
     }
-    name = f"odom_{sequence:02d}"
+    inputs = inputs_of(options)
+    mark = ("_mono" if options.eval_mono else "") + words_of(options)
+    name = own_name(out, f"odom_{sequence:02d}{mark}", inputs)
     odometry.write_kitti(out / f"{name}_kitti.txt", trajectory)
     times = frame_times(options.data_path, sequence, len(paths))
     odometry.write_tum(out / f"{name}_tum.txt", trajectory, times)
     odometry.plot_trajectories(aligned, truth[:, :3, 3], out / f"{name}.png")
-    write_json(out / f"{name}.json", result)
+    write_json(out / f"{name}.json", {**result, INPUTS: inputs})
     print(odometry.report(result))
     print(f"wrote {out / name}.json, .png, _kitti.txt and _tum.txt")
 

@@ -35,7 +35,9 @@ class ModelExportOptions(ModelOptions):
         None, "folder of pictures that int8 is fitted to; once is enough for a weights folder"
     )
     output: Optional[Path] = option(
-        None, "file (onnx) or folder to write; without it, the weights' name with the format's"
+        None,
+        "file (onnx) or folder to write; without it, the weights' name, then what is "
+        "unusual, then the format's",
     )
 
 
@@ -55,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     export = Export(options.format, options.precision, options.any_size, options.calibration)
     export.check()
     weights = find_model(options.load_weights_folder, options.model_name)
-    target = options.output or Path(f"{weights.name}.{options.format}")
+    precision = "" if options.precision == "fp32" else f"_{options.precision}"
+    usual = f"{weights.name}{precision}{'_any_size' if options.any_size else ''}.{options.format}"
+    target = options.output or Path(usual)
     paths = find_inputs(options.image_path, None, PICTURES)[:MOST_PICTURES]
     pictures = [read_picture(path) for path in paths]
     export_model(weights, target, export, pictures)

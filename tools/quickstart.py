@@ -31,6 +31,7 @@ REMARK = (
     "outputs at 10 m: untrained too, but every depth starts at 10 m, not 1 m "
     "(--initial_disparity 0.05)"
 )
+METRICS = "eval_splits_stereo.json"
 PICTURE = 4  # the test image that is shown, by its place in the list
 
 
@@ -52,13 +53,14 @@ def training_arguments(streets: Path, seed: int) -> list[list[str]]:
 
 def read_metrics(weights: Path) -> dict[str, float]:
     """The metrics that ``evaluate_depth.py`` wrote into a weights folder."""
-    return read_json(weights / "eval_splits_stereo.json")["metrics"]
+    return read_json(weights / METRICS)["metrics"]
 
 
 def measure(streets: Path, weights: Path) -> tuple[dict[str, float], float]:
     """The metrics of weights on the test drives, no image scaled to its truth; and the seconds."""
     model = ["--load_weights_folder", weights, "--eval_stereo"]
     data = ["--data_path", streets, "--eval_split", streets / "splits", "--num_workers", 1]
+    (weights / METRICS).unlink(missing_ok=True)  # of other streets
     seconds = run_stage(["evaluate_depth.py", *model, *data])
     return read_metrics(weights), seconds
 
@@ -66,6 +68,7 @@ def measure(streets: Path, weights: Path) -> tuple[dict[str, float], float]:
 def find_objects(streets: Path, weights: Path) -> tuple[dict[str, float], float]:
     """Shares of the cars, poles and trees that the depth shows, by kind; and the seconds."""
     model = ["--load_weights_folder", weights, "--num_workers", 1]
+    (weights / RESULT).unlink(missing_ok=True)
     seconds = run_stage(["-m", "tools.evaluate_objects", "--data_path", streets, *model])
     summary = read_json(weights / RESULT)["summary"]
     return {kind: figures["found"] for kind, figures in summary.items()}, seconds

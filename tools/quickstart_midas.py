@@ -44,8 +44,10 @@ def training_arguments(rooms: Path, seed: int) -> list[str]:
 def measure(rooms: Path, weights: Path) -> tuple[dict[str, float], float]:
     """The metrics of weights on the test rooms, after alignment, and the seconds it took."""
     data = ["--task", "relative", "--data_path", rooms / "test"]
+    result = weights / "eval_test_relative.json"
+    result.unlink(missing_ok=True)  # of other rooms
     seconds = run_stage(["evaluate_depth.py", "--load_weights_folder", weights, *data])
-    return read_json(weights / "eval_test_relative.json")["metrics"], seconds
+    return read_json(result)["metrics"], seconds
 
 
 def predict(picture: Path, weights: Path, output: Path) -> np.ndarray:

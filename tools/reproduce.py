@@ -147,8 +147,11 @@ def evaluate(
     out = options.out / f"{options.row}_seed{options.seed}"
     words = [*model, "--eval_split", split, f"--eval_{recipe.scaling}", "--gt_path", truth]
     device = ["--device", options.device] if options.device else []
+    published = f"_{recipe.published}" if options.published else ""
+    written = out / f"eval_{Path(split).name}_{recipe.scaling}{published}.json"
+    written.unlink(missing_ok=True)  # of other data
     run_stage(["evaluate_depth.py", *common, *words, *device, "--eval_out_dir", out])
-    return read_json(out / f"eval_{Path(split).name}_{recipe.scaling}.json")["metrics"]
+    return read_json(written)["metrics"]
 
 
 def truth_file(out: Path, data: Path, split: str) -> Path:
