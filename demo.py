@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     camera_index = options.camera_index
     inputs = [] if camera_index is not None else find_inputs(options.image_path, options.ext)
+    from prediction.outputs import new_recording
     from prediction.pictures import predict_files, video_format
     from prediction.predictor import open_predictor
     from prediction.video import predict_camera
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     if camera_index is not None:
         form = video_format(predictor, options)
-        target = (options.output or Path()) / f"camera{camera_index}_disp.{form.container}"
+        target = new_recording(options.output or Path(), camera_index, form.container)
         count = predict_camera(predictor, camera_index, target, form, options.max_frames)
         logger.info("%d frames: %s", count, target)
         return

@@ -748,7 +748,10 @@ class VideoOptions(Options):
     """Videos."""
 
     video_format: str = option(
-        "mp4", "container of videos; browsers play webm", choices=("mp4", "webm")
+        "mp4", "videos in H.264 (mp4) or VP8 (webm); browsers play both", choices=("mp4", "webm")
+    )
+    video_depth: bool = option(
+        False, "also keep the depth of every frame of a video, as a folder of 16-bit PNGs"
     )
     video_range: str = option(
         "whole",
@@ -761,6 +764,12 @@ class VideoOptions(Options):
 @dataclass(frozen=True)
 class DemoOptions(PictureOptions, CameraOptions, VideoOptions, PredictorOptions):
     """Predict the depth of pictures, videos or a camera."""
+
+    def conflicts(self) -> Conflicts:
+        """What a camera has not, besides what the groups of options say."""
+        if self.video_depth and self.camera_index is not None:
+            yield "video_depth", "is for videos; record the camera, then name the recording"
+        yield from super().conflicts()
 
     @property
     def camera_index(self) -> Optional[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -91,7 +92,9 @@ def submit(options: EvaluateOptions, out_dir: Path) -> None:
             "are to be multiplied with as --pred_depth_scale_factor, or use a stereo-trained model"
         )
     inputs = inputs_of(options)
-    name = own_name(out_dir, f"benchmark_predictions{words_of(options)}", inputs)
+    # The factor is what a model without a unit has to be given here.
+    words = words_of(options, ("pred_depth_scale_factor",))
+    name = own_name(out_dir, f"benchmark_predictions{words}", inputs)
     out = out_dir / name
     disparities = checked(predict_images(predictor, paths, options), [p.name for p in paths])
     write_submission(disparities, paths, scale, out)
@@ -152,9 +155,8 @@ def evaluate_lines(
         predicting, words = inputs_of(options, without), words_of(options, without)
         name = own_name(out_dir, f"disps_{split_name}{words}{partial}", predicting)
         path = out_dir / f"{name}.npy"
-        disparities = save_disparities(disparities, path, len(lines), chosen)
         about = {"disparities": "scaled: 1 / depth in model units", INPUTS: predicting}
-        write_json(out_dir / f"{name}.json", about)
+        disparities = save_disparities(disparities, path, len(lines), chosen, about)
     if truth is None:
         for _ in checked(disparities, names):
             pass
@@ -231,13 +233,18 @@ def compare_sizes(firsts: Mapping[Path, tuple[Path, int]], truth: GroundTruth) -
 
 
 def save_disparities(
-    disparities: Iterable[np.ndarray], path: Path, count: int, places: Iterable[int] | None = None
+    disparities: Iterable[np.ndarray],
+    path: Path,
+    count: int,
+    places: Iterable[int] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> Iterator[np.ndarray]:
     """Pass disparities [h,w] on, and write them to ``path`` as float32 [count,h,w].
 
     They go to the disk one by one, so that memory does not grow; the file is there when the last
     one has been passed on. ``places`` says which of the ``count`` they are, in rising order, where
-    it is not all; the others are written as not a number.
+    it is not all; the others are written as not a number. What is said ``about`` them is written
+    beside, as ``.json``.
     """
     with written_whole(path) as temporary, temporary.open("wb") as file:
         written = 0
@@ -252,6 +259,8 @@ def save_disparities(
             written = index + 1
             yield disparity
         file.writelines([gap] * (count - written))
+    if about is not None:
+        write_json(path.with_name(f"{path.name[: -len(path.suffix)]}.json"), about)
 
 
 def load_disparities(path: Path, count: int) -> np.ndarray:

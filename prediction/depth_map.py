@@ -8,9 +8,10 @@ Sen), so that a few wrong points do not matter.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -362,10 +363,15 @@ def read_sparse_depth(path: Path, unit: str | None, shape: tuple[int, int]) -> n
     return np.stack([columns, rows, depth[rows, columns]], axis=1)
 
 
-def alignment_json(fit: ScaleShift, error: float, points: int, model: str) -> str:
-    """The text of an alignment file: a fit, its median error, and the points and model it is of."""
+def alignment_json(
+    fit: ScaleShift, error: float, points: int, model: str, about: Mapping[str, Any] | None = None
+) -> str:
+    """The text of an alignment file: a fit, its median error, and the points and model it is of.
+
+    What is said ``about`` it besides comes last.
+    """
     fields = {"model": model, "scale": fit.scale, "shift": fit.shift}
-    return json_text({**fields, "points": points, "median_error": error})
+    return json_text({**fields, "points": points, "median_error": error, **(about or {})})
 
 
 def read_alignment(path: Path, model: str) -> ScaleShift:

@@ -26,21 +26,11 @@ def find_inputs(
     and no output of an earlier run. What else is there is said.
 
     Raises:
-        InputError: a path does not exist, or names no picture, or two files differ only in their
-            endings, so that one's outputs would replace the other's.
+        InputError: a path does not exist, or names no picture.
     """
     if extension:
         suffixes = {"." + extension.lower().lstrip(".")}
-    found = dict.fromkeys(f for path in paths for f in _files_of(path, suffixes, extension))
-    by_stem: dict[Path, Path] = {}
-    for file in found:
-        other = by_stem.setdefault(file.with_suffix(""), file)
-        if other != file:
-            raise InputError(
-                f"{other} and {file.name}: their predictions would have the same name; rename one"
-                + ("" if extension else ", or choose an ending with --ext")
-            )
-    return list(found)
+    return list(dict.fromkeys(f for path in paths for f in _files_of(path, suffixes, extension)))
 
 
 def _files_of(path: Path, suffixes: Collection[str], extension: str | None) -> list[Path]:

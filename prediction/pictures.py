@@ -15,12 +15,13 @@ from datasets.camera import Camera
 from datasets.footage.video import VIDEOS
 from datasets.pictures import read_picture
 from prediction.depth_map import RELATIVE_INVERSE, DepthMap, limit_side
+from prediction.outputs import ABOUT, SOURCE, Place, free_place, places_of
 from prediction.points import back_project, camera_of_picture, encode_glb, encode_ply
 from prediction.predictor import DepthPredictor
 from prediction.video import VideoFormat, predict_video
 from prediction.visualise import colorize, disparity_range, side_by_side
 from system.errors import InputError
-from system.files import json_text, written_whole
+from system.files import folder_written_whole, json_text, written_whole
 
 if TYPE_CHECKING:
     from options import DemoOptions
@@ -45,26 +46,72 @@ def predict_files(
         "engine": predictor.network.engine.name,
         "precision": options.precision,
     }
+    if options.calibration is not None:
+        about["calibration"] = str(options.calibration)
     failures = []
-    for path in tqdm(inputs, unit="file", disable=len(inputs) == 1):
-        folder = options.output or path.parent
+    places = places_of(inputs, options.output)
+    for place in tqdm(places, unit="file", disable=len(places) == 1):
+        predict = _predict_video if place.source.suffix.lower() in VIDEOS else _predict_picture
         try:
-            if path.suffix.lower() in VIDEOS:
-                form = video_format(predictor, options)
-                target = folder / f"{path.stem}_disp.{form.container}"
-                predict_video(predictor, path, target, form, options.batch_size, about)
-            else:
-                picture = read_picture(path)
-                given = (options.camera, options.K, options.fov)
-                camera = camera_of_picture(picture.shape[1::-1], *given)
-                if predictor.side is None:  # otherwise the limit is the network's
-                    picture = limit_side(picture, options.max_side)
-                camera = camera.resized(picture.shape[1::-1])
-                files = depth_files(picture, predictor(picture), camera, options, about)
-                write_files(folder, {f"{path.stem}_{end}": files[end] for end in files})
+            predict(predictor, place, options, {**about, SOURCE: place.seen_source})
         except InputError as error:
             failures.append(str(error))
     return failures
+
+
+def _predict_picture(
+    predictor: DepthPredictor, place: Place, options: DemoOptions, about: Mapping[str, Any]
+) -> None:
+    picture = read_picture(place.source)
+    given = (options.camera, options.K, options.fov)
+    camera = camera_of_picture(picture.shape[1::-1], *given)
+    if predictor.side is None:  # otherwise the limit is the network's
+        picture = limit_side(picture, options.max_side)
+    camera = camera.resized(picture.shape[1::-1])
+    files = depth_files(picture, predictor(picture), camera, options, about)
+    free = free_place(place, files)
+    # First what says that the others are of this picture.
+    ends = sorted(files, key=ABOUT.__ne__)
+    write_files(free.folder, {free.path(end).name: files[end] for end in ends})
+
+
+def _predict_video(
+    predictor: DepthPredictor, place: Place, options: DemoOptions, about: Mapping[str, Any]
+) -> None:
+    form = video_format(predictor, options)
+    end, depth = f"disp.{form.container}", ["depth"] if options.video_depth else []
+    free = free_place(place, [ABOUT, end, *depth])
+    how = (free.path(end), form, options.batch_size, about)
+    if not options.video_depth:
+        predict_video(predictor, place.source, *how)
+        return
+    with folder_written_whole(free.path("depth"), replace=True) as folder:
+        predict_video(predictor, place.source, *how, DepthFrames(folder, options.depth_unit).add)
+
+
+class DepthFrames:
+    """Writes the depth of one frame after the other as a 16-bit PNG into a folder."""
+
+    def __init__(self, folder: Path, depth_unit: str) -> None:
+        self.folder, self.unit, self.count = folder, depth_unit, 0
+
+    def add(self, depth_map: DepthMap, largest: float) -> None:
+        """Write the next one: metres in the unit, or else disparity in steps of the ``largest``."""
+        if depth_map.metric:
+            steps, _ = encode_depth(depth_map.depth, self.unit)
+            said = {"unit": self.unit, "depth_picture": f"1/{UNITS_PER_METRE[self.unit]} m"}
+        else:
+            step = (largest or 1.0) / FARTHEST
+            steps = np.clip(np.rint(depth_map.disparity / step), 0, FARTHEST).astype(np.uint16)
+            said = {"unit": depth_map.unit, "disparity_picture": f"whole numbers of {step:.9g}"}
+        path = self.folder / f"{self.count:06d}.png"
+        try:
+            path.write_bytes(_png(steps, said))
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be written ({error.strerror}); make room on the disk"
+            ) from error
+        self.count += 1
 
 
 def video_format(predictor: DepthPredictor, options: DemoOptions) -> VideoFormat:

@@ -54,10 +54,12 @@ class Predictor:
     Attributes:
         engine: what runs it.
         info: what the folder says of the model: size of the images, depth range, unit.
+        digest: what tells its weights from others, see :meth:`OpenedModel.digest`.
     """
 
     engine: Engine
     info: ModelInfo
+    digest: str = ""
 
     def disparity(self, images: np.ndarray) -> np.ndarray:
         """The network's output [B, H, W] float32 of RGB images [B, H, W, 3].
@@ -145,7 +147,7 @@ class DepthPredictor:
         """
         opened = open_model(Path(folder), FOR_DEPTH)
         running = open_engine(opened, engine, precision, device, calibration)
-        return cls(Predictor(running, opened.info), alignment, side)
+        return cls(Predictor(running, opened.info, opened.digest()), alignment, side)
 
     @property
     def info(self) -> ModelInfo:

@@ -12,28 +12,30 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
+from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from datasets.footage.video import Video
 from prediction.depth_map import DepthMap, limit_side
 from prediction.predictor import DepthPredictor
+from prediction.video_files import try_to_write, write_video
 from prediction.visualise import COLORMAP, colorize, disparity_range, side_by_side
 from system.errors import InputError
-from system.files import write_json, written_whole
+from system.files import read_text, sha256, write_json, written_whole
 
 logger = logging.getLogger(__name__)
 
-# Four letters by which OpenCV knows a codec, per container.
-CODECS = {"mp4": "mp4v", "webm": "VP80"}
 CHUNK = 50  # frames whose disparities are kept, or lost, together
+STORED = 2  # version of how they are kept
 FOLLOWING = 0.05  # share of a new frame in the range that is shown of a camera
 
 
@@ -41,7 +43,7 @@ FOLLOWING = 0.05  # share of a new frame in the range that is shown of a camera
 class VideoFormat:
     """How the video of a depth is written."""
 
-    container: str = "mp4"  # or webm, which browsers play
+    container: str = "mp4"  # or webm
     colormap: str = COLORMAP  # one of options.COLORMAPS
     side_by_side: bool = False  # whether the source is shown, too
     range: str = "whole"  # of colours: one for all; "smooth": one that follows the frames
@@ -55,23 +57,32 @@ def predict_video(
     form: VideoFormat,
     batch_size: int,
     about: Mapping[str, Any],
+    keep: Callable[[DepthMap, float], None] | None = None,
 ) -> None:
     """Write the depth of the video ``source`` as the video ``target``, and its metadata beside it.
 
+    Times and sound are the source's.
+
     Args:
         predictor: the model.
-        source: any video that OpenCV reads.
+        source: any video that FFmpeg reads.
         target: file to write, with the ending of ``form.container``.
         form: container and colours.
         batch_size: frames predicted at once.
-        about: the model and what ran it; an interrupted run goes on only with the same.
+        about: the model and what ran it; an interrupted run goes on only with the same, the same
+            weights, and the same content of the source.
+        keep: is given the depth of every frame, and the largest disparity of them all.
 
     Raises:
         InputError: the video cannot be read, or ``target`` not written; predictions stay.
     """
-    parts = target.with_name(f".{target.name}.parts")
-    store = DisparityStore(parts, {**about, "source": str(source)})
+    before = _facts(source)
     video = Video(source)
+    # Whatever refuses the result does so before the long work.
+    try_to_write(target, _rehearsed(source, form), video.rate, form.container)
+    parts = target.with_name(f".{target.name}.parts")
+    key = {**about, "version": STORED, "side": predictor.side, "source": sha256(source)}
+    store = DisparityStore(parts, {**key, "weights": predictor.network.digest})
     started = time.monotonic()
     done = store.frames
     if done:
@@ -87,28 +98,56 @@ def predict_video(
         store.finish()
     rate = (store.frames - done) / max(time.monotonic() - started, 1e-9)
 
-    shown = Range(*store.range(predictor)) if form.range == "whole" else Range()
+    low, high, largest = store.range(predictor)
+    shown = Range(low, high) if form.range == "whole" else Range()
 
-    def colored() -> Iterator[np.ndarray]:
-        pairs = zip(Video(source).frames(), store.disparities())
-        for frame, sigmoid in tqdm(pairs, "colours", store.frames):
+    def colored() -> Iterator[tuple[Fraction, np.ndarray]]:
+        pairs = zip(Video(source).timed_frames(), store.disparities())
+        for (seconds, frame), sigmoid in tqdm(pairs, "colours", store.frames):
             picture = limit_side(frame, form.max_side)
-            yield shown.picture(picture, predictor.depth_map(sigmoid, picture.shape[:2]), form)
+            depth_map = predictor.depth_map(sigmoid, picture.shape[:2])
+            if keep is not None:
+                keep(depth_map, largest)
+            yield seconds, shown.picture(picture, depth_map, form)
+        if _facts(source) != before:
+            raise InputError(
+                f"{source}: was changed while it was read; give the same command again when it "
+                "stays as it is"
+            )
 
-    count = write_video(target, colored(), video.rate, form.container)
-    description = {
-        **about,
-        "unit": predictor.unit,
-        "frames": count,
-        "frames_per_second": video.rate,
-        "predicted_per_second": round(rate, 2),
-        "colours": form.colormap,
-        "range": form.range,
-        "disparity_range": [shown.low, shown.high],
-    }
-    write_json(target.with_suffix(".json"), description)
+    def describe(count: int) -> None:
+        description = {
+            **about,
+            "unit": predictor.unit,
+            "frames": count,
+            "frames_per_second": video.rate,
+            "predicted_per_second": round(rate, 2),
+            "colours": form.colormap,
+            "range": form.range,
+            "disparity_range": [shown.low, shown.high],
+        }
+        write_json(target.with_suffix(".json"), description)
+
+    # What says of which source the video is comes first: without it, the video would be another's.
+    count = write_video(target, colored(), video.rate, form.container, source, describe)
     shutil.rmtree(parts, ignore_errors=True)
     logger.info("%s: %d frames at %.1f a second", target, count, rate)
+
+
+def _rehearsed(source: Path, form: VideoFormat) -> np.ndarray:
+    """A frame of the result, of the first one of the source, with any depth."""
+    picture = limit_side(next(Video(source).frames()), form.max_side)
+    depth_map = DepthMap(np.zeros(picture.shape[:2], np.float32))
+    return Range(0.0, 1.0).picture(picture, depth_map, form)
+
+
+def _facts(source: Path) -> tuple[int, int]:
+    """Size and time of a file, which tell that it was changed."""
+    try:
+        facts = source.stat()
+    except OSError as error:
+        raise InputError(f"{source}: no such video ({error.strerror})") from error
+    return facts.st_size, facts.st_mtime_ns
 
 
 def predict_camera(
@@ -126,12 +165,12 @@ def predict_camera(
     video = Video(index)
     shown = Range()
 
-    def frames() -> Iterator[np.ndarray]:
+    def frames() -> Iterator[tuple[Fraction, np.ndarray]]:
         with tqdm(unit="frame", desc=video.name, total=max_frames) as progress:
             try:
-                for frame in islice(video.frames(), max_frames):
+                for seconds, frame in islice(video.timed_frames(), max_frames):
                     picture = limit_side(frame, form.max_side)
-                    yield shown.picture(picture, predictor(picture), form)
+                    yield seconds, shown.picture(picture, predictor(picture), form)
                     progress.update()
             except KeyboardInterrupt:  # the way to end it; what there is is a whole video
                 logger.info("%s: stopped", video.name)
@@ -159,51 +198,11 @@ class Range:
         return colorize(depth_map.disparity, self.low, self.high, form.colormap)
 
 
-def write_video(target: Path, frames: Iterable[np.ndarray], rate: float, container: str) -> int:
-    """Write frames, RGB uint8 [H, W, 3], as a video; returns how many there were.
-
-    Odd sizes lose their last row or column: codecs take even ones.
-
-    Raises:
-        InputError: the codec is missing, or the folder cannot be written to.
-    """
-    # OpenCV picks the container by the ending.
-    temporary = target.with_name(f".{target.stem}.writing{target.suffix}")
-    codec, count, writer = CODECS[container], 0, cv2.VideoWriter()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for count, frame in enumerate(frames, 1):
-            height, width = (side // 2 * 2 for side in frame.shape[:2])
-            how = (cv2.VideoWriter_fourcc(*codec), rate, (width, height))
-            if count == 1 and not writer.open(str(temporary), *how):
-                raise InputError(
-                    f"{target}: cannot be written as {container} by this OpenCV (codec {codec}); "
-                    f"try --video_format {' or '.join(sorted(CODECS.keys() - {container}))}"
-                )
-            writer.write(cv2.cvtColor(frame[:height, :width], cv2.COLOR_RGB2BGR))
-        writer.release()
-        capture = cv2.VideoCapture(str(temporary))
-        found = sum(iter(capture.grab, False))
-        capture.release()
-        if found < count:  # OpenCV says nothing of a full disk
-            raise InputError(
-                f"{target}: only {found} of {count} frames could be written; make room on the disk"
-            )
-        temporary.replace(target)
-    except OSError as error:
-        raise InputError(
-            f"{target}: cannot be written ({error}); choose another folder with --output"
-        ) from error
-    finally:
-        writer.release()
-        temporary.unlink(missing_ok=True)
-    return count
-
-
 class DisparityStore:
     """Predicted disparities of a video on disk, in whole chunks; made for one source and model.
 
-    What the network says, in float16, :data:`CHUNK` frames to a file.
+    What the network says, in float16, :data:`CHUNK` frames to a file, which is called by the
+    number of its first one: so two processes that do the same write the same.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
@@ -211,16 +210,17 @@ class DisparityStore:
         text = json.dumps(key, sort_keys=True)
         note = folder / "key.json"
         try:
-            if not (note.is_file() and note.read_text() == text):
+            if not _holds(note, text):
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
-                note.write_text(text)
+                with written_whole(note) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
         except OSError as error:
             raise InputError(
                 f"{folder.parent}: cannot be written to ({error}); choose another with --output"
             ) from error
         self._pending: list[np.ndarray] = []
-        self.frames = sum(len(self._read(path)) for path in self._chunks())
+        self.frames = self._whole_frames()
 
     def add(self, sigmoid: np.ndarray) -> None:
         """Keep the next frame's disparity [h, w]."""
@@ -233,9 +233,9 @@ class DisparityStore:
         """Write what is not yet a whole chunk."""
         if not self._pending:
             return
-        number = len(self._chunks())
+        first = self.frames - len(self._pending)
         try:
-            with written_whole(self.folder / f"{number:06d}.npz") as path, path.open("wb") as file:
+            with written_whole(self._path(first)) as path, path.open("wb") as file:
                 np.savez_compressed(file, np.stack(self._pending))
         except OSError as error:
             raise InputError(
@@ -245,21 +245,54 @@ class DisparityStore:
         self._pending = []
 
     def disparities(self) -> Iterator[np.ndarray]:
-        """Every frame's disparity [h, w] float32, in order."""
-        for path in self._chunks():
-            for values in self._read(path):
+        """Every frame's disparity [h, w] float32, in order.
+
+        Raises:
+            InputError: they are not there any more.
+        """
+        first = 0
+        while first < self.frames:
+            chunk = self._read(first)
+            if chunk is None:
+                raise InputError(
+                    f"{self.folder}: was changed, maybe by the same command elsewhere; give it "
+                    "again, once"
+                )
+            for values in chunk:
                 yield values.astype(np.float32)
+            first += len(chunk)
 
-    def range(self, predictor: DepthPredictor) -> tuple[float, float]:
-        """Range of disparities for all frames: from the lowest to nearly the highest."""
-        small = (predictor.depth_map(each, each.shape) for each in self.disparities())
-        lows, highs = zip(*(disparity_range(depth_map.disparity) for depth_map in small))
-        return min(lows), float(np.percentile(highs, 95))
+    def range(self, predictor: DepthPredictor) -> tuple[float, float, float]:
+        """Disparities of all frames: the lowest, nearly the highest, and the highest one."""
+        maps = (predictor.depth_map(each, each.shape).disparity for each in self.disparities())
+        ranges = [(*disparity_range(disparity), float(disparity.max())) for disparity in maps]
+        lows, highs, largest = zip(*ranges)
+        return min(lows), float(np.percentile(highs, 95)), max(largest)
 
-    def _chunks(self) -> list[Path]:
-        return sorted(self.folder.glob("*.npz"))
+    def _whole_frames(self) -> int:
+        """How many frames there are from the first one on without a gap or damage."""
+        count = 0
+        while (chunk := self._read(count)) is not None:
+            count += len(chunk)
+        return count
 
-    @staticmethod
-    def _read(path: Path) -> np.ndarray:
-        with np.load(path, allow_pickle=False) as file:
-            return file["arr_0"]
+    def _path(self, first: int) -> Path:
+        return self.folder / f"{first:08d}.npz"
+
+    def _read(self, first: int) -> np.ndarray | None:
+        """The chunk that begins with a frame; None where there is none that is whole."""
+        try:
+            with np.load(self._path(first), allow_pickle=False) as file:
+                chunk = file["arr_0"]
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
+            return None
+        whole = chunk.ndim == 3 and len(chunk) > 0 and chunk.dtype == np.float16
+        return chunk if whole else None
+
+
+def _holds(note: Path, text: str) -> bool:
+    """Whether a file holds a text."""
+    try:
+        return read_text(note) == text
+    except (OSError, UnicodeDecodeError):
+        return False

@@ -16,6 +16,7 @@ from datasets.pictures import read_picture
 from networks.monodepth import Architecture
 from prediction.depth_map import DepthMap, ScaleShift
 from prediction.inputs import find_inputs
+from prediction.outputs import new_recording
 from prediction.pictures import encode_depth
 from prediction.predictor import DepthPredictor
 from system.errors import InputError
@@ -239,14 +240,84 @@ def test_the_sound_pictures_of_a_folder_are_done_and_the_damaged_ones_reported(t
     assert "b_disp.npy" not in written
 
 
-def test_pictures_that_would_write_the_same_files_are_refused(tmp_path, stub):
-    for name in ("a.jpg", "b.jpg", "b.JPG"):
-        save(tmp_path / name)
-    if len(names(tmp_path)) < 3:
-        pytest.skip("this file system takes b.jpg and b.JPG for one file")
-    with pytest.raises(InputError, match=r"b\.JPG and b\.jpg: .*rename one"):
-        run(tmp_path)
-    assert names(tmp_path) == ["a.jpg", "b.JPG", "b.jpg"]
+def seen(folder):
+    """The brightness that each of the disparities in a folder was predicted from, by its name."""
+    found = {}
+    for path in folder.rglob("*_disp.npy"):
+        sigmoid = (np.load(path)[0, 0] - 1 / MAX_DEPTH) / (1 / MIN_DEPTH - 1 / MAX_DEPTH)
+        name = path.relative_to(folder).as_posix().replace("_disp.npy", "")
+        found[name] = round(float(sigmoid) * 255)
+    return found
+
+
+def test_pictures_that_differ_in_their_endings_have_their_own_files(tmp_path, stub):
+    for red, name in enumerate(("a.jpg", "b.png", "B.bmp", "b.tif"), start=100):
+        save(tmp_path / name, red)
+    run(tmp_path)
+    assert seen(tmp_path) == {
+        **{"a": pytest.approx(100, abs=2), "b.png": 101, "B.bmp": 102, "b.tif": 103},
+    }
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    run(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_folders_of_one_name_have_their_own_files(tmp_path, stub):
+    out = tmp_path / "out"
+    for red, parent in ((50, "one"), (150, "two")):
+        (tmp_path / parent / "frames").mkdir(parents=True)
+        save(tmp_path / parent / "frames" / "0.png", red)
+        save(tmp_path / parent / "frames" / "1.png", red + 1)
+    folders = [tmp_path / "one" / "frames", tmp_path / "two" / "frames"]
+    run(folders[0], "--image_path", str(folders[1]), "--output", str(out))
+    run_both = ["--image_path", *map(str, folders), "--load_weights_folder", "weights"]
+    demo.main([*run_both, "--output", str(out / "both")])
+    assert seen(out / "both") == {
+        "one/frames/0": 50,
+        "one/frames/1": 51,
+        "two/frames/0": 150,
+        "two/frames/1": 151,
+    }
+
+
+def test_a_later_command_does_not_replace_what_is_of_another_picture(tmp_path, stub):
+    out = tmp_path / "out"
+    for red, parent in ((50, "one"), (150, "two")):
+        (tmp_path / parent).mkdir()
+        save(tmp_path / parent / "0.png", red)
+    for _ in range(2):
+        run(tmp_path / "one" / "0.png", "--output", str(out))
+        run(tmp_path / "two" / "0.png", "--output", str(out))
+        assert seen(out) == {"0": 50, "0.png": 150}
+    save(tmp_path / "one" / "0.png", 70)
+    run(tmp_path / "one" / "0.png", "--output", str(out))
+    assert seen(out) == {"0": 70, "0.png": 150}
+
+
+def test_what_is_no_prediction_is_kept(tmp_path, stub):
+    """Such as true depth, beside its picture under the name that ours would have."""
+    save(tmp_path / "0.jpg", 50)
+    Image.new("I;16", (100, 40), 1234).save(tmp_path / "0_depth.png")
+    truth = (tmp_path / "0_depth.png").read_bytes()
+    run(tmp_path / "0.jpg")
+    assert (tmp_path / "0_depth.png").read_bytes() == truth
+    assert seen(tmp_path) == {"0.jpg": pytest.approx(50, abs=2)}
+    assert (tmp_path / "0.jpg_depth.png").exists()
+
+
+def test_predictions_that_were_moved_with_their_picture_are_replaced(tmp_path, stub):
+    (tmp_path / "a").mkdir()
+    run(save(tmp_path / "a" / "0.png", 50))
+    (tmp_path / "a").rename(tmp_path / "b")
+    run(save(tmp_path / "b" / "0.png", 60))
+    assert seen(tmp_path / "b") == {"0": 60}
+
+
+def test_a_recording_is_not_replaced(tmp_path):
+    first = new_recording(tmp_path, 0, "mp4")
+    first.write_bytes(b"seen once")
+    assert new_recording(tmp_path, 0, "mp4").name == "camera0-2_disp.mp4"
+    assert new_recording(tmp_path, 1, "mp4").name == "camera1_disp.mp4"
 
 
 def test_a_path_without_pictures_is_refused(tmp_path, stub):

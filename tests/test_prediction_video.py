@@ -8,9 +8,10 @@ import pytest
 
 from datasets.footage.video import Video
 from networks.monodepth import Architecture
-from prediction import video
+from prediction import video, video_files
 from prediction.predictor import DepthPredictor, Predictor
-from prediction.video import DisparityStore, VideoFormat, predict_camera, predict_video, write_video
+from prediction.video import DisparityStore, VideoFormat, predict_camera, predict_video
+from prediction.video_files import write_video
 from system.errors import InputError
 from weight_files.model_info import ModelInfo
 
@@ -151,9 +152,9 @@ def test_a_camera_is_written_until_it_is_stopped(source, monkeypatch):
 
 
 def test_a_missing_codec_is_said(tmp_path, monkeypatch):
-    monkeypatch.setitem(video.CODECS, "mp4", "none")
+    monkeypatch.setitem(video_files.CODECS, "mp4", "none")
     with pytest.raises(InputError, match="--video_format webm"):
-        write_video(tmp_path / "a.mp4", [np.zeros((8, 8, 3), np.uint8)], 25, "mp4")
+        write_video(tmp_path / "a.mp4", [(0, np.zeros((8, 8, 3), np.uint8))], 25, "mp4")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -237,3 +237,28 @@ def test_the_command_writes_what_demo_reads(words, tmp_path):
         read_alignment(path, "stub")
     with pytest.raises(InputError, match="--points: are needed"):
         align.main(words)
+
+
+def test_another_picture_or_model_does_not_replace_an_alignment(tmp_path, monkeypatch):
+    class Model(SimpleNamespace):
+        def __call__(self, picture):
+            return SimpleNamespace(disparity=DISPARITY)
+
+    model = Model(info=SimpleNamespace(name="m"), unit="relative")
+    monkeypatch.setattr("prediction.predictor.open_predictor", lambda options: model)
+    for name in ("a.jpg", "a.png"):
+        Image.new("RGB", (40, 30)).save(tmp_path / name)
+
+    def aligned(picture, model, metres):
+        words = f"--image_path {tmp_path / picture} --load_weights_folder {tmp_path / model}"
+        before = {path: path.read_bytes() for path in tmp_path.glob("*.json")}
+        align.main([*words.split(), "--points", f"3 4 {metres}"])
+        after = {path: path.read_bytes() for path in tmp_path.glob("*.json")}
+        (changed,) = [path for path in after if before.get(path) != after[path]]
+        return changed.name
+
+    first = aligned("a.jpg", "w", 4)
+    assert first == "a_alignment.json"
+    others = {aligned("a.png", "w", 4), aligned("a.jpg", "v", 4)}
+    assert len(others | {first}) == 3
+    assert aligned("a.jpg", "w", 5) == first  # better points

@@ -41,6 +41,8 @@ class AlignOptions(PredictorOptions):
         yield from super().conflicts()
         if self.points is None and self.depth_path is None:
             yield "points", "are needed, as in --points '120 80 4.5', or --depth_path"
+        if self.output is not None and self.output in (self.image_path, self.depth_path):
+            yield "output", "is what is read; name another file"
         if self.depth_path is None and self.depth_unit is not None:
             yield "depth_unit", "is of --depth_path; add that, or leave it out"
 
@@ -56,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     import numpy as np
 
     from datasets.pictures import read_picture
+    from evaluation.result_files import INPUTS, inputs_of, own_name
     from prediction import depth_map
     from prediction.pictures import write_files
     from prediction.predictor import open_predictor
@@ -72,9 +75,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     fit, error = depth_map.fit_scale_shift(disparity, points, shift)
     for words in depth_map.doubts(disparity, points, fit):
         logger.warning("%s: %s", options.image_path, words)
-    name = f"{options.image_path.stem}_alignment.json"
-    target = options.output or options.image_path.with_name(name)
-    text = depth_map.alignment_json(fit, error, len(points), predictor.info.name)
+    # Better points replace earlier ones; another picture or model has its own file.
+    inputs = inputs_of(options, without=("points", "depth_path", "depth_unit"))
+    beside, target = options.image_path, options.output
+    if target is None:
+        name = own_name(beside.parent, f"{beside.stem}_alignment", inputs)
+        target = beside.with_name(f"{name}.json")
+    about = {INPUTS: inputs}
+    text = depth_map.alignment_json(fit, error, len(points), predictor.info.name, about)
     write_files(target.parent, {target.name: text.encode()})
     words = "1 / metres = %.6g * disparity + %.6g, from %d points, off by %.1f %% in the median: %s"
     logger.info(words, fit.scale, fit.shift, len(points), 100 * error, target)
