@@ -146,6 +146,9 @@ class RunOptions(Options):
     log_dir: Path = option(Path("logs"), "folder of all runs")
     model_name: str = option("mdp", "folder of this run in --log_dir", form=FOLDER_NAME)
     resume: bool = option(False, "continue the run of that name in --log_dir")
+    allow_changed_data: bool = option(
+        False, "with --resume: go on though the data are not those that the run had"
+    )
     load_weights_folder: Optional[Path] = option(None, "weights folder to start from")
     models_to_load: tuple[str, ...] = option(
         ALL_MODULES,
@@ -307,6 +310,8 @@ class TrainOptions(
         if self.load_weights_folder and self.resume:
             problem = "cannot go with --resume, which brings weights of its own; drop one"
             yield "load_weights_folder", problem
+        if not self.resume:
+            yield from self.changed(["allow_changed_data"], "goes with --resume; leave it out")
         loads, given = self.load_weights_folder is not None, self.given("load_weights_folder")
         overwritten = f"would be overwritten by {given}; leave it out, or"
         encoders = {"encoder", "pose_encoder"}

@@ -12,9 +12,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
     options = parse(TrainOptions, argv)
     # What is refused needs no Paddle, and neither do the data workers, which import this file too.
-    from training.trainer import Trainer
+    from training.trainer import train
 
-    Trainer(options).run()
+    train(options)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ from datasets.pictures import MOST_BYTES, READING_VERSION
 from datasets.splits import SplitLine, load_split
 from system.command_line import path_of
 from system.errors import InputError, run_command
-from system.files import FileState, locked, read_bytes
+from system.files import FileState, read_bytes
+from system.locks import locked
 
 logger = logging.getLogger(__name__)
 

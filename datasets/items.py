@@ -17,6 +17,7 @@ import numpy as np
 
 from datasets.camera import Camera, published_camera
 from datasets.conventions import KITTI_BASELINE_METRES, NOMINAL_BASELINE, STEREO
+from datasets.facts import Facts, digest, facts_of_files
 from datasets.frames import AREA, FrameFiles, FrameStore
 from datasets.hints import depth_hint
 from datasets.kitti import (
@@ -144,6 +145,20 @@ class TrainingItems:
             "T_stereo": stereo_pose(line.side, draw.flip),
             "color_jitter": draw.color_jitter,
             "index": np.int64(index),
+        }
+
+    def facts(self) -> Facts:
+        """The list of frames, the cameras and the files."""
+        lines = "\n".join(f"{line.folder} {line.frame} {line.side}" for line in self.lines)
+        cameras = [
+            f"{folder} {side} {camera.K.tolist()} {size}"
+            for (folder, side), (camera, size) in sorted(self.cameras.items())
+        ]
+        return {
+            "list of frames": f"{len(self.lines)} items ({digest(lines)})",
+            "cameras": f"{len(cameras)} ({digest(chr(10).join(cameras))})",
+            "baseline": f"{self.baseline_metres:.9g} m",
+            **facts_of_files(self.all_paths()),
         }
 
     def all_paths(self) -> list[Path]:

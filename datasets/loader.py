@@ -16,7 +16,9 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from datasets.facts import Facts
 from system.errors import InputError
+from system.workers import leave_stops_to_parent
 
 PREFETCHED_PER_WORKER = 2
 Batch = dict[str, np.ndarray]
@@ -35,6 +37,9 @@ class Items(Protocol):
 
     def name(self, index: int) -> str:
         """What the item with this ``index`` among its keys was made of, for messages."""
+
+    def facts(self) -> Facts:
+        """What decides all items, besides the options."""
 
 
 def make_batch(items: Items, epoch: int, indices: Sequence[int]) -> Batch:
@@ -155,8 +160,8 @@ _worker: dict[str, Items] = {}
 
 def _start_worker(items: Items) -> None:
     _worker["items"] = items
+    leave_stops_to_parent()
     cv2.setNumThreads(1)  # the workers share the cores between them
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Paddle's own handler prints its stack
 
 

@@ -33,7 +33,8 @@ from datasets.footage.selection import (
 from datasets.layouts import FOLDER_OF_SIDE, PREPARED, SPLITS, clip_frame_path, prepared_folder
 from system.command_line import path_of
 from system.errors import InputError, run_command
-from system.files import folder_written_whole, json_text, locked
+from system.files import folder_written_whole, json_text
+from system.locks import locked
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from datasets.depth_files import DepthNote, read_depth
+from datasets.facts import Facts, facts_of_files
 from datasets.items import NO_AUGMENTATION, draw_augmentation
 from datasets.pictures import read_picture
 from datasets.rgbd import Pair, size_message
@@ -98,6 +99,12 @@ class RgbdItems:
         """The picture of an item, for messages."""
         return str(self.pairs[index].picture)
 
+    def facts(self) -> Facts:
+        """What the depth files hold, the pairs and their files."""
+        paths = [path for pair in self.pairs for path in pair]
+        what = " ".join(f"{name} {value}" for name, value in vars(self.note).items())
+        return {"pairs": str(len(self)), "depth": what, **facts_of_files(paths)}
+
     def item(self, epoch: int, index: int) -> dict[str, np.ndarray]:
         """One item.
 
@@ -155,6 +162,14 @@ class MixedItems:
         """The picture with that ``index`` of an item, for messages."""
         which, within = self._place(index)
         return self.sets[which].name(within)
+
+    def facts(self) -> Facts:
+        """Those of every data set."""
+        return {
+            f"data set {number}: {name}": value
+            for number, items in enumerate(self.sets, 1)
+            for name, value in items.facts().items()
+        }
 
     def item(self, epoch: int, index: int) -> dict[str, np.ndarray]:
         """An item of an epoch; with shares, which one follows from (seed, epoch, index).

@@ -46,6 +46,7 @@ from evaluation.ground_truth import (
 )
 from system.errors import InputError
 from system.files import FileState, file_state, make_writable_folder, read_text, written_whole
+from system.workers import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +193,8 @@ def _export_frames(
     pool = None
     if num_workers > 0 and len(missing) > 1:
         context = multiprocessing.get_context("spawn")  # the same on every system
-        pool = ProcessPoolExecutor(min(num_workers, len(missing)), mp_context=context)
+        count = min(num_workers, len(missing))
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=end_with_parent)
     with pool or nullcontext():
         apply = map if pool is None else pool.map
         exported = apply(partial(_export_frame, data_path, kind), missing, missing.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import sys
@@ -44,10 +45,15 @@ def run_command(main: Callable[[], int | None]) -> None:
         where = f"{error.filename}: " if error.filename else ""
         _refuse(f"{where}{error.strerror}; {DISK_REMEDIES[error.errno]}")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
 
 
 def _refuse(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    _say(f"error: {message}")
     sys.exit(EXIT_BAD_INPUT)
+
+
+def _say(words: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        print(words, file=sys.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import itertools
 import json
 import logging
 import math
@@ -13,12 +12,11 @@ import secrets
 import shutil
 import stat
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from system.checksums import SUMS_FILE, compare_sum, parse_sums
 from system.errors import InputError
@@ -174,50 +172,6 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a lock that the system takes back when the process ends, however it ends.
-
-    Args:
-        path: of the lock file, which stays.
-        waiting: what to log when another process holds it.
-    """
-    with path.open("a+b") as file:
-        for attempt in itertools.count():
-            try:
-                _lock(file)
-                break
-            except (BlockingIOError, PermissionError):  # of POSIX, of Windows
-                if attempt == 0:
-                    logger.info(waiting)
-                time.sleep(0.1)
-        try:
-            yield
-        finally:
-            _unlock(file)
-
-
-if os.name == "posix":
-    import fcntl
-
-    def _lock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _unlock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)
-
-else:
-    import msvcrt
-
-    def _lock(file: IO[bytes]) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-    def _unlock(file: IO[bytes]) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 
 def make_writable_folder(folder: Path, remedy: str) -> None:

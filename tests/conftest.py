@@ -12,7 +12,7 @@ import pytest
 
 from datasets.streets.generate import StreetSettings, generate_streets
 from system import cpu_math
-from system.files import locked
+from system.locks import locked
 
 # The same rounding on every processor of the last years, twice as fast as the library's own choice
 # where it does not know the processor (docs/performance.md).

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.facts import Facts, facts_of_files
 from system.errors import InputError
 
 NUMBERS = 6
@@ -45,6 +46,9 @@ class StubItems:
             rng = np.random.default_rng((self.seed, epoch, index))
             numbers = numbers + rng.normal(0, 0.1, NUMBERS).astype(np.float32)
         return {"index": np.int64(index), "numbers": numbers, "answer": answer}
+
+    def facts(self) -> Facts:
+        return facts_of_files(self.paths)
 
     def name(self, index: int) -> str:
         return self.paths[index].name

@@ -50,6 +50,7 @@ class Progress:
         learning_rate: that the run began with, where it was not given; else None.
         schedule_steps: that the learning rate's curve is laid out for; None where it has no end.
         averaged: whether the weights are a moving average, beside which the raw ones are.
+        validated: the step that was last validated; None before the first validation.
     """
 
     epoch: int = 0
@@ -61,6 +62,7 @@ class Progress:
     learning_rate: float | None = None
     schedule_steps: int | None = None
     averaged: bool = False
+    validated: int | None = None
 
 
 def optimiser_arrays(
@@ -105,7 +107,7 @@ def check_optimiser(model: nn.Layer, arrays: dict[str, np.ndarray], step: int) -
 def check_progress(progress: Progress) -> None:
     """Raise ValueError unless every value is one that a run can have."""
     counts = [progress.epoch, progress.step_in_epoch, progress.step, progress.items_per_step]
-    counts.append(progress.schedule_steps or 0)
+    counts += [progress.schedule_steps or 0, progress.validated or 0]
     whole = all(isinstance(count, int) and count >= 0 for count in counts)
     numbers = [progress.best_loss or 0, progress.learning_rate or 0]
     numbers += dict(progress.loss_scaling).values()

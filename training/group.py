@@ -80,6 +80,11 @@ def running_statistics(layer: nn.Layer) -> list[Tensor]:
     return [statistic for norm in norms for statistic in (norm._mean, norm._variance)]
 
 
+def is_first() -> bool:
+    """Whether this process will be the first of those that it was launched with."""
+    return os.environ.get("PADDLE_TRAINER_ID", "0") == "0"
+
+
 def join_group() -> Group:
     """Meet the other processes that were launched with this one, if there are any."""
     if int(os.environ.get("PADDLE_TRAINERS_NUM", "1")) == 1:

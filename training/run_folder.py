@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+from datasets.facts import Facts
 from options import TrainOptions, from_json, to_json
 from system.errors import InputError
-from system.files import make_writable_folder, read_text, written_whole
+from system.files import make_writable_folder, read_json, read_text, write_json, written_whole
 from training.checkpoint import LAST, Progress, checkpoints
 from training.logger import METRICS_FILE
+from training.schedule import within_epoch
 
 logger = logging.getLogger(__name__)
 
 OPTIONS_FILE = "options.json"
+DATA_FILE = "data.json"
 BYTES_OF_A_NUMBER = 4
+SHOWN = 6  # changes
 
 # Options that leave the weights of a run as they are.
 FREE_TO_CHANGE = (
     *("resume", "load_weights_folder", "models_to_load", "log_dir", "model_name"),
-    *("data_path", "cache_dir", "num_workers", "device"),
+    *("data_path", "cache_dir", "num_workers", "device", "allow_changed_data"),
     *("log_frequency", "save_frequency", "save_every_steps", "keep_checkpoints"),
     *("num_epochs", "max_steps"),
+)
+# Options that decide the items; what else does is in their facts.
+OF_THE_DATA = (
+    *("seed", "height", "width", "resize", "frame_ids", "use_stereo", "depth_hints"),
+    "mix_shares",
 )
 
 
@@ -47,9 +58,8 @@ def check_run_folder(folder: Path, options: TrainOptions) -> None:
     if options.resume:
         changes = changed_options(folder / OPTIONS_FILE, options)
         if changes:
-            logger.warning(
-                "--resume: the run goes on with other options than it had: %s", "; ".join(changes)
-            )
+            words = "; ".join(changes.values())
+            logger.warning("--resume: the run goes on with other options than it had: %s", words)
 
 
 def starting_options(folder: Path, options: TrainOptions) -> TrainOptions:
@@ -73,19 +83,93 @@ def starting_options(folder: Path, options: TrainOptions) -> TrainOptions:
     return dataclasses.replace(
         options,
         resume=False,
+        allow_changed_data=False,
         load_weights_folder=saved.load_weights_folder,
         models_to_load=saved.models_to_load,
     )
 
 
+def check_data(
+    folder: Path,
+    options: TrainOptions,
+    facts: Mapping[str, Facts],
+    progress: Progress,
+    steps_per_epoch: int,
+) -> Progress:
+    """Refuse to go on with other data than the run had, unless that is asked for.
+
+    Args:
+        folder: of the run.
+        options: to go on with.
+        facts: of its data, ``train`` and ``val``.
+        progress: where it stands.
+        steps_per_epoch: that there are now.
+
+    Returns:
+        Where it stands in these data.
+
+    Raises:
+        InputError: they are others, which is said.
+    """
+    options_changed = changed_options(folder / OPTIONS_FILE, options)
+    changes = [options_changed[name] for name in OF_THE_DATA if name in options_changed]
+    facts_changed = changed_facts(folder / DATA_FILE, facts)
+    changes += facts_changed
+    if progress.step_in_epoch > steps_per_epoch:
+        done = f"{progress.step_in_epoch} of them are done"
+        changes.append(f"the epoch has {steps_per_epoch} steps and {done}")
+    if not changes:
+        return progress
+    words = "; ".join(changes[:SHOWN]) + (f"; {len(changes) - SHOWN} more" * (len(changes) > SHOWN))
+    if not options.allow_changed_data:
+        raise InputError(
+            f"--resume: {folder} was trained on other data: {words}; restore them, or go on with "
+            "these (--allow_changed_data)"
+        )
+    logger.warning("--allow_changed_data: the run goes on with other data: %s", words)
+    if any(change.startswith("val: ") for change in facts_changed):
+        logger.warning("the next validation makes `best` anew: losses so far are of other data")
+        progress = dataclasses.replace(progress, best_loss=None)
+    return within_epoch(progress, steps_per_epoch)
+
+
+def changed_facts(path: Path, facts: Mapping[str, Facts]) -> list[str]:
+    """What of the data differs from what a file says of them; nothing where it says nothing."""
+    try:
+        before = _in_one(read_json(path))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return []
+    now = _in_one(facts)
+    return [
+        f"{name} was {before.get(name, 'not there')}, is {now.get(name, 'not there')}"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _in_one(facts: Mapping[str, Facts]) -> Facts:
+    return {f"{part}: {name}": value for part in facts for name, value in facts[part].items()}
+
+
+def forget_data(folder: Path) -> None:
+    """Let the next start take the data as they are then: some of them have to be repaired."""
+    with contextlib.suppress(OSError):
+        (folder / DATA_FILE).unlink()
+
+
 def open_run_folder(
-    folder: Path, options: TrainOptions, num_parameters: int, progress: Progress
+    folder: Path,
+    options: TrainOptions,
+    num_parameters: int,
+    progress: Progress,
+    facts: Mapping[str, Facts],
 ) -> None:
     """Make the run's folder what it has to be before the first step from ``progress``."""
     make_writable_folder(folder, "choose another --log_dir")
     warn_of_a_full_disk(folder, num_parameters, options.keep_checkpoints, options.ema_decay > 0)
     with written_whole(folder / OPTIONS_FILE) as path:
         path.write_text(to_json(options))
+    write_json(folder / DATA_FILE, facts)
     forget_metrics_after(folder, progress)
 
 
@@ -106,19 +190,19 @@ def warn_of_a_full_disk(
         )
 
 
-def changed_options(path: Path, options: TrainOptions) -> list[str]:
-    """What of ``options`` differs from a saved file and changes the weights to come."""
+def changed_options(path: Path, options: TrainOptions) -> dict[str, str]:
+    """What of ``options`` differs from a saved file and changes the weights to come, by name."""
     try:
         saved = from_json(TrainOptions, read_text(path))
     except (OSError, UnicodeDecodeError, InputError):
-        return []  # of another version; the checkpoint says whether the networks fit
-    return [
-        f"{name} was {getattr(saved, name)}, is {getattr(options, name)}"
+        return {}  # of another version; the checkpoint says whether the networks fit
+    return {
+        name: f"{name} was {getattr(saved, name)}, is {getattr(options, name)}"
         for name in (field.name for field in dataclasses.fields(options))
         if name not in FREE_TO_CHANGE
         and hasattr(saved, name)
         and getattr(saved, name) != getattr(options, name)
-    ]
+    }
 
 
 def forget_metrics_after(folder: Path, progress: Progress) -> None:
@@ -126,7 +210,7 @@ def forget_metrics_after(folder: Path, progress: Progress) -> None:
     path = folder / METRICS_FILE
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     kept = [line for line in lines if _stays(line, progress)]
     if kept != lines:
         with written_whole(path) as temporary:

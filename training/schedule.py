@@ -132,6 +132,11 @@ def with_steps_of(progress: Progress, items_per_step: int) -> Progress:
     return replace(progress, step_in_epoch=done, items_per_step=items_per_step)
 
 
+def within_epoch(progress: Progress, steps_per_epoch: int) -> Progress:
+    """Where a run stands in an epoch that may have become shorter: at its end at most."""
+    return replace(progress, step_in_epoch=min(progress.step_in_epoch, steps_per_epoch))
+
+
 def step_in_words(items: int, devices: int, batch_size: int, accumulate: int) -> str:
     """What an optimiser step takes."""
     return (

@@ -5,37 +5,49 @@ What is trained, on what, and by which loss, is a :class:`training.task.Task`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import paddle
 from tqdm import tqdm
 
+from datasets.facts import Facts
 from datasets.loader import Batch, Loader, Share
 from options import SUPERVISED, TrainOptions, flag
 from system.device import choose_device
 from system.errors import InputError
+from system.locks import alone_at
 from training.averaging import WeightAverage
 from training.checkpoint import LAST, Progress, resume, save_checkpoint
 from training.cpu.fast_paths import compile_layers
 from training.cpu.process import keep_freed_memory, use_threads
 from training.data_wait import DataWait
-from training.group import join_group, synchronised
+from training.group import is_first, join_group, synchronised
 from training.health import Health
-from training.interrupt import Interrupted, StopRequest
+from training.interrupt import Interrupted, StopRequest, Unbroken
 from training.logger import Logger
 from training.optimisation import Update, check_precision
 from training.recompute import recompute_blocks
-from training.run_folder import check_run_folder, open_run_folder, starting_options
+from training.run_folder import (
+    check_data,
+    check_run_folder,
+    forget_data,
+    open_run_folder,
+    starting_options,
+)
 from training.schedule import (
     in_turns,
     learning_rate,
     make_schedule,
     step_in_words,
     with_steps_of,
+    within_epoch,
 )
 from training.self_supervised import SelfSupervised
 from training.supervised import Supervised
@@ -49,6 +61,20 @@ VALIDATION_STEP = 0  # what is drawn is the same for every validation
 def task_of(options: TrainOptions) -> Task:
     """The method that the options ask for."""
     return (Supervised if options.task == SUPERVISED else SelfSupervised)(options)
+
+
+def train(options: TrainOptions) -> None:
+    """Train, as the only job of that name; see :class:`Trainer`.
+
+    Raises:
+        InputError: another process trains it; see :meth:`Trainer.run`.
+    """
+    with contextlib.ExitStack() as stack:
+        if is_first():
+            remedy = "choose another --model_name or --log_dir"
+            folder = options.log_dir / options.model_name
+            stack.enter_context(alone_at(folder, "trains", remedy))
+        Trainer(options).run()
 
 
 class Trainer:
@@ -101,7 +127,7 @@ class Trainer:
         self.progress = Progress(items_per_step=items_per_step)
         if options.resume:
             progress = resume(self.folder, self.model, self.update.optimiser, self.average)
-            self.progress = with_steps_of(progress, items_per_step)
+            self.progress = self.among_data(with_steps_of(progress, items_per_step))
             self.update.restore_scaling(progress.loss_scaling)
             logger.info("resuming at epoch %d, step %d", self.progress.epoch, self.progress.step)
         self.rate = self.choose_rate()
@@ -130,6 +156,18 @@ class Trainer:
             )
         return loader
 
+    @cached_property
+    def facts(self) -> dict[str, Facts]:
+        """What decides the items, besides the options."""
+        return {"train": self.train_loader.items.facts(), "val": self.val_loader.items.facts()}
+
+    def among_data(self, progress: Progress) -> Progress:
+        """Where a run stands in the data that there are; see :func:`check_data`."""
+        steps = len(self.train_loader)
+        if not self.group.is_first:  # whose word holds for all
+            return within_epoch(progress, steps)
+        return check_data(self.folder, self.options, self.facts, progress, steps)
+
     def choose_rate(self) -> float:
         """The learning rate to start with: given, that of the run that goes on, or the task's."""
         options, reason = self.options, "as before"
@@ -151,25 +189,46 @@ class Trainer:
         Raises:
             InputError: an item cannot be read, the loss is not finite, or a checkpoint cannot be
                 written; earlier checkpoints stay.
-            KeyboardInterrupt: on Ctrl-C or termination, after a checkpoint of the last full step.
+            KeyboardInterrupt: on Ctrl-C, termination or a closed terminal, after a checkpoint of
+                the last full step.
         """
+        if self.finished():
+            logger.info(
+                "%s: is finished, after %d epochs and %d steps; more of them than that "
+                "(--num_epochs, --max_steps) go on",
+                self.folder,
+                self.progress.epoch,
+                self.progress.step,
+            )
+            return
         if self.group.is_first:
             count = sum(parameter.size for parameter in self.model.parameters())
-            open_run_folder(self.folder, self.options, int(count), self.progress)
+            open_run_folder(self.folder, self.options, int(count), self.progress, self.facts)
             self.logger = Logger(self.folder)
         try:
             with StopRequest() as self.stop:
-                while self.progress.epoch < self.options.num_epochs and not self.steps_done():
-                    self.run_epoch()
-        except Interrupted:
-            self.save(LAST)
-            logger.info("stopped at step %d; --resume goes on from there", self.progress.step)
-            raise KeyboardInterrupt from None
+                self.run_epochs()
         finally:
             if self.logger is not None:
                 self.logger.close()
             self.train_loader.close()
             self.val_loader.close()
+
+    def finished(self) -> bool:
+        """Whether the run is at its last epoch or step, which has been validated."""
+        progress = self.progress
+        validated = self.steps_done() and progress.validated == progress.step
+        return progress.epoch >= self.options.num_epochs or validated
+
+    def run_epochs(self) -> None:
+        """Train to the end; save the steps done where something else comes first."""
+        try:
+            while not self.finished():
+                self.run_epoch()
+        except Interrupted:
+            self.save(LAST)
+            logger.info("stopped at step %d; --resume goes on from there", self.progress.step)
+            raise KeyboardInterrupt from None
 
     def save(self, name: str) -> None:
         """Save a weights folder: ``best``, or ``last`` with all that resuming needs."""
@@ -196,8 +255,11 @@ class Trainer:
             unit="item",
             desc=f"epoch {start.epoch + 1}/{options.num_epochs}",
             disable=not self.group.is_first,
+            file=Unbroken(sys.stderr),
         ) as bar:
             batches = self.train_loader.batches(start.epoch, skip=start.step_in_epoch)
+            if self.steps_done():  # all but their validation
+                batches = []
             for turns in in_turns(wait.watch(self.or_save(batches)), options.accumulate):
                 loss, stop = self.train_on(turns)
                 bar.set_postfix(loss=f"{loss:.4f}", step=self.progress.step)
@@ -213,6 +275,7 @@ class Trainer:
         if advice is not None:
             logger.warning(advice)
         loss = self.validate()
+        self.progress = replace(self.progress, validated=self.progress.step)
         if self.progress.step_in_epoch == len(self.train_loader):
             self.progress = replace(self.progress, epoch=start.epoch + 1, step_in_epoch=0)
         if self.progress.best_loss is None or loss < self.progress.best_loss:
@@ -227,12 +290,16 @@ class Trainer:
         try:
             yield from batches
         except InputError as error:
+            forget_data(self.folder)
             if self.progress.step == 0:
                 raise
-            self.save(LAST)
-            raise InputError(
-                f"{error}\nstopped at step {self.progress.step}; --resume goes on from there"
-            ) from error
+            raise self.saved_after(str(error)) from error
+
+    def saved_after(self, problem: str) -> InputError:
+        """Save the steps done; returns what to say of that and the problem."""
+        self.save(LAST)
+        step = self.progress.step
+        return InputError(f"{problem}\nstopped at step {step}; --resume goes on from there")
 
     def train_on(self, turns: Sequence[Batch]) -> tuple[float, bool]:
         """One optimiser step on a batch per turn.
@@ -252,17 +319,19 @@ class Trainer:
         self.check_finite(loss, self.train_loader, turns)
         self.update.apply()
         self.average.update(self.progress.step)
-        if self.logger is not None and self.progress.step % self.options.log_frequency == 0:
-            values = {"loss": loss, "learning_rate": self.update.rate}
-            self.log("train", output, batch, {**values, **self.task.scalars(output, batch)})
-            for message in self.health.look(self.task.signs(output, batch)):
-                logger.warning("step %d: %s", self.progress.step, message)
+        step = self.progress.step
         self.progress = replace(
             self.progress,
-            step=self.progress.step + 1,
+            step=step + 1,
             step_in_epoch=self.progress.step_in_epoch + 1,
             loss_scaling=self.update.scaling,
         )
+        if self.logger is not None and step % self.options.log_frequency == 0:
+            values = {"loss": loss, "learning_rate": self.update.rate}
+            values.update(self.task.scalars(output, batch))
+            self.log("train", step, output, batch, values)
+            for message in self.health.look(self.task.signs(output, batch)):
+                logger.warning("step %d: %s", step, message)
         return loss, stop > 0
 
     def place(self, turn: int) -> Place:
@@ -275,17 +344,27 @@ class Trainer:
         """Forward pass and loss of a batch, on the device."""
         return self.task.output(**self.model_with_loss(self.task.inputs(batch, place)))
 
-    def log(self, phase: str, output: Output, batch: Batch, scalars: dict[str, float]) -> None:
+    def log(
+        self, phase: str, step: int, output: Output, batch: Batch, scalars: dict[str, float]
+    ) -> None:
         """Log scalars of a batch, and what its first item looks like."""
-        self.logger.scalars(phase, self.progress.step, scalars)
-        self.logger.pictures(phase, self.progress.step, self.task.pictures(output, batch))
+        pictures = self.task.pictures(output, batch)
+        try:
+            self.logger.scalars(phase, step, scalars)
+            self.logger.pictures(phase, step, pictures)
+        except OSError as error:
+            problem = (
+                f"{error.filename}: cannot be written to ({error.strerror}); make room on disk"
+            )
+            raise self.saved_after(problem) from error
 
     def validate(self) -> float:
         """Mean loss over the validation items of all processes, without augmentation."""
         self.model_with_loss.eval()
         batches = self.or_save(self.val_loader.batches(epoch=0))
         share = math.ceil(len(self.val_loader) / self.group.size)
-        bar = tqdm(batches, "validation", share, leave=False, disable=not self.group.is_first)
+        hidden, file = not self.group.is_first, Unbroken(sys.stderr)
+        bar = tqdm(batches, "validation", share, leave=False, disable=hidden, file=file)
         total, items = 0.0, 0
         output, batch = None, None  # a process may have no share of few batches
         with self.average.in_model(), paddle.no_grad():
@@ -301,7 +380,7 @@ class Trainer:
         total, items = self.group.mean([total, items])
         loss = total / items
         if self.logger is not None:
-            self.log("val", output, batch, {"loss": loss})
+            self.log("val", self.progress.step, output, batch, {"loss": loss})
         logger.info("step %d: validation loss %.5f", self.progress.step, loss)
         return loss
 

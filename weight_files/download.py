@@ -29,7 +29,8 @@ from tqdm import tqdm
 from networks.kinds import MODULES
 from system.command_line import path_of
 from system.errors import InputError
-from system.files import locked, sha256
+from system.files import sha256
+from system.locks import locked
 from weight_files.conversion import convert_folder, convert_official
 from weight_files.model_info import INFO_FILE
 from weight_files.published import (

@@ -12,7 +12,6 @@ import io
 import logging
 import multiprocessing
 import os
-import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
@@ -29,6 +28,7 @@ from datasets.streets.world import Street, make_street
 from system.command_line import path_of
 from system.errors import InputError
 from system.files import json_text, written_whole
+from system.workers import leave_stops_to_parent
 
 logger = logging.getLogger(__name__)
 
@@ -206,8 +206,7 @@ def _render_all(
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C, which reaches the workers too, to the process that started them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_stops_to_parent()
     _keep_memory()
 
 
