@@ -124,7 +124,8 @@ class Monodepth(nn.Layer):
             if architecture.pose_model_type == "separate_resnet":
                 self.pose_encoder = ResnetEncoder(architecture.num_layers, num_images)
                 of_pose = self.pose_encoder.num_channels
-                self.pose = PoseDecoder(of_pose, num_feature_sets=1, num_motions=2)
+                # As published, also where one is read.
+                self.pose = PoseDecoder(of_pose, 1, num_motions=max(2, num_images - 1))
             elif architecture.pose_model_type == "shared":
                 self.pose = PoseDecoder(channels, num_images, num_images - 1)
             else:

@@ -21,7 +21,7 @@ from PIL import Image
 from networks.kinds import FOR_DEPTH, KINDS, MONODEPTH
 from prediction import engines
 from prediction.depth_map import FAMILIES, network_input
-from prediction.graph import INPUT, OPSET, OUTPUT, rename, save_paddle
+from prediction.graph import INPUT, OPSET, OUTPUT, drop_unused, rename, save_paddle
 from system.errors import InputError
 from system.files import write_json
 from weight_files.folder import OpenedModel, open_model
@@ -172,6 +172,7 @@ def _write_onnx(opened: OpenedModel, made: Path, export: Export) -> engines.Engi
     if export.precision == "fp16":
         from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415
 
+        leave_out_empty_inputs(content)
         content = convert_float_to_float16(content, keep_io_types=True)
     if export.any_size:
         content = onnx_of_any_size(content, info.height, info.width)
@@ -179,6 +180,23 @@ def _write_onnx(opened: OpenedModel, made: Path, export: Export) -> engines.Engi
         content.metadata_props.add(key=key, value=value)
     onnx.save(content, made)
     return engines.onnxruntime_engine(made)
+
+
+def leave_out_empty_inputs(content: onnx.ModelProto) -> None:
+    """Name no input where a Resize is given an empty one.
+
+    The conversion to half precision would have it computed, which runtimes refuse.
+    """
+    graph = content.graph
+    empty = {
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "Constant" and 0 in node.attribute[0].t.dims
+    }
+    for node in graph.node:
+        if node.op_type == "Resize":
+            node.input[:] = ["" if name in empty else name for name in node.input]
+    drop_unused(graph)
 
 
 def _write_openvino(opened: OpenedModel, made: Path, export: Export) -> engines.Engine:

@@ -126,10 +126,10 @@ def _double_by_resize(content: onnx.ModelProto) -> None:
     if any(scales in node.input for node in graph.node):
         factors = np.array([1, 1, 2, 2], np.float32)
         graph.initializer.append(numpy_helper.from_array(factors, scales))
-    _drop_unused(graph)
+    drop_unused(graph)
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
+def drop_unused(graph: onnx.GraphProto) -> None:
     """Remove nodes whose outputs nobody reads."""
     while True:
         read = {name for node in graph.node for name in node.input}

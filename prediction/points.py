@@ -64,7 +64,8 @@ def back_project(depth: np.ndarray, K: np.ndarray) -> np.ndarray:
     x = (np.arange(width) - K[0, 2]) / K[0, 0]
     y = (np.arange(height) - K[1, 2]) / K[1, 1]
     rays = np.stack([*np.meshgrid(x, y), np.ones(depth.shape)], axis=-1)
-    return (rays * depth[..., None]).astype(np.float32)
+    with np.errstate(invalid="ignore"):  # no point of a ray along an axis is infinitely far
+        return (rays * depth[..., None]).astype(np.float32)
 
 
 def encode_ply(points: np.ndarray, colors: np.ndarray, comment: str = "") -> bytes:

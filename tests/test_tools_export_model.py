@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from datasets.conventions import STEREO
+from networks.kinds import MIDAS_SMALL
+from networks.midas_small import MidasSmall
 from networks.monodepth import Architecture, Monodepth
 from prediction import export
 from prediction.engines import onnxruntime_engine, openvino_engine
@@ -16,7 +18,7 @@ from prediction.predictor import DepthPredictor
 from system.errors import InputError
 from tools import export_model
 from weight_files.folder import save_weights
-from weight_files.model_info import ModelInfo
+from weight_files.model_info import RELATIVE_DEPTH, ModelInfo
 
 ROOT = Path(__file__).resolve().parents[1]
 HEIGHT, WIDTH = 64, 96
@@ -41,15 +43,35 @@ def place(tmp_path_factory):
     return folder
 
 
-def run(place, target, *more):
+def run(place, target, *more, weights="weights/best"):
     export_model.main(
         [
-            *("--load_weights_folder", str(place / "weights" / "best")),
+            *("--load_weights_folder", str(place / weights)),
             *("--image_path", str(place / "street.jpg"), "--output", str(place / target)),
             *more,
         ]
     )
     return place / target
+
+
+@pytest.fixture(scope="module")
+def any_size(place):
+    """An ONNX model for pictures of any size."""
+    return run(place, "any.onnx", "--format", "onnx", "--any_size")
+
+
+@pytest.fixture(scope="module")
+def midas(place):
+    """MiDaS of random weights as ONNX in half precision."""
+    paddle.seed(0)
+    model = MidasSmall()
+    model.start_from_random()
+    model.eval()
+    (place / "midas").mkdir()
+    about = {"name": "midas", "kind": MIDAS_SMALL, "supervision": RELATIVE_DEPTH}
+    save_weights(place / "midas", model, ModelInfo(Architecture(source_ids=()), 96, 96, **about))
+    words = ("--format", "onnx", "--precision", "fp16")
+    return run(place, "midas.onnx", *words, weights="midas")
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +96,13 @@ def test_an_onnx_model_says_what_it_is(exports):
     assert [dim.dim_value for dim in dims] == [0, HEIGHT, WIDTH, 3]  # 0: any
 
 
-def test_pictures_of_any_size_give_what_the_predictor_gives(place, exports):
+def test_pictures_of_any_size_give_what_the_predictor_gives(place, exports, any_size):
     pictures = np.random.default_rng(1).integers(0, 256, (2, 150, 70, 3), dtype=np.uint8)
     pictures = np.stack(
         [np.asarray(Image.fromarray(p).resize((7, 15)).resize((70, 150))) for p in pictures]
     )
-    path = run(place, "any.onnx", "--format", "onnx", "--any_size")
-    assert onnx.load(path).opset_import[0].version == 18
-    for kind, made in (("onnx", path), ("openvino", exports["openvino"])):
+    assert onnx.load(any_size).opset_import[0].version == 18
+    for kind, made in (("onnx", any_size), ("openvino", exports["openvino"])):
         engine = onnxruntime_engine(made) if kind == "onnx" else openvino_engine(made / "model.xml")
         got = engine.disparity(pictures)
         assert got.shape == (2, 150, 70)
@@ -153,3 +174,21 @@ def test_the_examples_of_the_docs_run(place, exports, name, monkeypatch, capsys)
     monkeypatch.chdir(place)
     exec(compile(examples()[name], f"deploy.md: {name}", "exec"), {})
     assert re.search(r"\((64, 96|120, 210)\)", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("model", "shape"), [("any_size", "(120, 210)"), ("midas", "(64, 96)")])
+def test_the_example_takes_every_onnx_model(place, model, shape, request, monkeypatch, capsys):
+    text = examples()["ONNX Runtime"].replace("street.onnx", request.getfixturevalue(model).name)
+    monkeypatch.chdir(place)
+    exec(compile(text, "deploy.md", "exec"), {})
+    assert shape in capsys.readouterr().out  # of MiDaS 96 pixels wide, 54.9 high in multiples of 32
+
+
+def test_half_precision_of_midas_gives_what_the_predictor_gives(place, midas):
+    picture = np.asarray(Image.open(place / "street.jpg"))
+    predictor = DepthPredictor.from_folder(place / "midas", engine="paddle")
+    given = predictor.network_input(picture)[None]
+    expected = predictor.network.disparity(given)
+    got = onnxruntime_engine(midas).disparity(given)
+    assert got.dtype == np.float32
+    assert np.abs(got - expected).mean() < 0.01 * expected.max()
