@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,22 @@ def test_a_store_gives_what_the_files_give(data, paths, tmp_path):
         store.read(paths[7], (1, 1))
     with pytest.raises(InputError, match="but its drive's camera has 1x1"):
         store.read(paths[0], (1, 1))
+
+
+@pytest.mark.parametrize("given", ["absolute", "relative"])
+def test_a_split_may_name_folders_that_are_elsewhere(data, tmp_path, given, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    lines = load_split(str(data / "splits"), "train")[:3]
+    moved = shutil.copytree(data / lines[0].folder, elsewhere / lines[0].folder)
+    shutil.copy(data / lines[0].folder / ".." / "calib_cam_to_cam.txt", moved.parent)
+    lines = [*lines, *(replace(line, folder=str(moved)) for line in lines)]
+    path = data if given == "absolute" else data.relative_to(tmp_path)
+    items = make_items(path, lines, (-1, "s"), 24, 80)
+    cached = with_cache(items, tmp_path / "cache", 1)
+    for index in range(len(items)):
+        for key, value in items.item(0, index).items():
+            np.testing.assert_array_equal(cached.item(0, index)[key], value)
 
 
 def test_what_is_there_is_not_made_again(data, paths, tmp_path, monkeypatch):

@@ -206,6 +206,35 @@ def test_workers_leave_ctrl_c_to_the_main_process_and_end_when_closed(loaders, n
     loader.close()  # a second time does no harm
 
 
+LOAD = """
+import os, sys
+from datasets.loader import Loader
+from tests.test_datasets_loader import NumberedItems
+
+if __name__ == "__main__":
+    batches = Loader(NumberedItems(60), 1, num_workers=2, shuffle=False).batches(0)
+    next(batches)
+    print("begun", flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    program = tmp_path / "load.py"
+    program.write_text(LOAD)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # The output ends with the last process that holds it.
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == b"begun\n"
+
+
 def test_workers_start_without_paddle():
     code = "import sys, datasets.loader; sys.exit('paddle' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

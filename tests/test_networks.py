@@ -108,6 +108,15 @@ def test_all_frames_at_once_give_one_motion_per_source(blank, kind):
     assert [motion.invert for motion in motions] == [False, False]
 
 
+@pytest.mark.parametrize("kind", ["separate_resnet", "shared", "posecnn"])
+@pytest.mark.parametrize("sources", [(-1,), (-2, -1, 1), (-1, 1, STEREO, 2, 3)])
+def test_any_number_of_frames_can_be_seen_at_once(blank, kind, sources):
+    temporal = [source for source in sources if source != STEREO]
+    model = Monodepth(Architecture(18, (0,), sources, kind, "all"))
+    motions = model(images(1, 3, 64, 64), images(1, len(sources), 3, 64, 64)).motions
+    assert [list(motion.translation.shape) for motion in motions] == [[1, 3]] * len(temporal)
+
+
 def test_pose_pairs_are_in_temporal_order():
     # Swapping target and the one source asks for the opposite motion: same pair, other direction.
     target, source = images(1, 3, 64, 64), images(1, 3, 64, 64) * 0.5

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import warnings
 
 import numpy as np
 import pytest
@@ -54,6 +55,17 @@ def test_a_point_projects_back_to_its_pixel():
     np.testing.assert_allclose(pixels[..., 0] / pixels[..., 2], u, atol=1e-3)
     np.testing.assert_allclose(pixels[..., 1] / pixels[..., 2], v, atol=1e-3)
     np.testing.assert_array_equal(points[..., 2], depth)
+
+
+def test_what_is_infinitely_far_is_no_point_and_no_warning():
+    depth = np.full((3, 4), np.inf, np.float32)
+    depth[1, :2] = 2
+    camera = np.array([[10, 0, 2], [0, 10, 1], [0, 0, 1]], float)  # its axis meets a pixel
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        points = back_project(depth, camera)
+        _, vertices = read_ply(encode_ply(points, np.zeros((3, 4, 3), np.uint8)))
+    np.testing.assert_allclose(vertices["point"], [[-0.4, 0, 2], [-0.2, 0, 2]], atol=1e-7)
 
 
 def test_the_road_of_a_street_is_a_plane():
