@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import random
 import shutil
 import signal
@@ -21,6 +23,7 @@ from options import TrainOptions, parse
 from system.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, run_command
 from tests import stub_task
 from tests.stub_items import write_items
+from training import logger
 from training.checkpoint import checkpoints
 from training.trainer import Trainer
 from weight_files.folder import load_into
@@ -404,13 +407,14 @@ def test_raw_weights_that_are_missing_or_damaged_are_refused(run, words, refusal
     assert len(losses(folder)) == 4
 
 
-def started(argv):
+def started(argv, **more):
     """Training in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", stub_task.__name__, *argv],
         cwd=stub_task.ROOT,
         stderr=subprocess.PIPE,
         text=True,
+        **more,
     )
 
 
@@ -458,6 +462,147 @@ def test_ctrl_c_saves_the_steps_done_and_resuming_finishes(run, words, tmp_path)
     assert step == len(losses(folder))
     run("--max_steps", step + 1, "--num_epochs", 100_000, "--resume")
     assert len(losses(folder)) == step + 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_a_closed_terminal_saves_the_steps_done(run, words, tmp_path):
+    """It hangs up twice, workers too, and can no longer be written to."""
+    process = started(words("--num_epochs", 100_000, "--num_workers", 1), start_new_session=True)
+    folder = tmp_path / "run"
+    wait_for_losses(process, folder, 3)
+    process.stderr.close()
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGHUP)
+    assert process.wait(timeout=120) == EXIT_INTERRUPTED
+    assert progress(folder)["step"] == len(losses(folder))
+    assert not (tmp_path / ".run.lock").exists()
+
+
+def test_one_job_trains_a_run_until_it_ends_or_is_killed(run, words, tmp_path, refusal):
+    more = ("--num_epochs", 100_000)
+    process, folder = started(words(*more)), tmp_path / "run"
+    wait_for_losses(process, folder, 1)
+    for resume in ([], ["--resume"]):
+        message = refusal(words(*more, *resume))
+        assert f"{folder}: another process trains there; wait for it, or choose another" in message
+    run("--max_steps", 1, name="other")
+    wait_for_losses(process, folder, len(losses(folder)) + 3)
+    process.kill()
+    process.communicate()
+    step = progress(folder)["step"]
+    run("--max_steps", step + 1, *more, "--resume")
+    assert progress(folder)["step"] == len(losses(folder)) == step + 1
+
+
+def everything(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("more", [("--num_epochs", 2), ("--max_steps", 3)])
+def test_a_finished_run_says_so_and_stays_as_it_is(run, more, caplog):
+    caplog.set_level("INFO")
+    folder = run(*more)
+    before = everything(folder)
+    assert len(losses(folder, "val")) == 2
+    assert "is finished" not in caplog.text
+    run(*more, "--resume")
+    assert f"{folder}: is finished, after" in caplog.text
+    assert everything(folder) == before
+    assert progress(run("--max_steps", 5, "--resume"))["step"] == 5
+
+
+@pytest.mark.parametrize("more", [("--num_epochs", 2), ("--max_steps", 3)])
+def test_a_run_stopped_before_its_last_validation_is_validated(run, words, monkeypatch, more):
+    straight = run(*more, name="straight")
+    stopped_after(words, monkeypatch, progress(straight)["step"], *more, name="stopped")
+    assert_same_end(straight, run(*more, "--resume", name="stopped"))
+
+
+DATA = "--allow_changed_data"
+
+
+def test_a_resume_on_fewer_items_is_refused_or_ends_the_epoch(
+    run, words, tmp_path, refusal, capsys
+):
+    data = write_items(tmp_path / "data", train=8)
+    more = ("--num_epochs", 2, "--batch_size", 1)
+    folder = run(*more, "--max_steps", 5, data=data)
+    before = everything(folder)
+    for index in range(3, 8):
+        (data / f"train_{index}.npy").unlink()
+    message = refusal(words(*more, "--resume", data=data))
+    assert "train: files in . was 8 (" in message
+    assert "is 3 (" in message
+    assert "the epoch has 3 steps and 5 of them are done" in message
+    assert DATA in message
+    assert everything(folder) == before
+    (folder / "data.json").unlink()  # as of runs of before
+    message = refusal(words(*more, "--resume", data=data))
+    assert "the epoch has 3 steps and 5 of them are done" in message
+    run(*more, "--resume", DATA, data=data)
+    assert "goes on with other data: the epoch has 3 steps" in capsys.readouterr().err
+    assert progress(folder)["epoch"] == 2
+    assert progress(folder)["step"] == 8
+    assert len(losses(folder, "val")) == 2  # the epoch that has become shorter was validated
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_changed_data_are_named_and_the_choice_is_remembered(
+    run, words, numbers, tmp_path, refusal, part
+):
+    data = shutil.copytree(numbers, tmp_path / "data")
+    folder = run("--num_epochs", 1, data=data)
+    path, best = data / f"{part}_0.npy", progress(folder)["best_loss"]
+    np.save(path, np.load(path) + (100 if part == "val" else 1))
+    message = refusal(words("--num_epochs", 2, "--resume", data=data))
+    assert f"{part}: files in ." in message
+    run("--num_epochs", 2, "--resume", DATA, data=data)
+    after = progress(folder)["best_loss"]
+    if part == "val":  # losses on other data say nothing
+        assert best < after == losses(folder, "val")[-1]
+    else:
+        assert after <= best
+    run("--num_epochs", 3, "--resume", data=data)
+    assert progress(folder)["epoch"] == 3
+
+
+def test_options_that_decide_the_data_are_refused_like_changed_data(run, words, refusal):
+    run("--num_epochs", 1)
+    message = refusal(words("--num_epochs", 2, "--resume", "--seed", 1))
+    assert "seed was 0, is 1" in message
+    assert DATA in message
+    run("--num_epochs", 2, "--resume", "--seed", 1, DATA)
+    assert DATA in refusal(words("--num_epochs", 2, DATA, name="new"))
+
+
+def test_the_same_data_elsewhere_are_the_same(run, numbers, tmp_path):
+    folder = run("--num_epochs", 1)
+    copy = shutil.copytree(numbers, tmp_path / "elsewhere" / "copy")
+    run("--num_epochs", 2, "--resume", data=copy)
+    assert progress(folder)["epoch"] == 2
+
+
+def test_logs_that_cannot_be_written_end_the_run_with_its_steps_saved(
+    run, words, tmp_path, monkeypatch, refusal
+):
+    straight, written = run("--num_epochs", 2, name="straight"), []
+    append = logger.append
+
+    def fail_at_the_third_step(file, content):
+        written.append(b'"phase": "train"' in content)
+        if sum(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", str(file.name))
+        append(file, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(logger, "append", fail_at_the_third_step)
+        message = refusal(words("--num_epochs", 2))
+    folder = tmp_path / "run"
+    assert f"{folder / 'metrics.jsonl'}: cannot be written to (No space left on device)" in message
+    assert "stopped at step 3; --resume goes on from there" in message
+    run("--num_epochs", 2, "--resume")
+    for name in WEIGHTS:
+        assert contents(folder / "last")[name] == contents(straight / "last")[name]
 
 
 @pytest.fixture
