@@ -1,33 +1,59 @@
-"""Kill a training run again and again, and compare what it ends with to a run left alone.
+"""Kill long jobs again and again, and compare what they end with to a job left alone.
 
     python -m benchmarks.kill_and_resume OUT --kills 20
+    python -m benchmarks.kill_and_resume OUT --kills 4 --jobs cache ground_truth video export
 
-Prints the steps at which the run was killed, and whether the weights, the optimiser's state and the
-logged losses are the same bytes. Exits with 1 if not.
+Training is killed in steps, saves and validations: weights, the optimiser's state and the logged
+losses are to be the same bytes. Of the other jobs, after every kill each file under its final name
+is to be missing or whole; the same command then ends with the same bytes. Exits with 1 if not.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import subprocess
+import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import cv2
 
 from benchmarks.measure import last_step, logged, training
 from system.errors import InputError, run_command
-from tools.stages import run_stage
+from tools.stages import ROOT, environment, run_stage
 
 STEPS = 120
 EARLY = 0.15  # share of the kills that come while the run is starting
 SIZE = ["--height", "64", "--width", "64", "--batch_size", "2", "--num_workers", "1"]
+FIRST = 0.3  # share of a job's time before which it is not killed: it loads its libraries
+
+
+@dataclass(frozen=True)
+class Job:
+    """A long job other than training.
+
+    Attributes:
+        command: arguments of Python, by the folder to write to.
+        finals: its results below that folder, as patterns.
+        grows: whether these grow in place; else they are there whole or not at all.
+    """
+
+    command: Callable[[Path], Sequence[object]]
+    finals: Sequence[str]
+    grows: bool = False
 
 
 def main() -> int:
-    """Run both, compare, return 1 when they differ."""
+    """Run all jobs alone and killed, compare, return 1 when they differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = ["training", "cache", "ground_truth", "video", "export"]
     parser.add_argument("out", type=Path)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=20, help="of each job")
+    parser.add_argument("--jobs", nargs="+", choices=names, default=names)
     parser.add_argument("--seed", type=int, default=0, help="decides the moments of the kills")
     parser.add_argument("--slowest", type=float, default=2.5, help="longest wait, seconds")
     args = parser.parse_args()
@@ -37,18 +63,117 @@ def main() -> int:
     street = ["--width", 160, "--height", 64, "--train_drives", 2, "--val_drives", 1]
     run_stage(["-m", "datasets.streets", out / "streets", *street, "--frames", 8])
     data = ["--data_path", out / "streets", "--split", out / "streets" / "splits"]
-    modes = ["--frame_ids", "0", "-1", "1", "--use_stereo", "--log_frequency", "1"]
-    train = [*data, *SIZE, *modes, "--num_epochs", 99, "--max_steps", STEPS]
-    train += ["--save_every_steps", 2, "--log_dir", out]
+    train = [*data, *SIZE, "--frame_ids", "0", "-1", "1", "--use_stereo", "--log_frequency", "1"]
+    train += ["--num_epochs", 99, "--save_every_steps", 2, "--log_dir", out]
 
+    good = True
+    steps = STEPS if "training" in args.jobs else 1  # the others need some weights
+    train += ["--max_steps", steps]
     run_stage(["train.py", *train, "--model_name", "alone"])
-    killed = [*train, "--model_name", "killed"]
-    steps = kill_repeatedly(killed, out / "killed", args.kills, args.slowest, args.seed)
-    run_stage(["train.py", *killed, "--resume"])
-    print(f"killed {len(steps)} times, after steps {steps}")
-    same = compare(out / "alone", out / "killed")
-    print("the same bytes" if same else "DIFFERENT")
-    return 0 if same else 1
+    if "training" in args.jobs:
+        killed = [*train, "--model_name", "killed"]
+        stops = kill_repeatedly(killed, out / "killed", args.kills, args.slowest, args.seed)
+        run_stage(["train.py", *killed, "--resume"])
+        same = compare(out / "alone", out / "killed")
+        print(f"training: killed {len(stops)} times, after steps {stops}: {in_words(same)}")
+        good = same
+    jobs = make_jobs(out, data)
+    for name in args.jobs:
+        if name in jobs:
+            same = kill_job(jobs[name], out / name, args.kills, args.seed)
+            print(f"{name}: killed {args.kills} times: {in_words(same)}")
+            good = good and same
+    return 0 if good else 1
+
+
+def in_words(same: bool) -> str:
+    """What is said of a comparison."""
+    return "the same bytes" if same else "DIFFERENT"
+
+
+def make_jobs(out: Path, data: Sequence[object]) -> dict[str, Job]:
+    """The jobs besides training, on the streets and weights in ``out``."""
+    video, weights = write_video(out), out / "alone" / "last"
+    model = ["--load_weights_folder", weights]
+    cache = ["-m", "datasets.cache", *data, "--use_stereo", "--height", 192, "--width", 640]
+    truth = ["export_gt_depth.py", *data, "--num_workers", 1, "--gt_path"]
+    demo = ["demo.py", *model, "--image_path", video, "--engine", "paddle", "--output"]
+
+    def export(folder: Path) -> list[object]:
+        # What is made once for these weights is killed, too.
+        shutil.rmtree(weights / "exported", ignore_errors=True)
+        output = ["--format", "onnx", "--output", folder / "model.onnx"]
+        return ["-m", "tools.export_model", *model, *output]
+
+    return {
+        "cache": Job(lambda to: [*cache, "--cache_dir", to], ["*/frames.*"], grows=True),
+        "ground_truth": Job(lambda to: [*truth, to / "gt.npz"], ["gt.npz"]),
+        "video": Job(lambda to: [*demo, to], ["*.mp4"]),
+        "export": Job(export, ["model.onnx"]),
+    }
+
+
+def write_video(out: Path, frames: int = 120) -> Path:
+    """The frames of the streets as a video, repeated."""
+    path, pictures = out / "drive.mp4", sorted((out / "streets").glob("*/*/image_02/data/*.jpg"))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (160, 64))
+    for number in range(frames):
+        writer.write(cv2.imread(str(pictures[number % len(pictures)])))
+    writer.release()
+    return path
+
+
+def kill_job(job: Job, out: Path, kills: int, seed: int) -> bool:
+    """Kill a job at random moments, whether it begins, goes on, or has nothing left to do.
+
+    Returns:
+        Whether everything under a final name was whole after every kill, and the same at the end.
+    """
+    rng, killed, log = random.Random(seed), out / "killed", out / "killed.log"
+    seconds = run_stage(job.command(out / "alone"))
+    expected = contents(out / "alone", job.finals)
+    good, count = True, 0
+    while count < kills:
+        words = [str(word) for word in job.command(killed)]
+        if words[0].endswith(".py"):
+            words[0] = str(ROOT / words[0])
+        with log.open("wb") as file:
+            how = {"env": environment(), "stdout": file, "stderr": file}
+            process = subprocess.Popen([sys.executable, *words], **how)
+            try:
+                ended = process.wait(rng.uniform(FIRST, 1) * seconds)
+            except subprocess.TimeoutExpired:
+                ended = None
+                process.kill()
+                process.wait()
+        good = whole(contents(killed, job.finals), expected, job.grows) and good
+        count += ended is None
+        if ended is None:
+            continue
+        if ended != 0:
+            raise InputError(f"a job that was killed before ended with {ended}, see {log}")
+        shutil.rmtree(killed)  # it came to its end: begin anew
+    if contents(killed, job.finals) != expected:
+        run_stage(job.command(killed))
+    return whole(contents(killed, job.finals), expected, grows=False) and good
+
+
+def contents(folder: Path, patterns: Sequence[str]) -> dict[str, bytes]:
+    """The files under final names, below a folder."""
+    paths = [path for pattern in patterns for path in folder.glob(pattern)]
+    visible = [path for path in paths if not path.name.startswith(".")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in visible}
+
+
+def whole(found: dict[str, bytes], expected: dict[str, bytes], grows: bool) -> bool:
+    """Whether what is there is what is to be there, or the beginning of it."""
+    good = True
+    for name, content in found.items():
+        right = expected.get(name, b"")
+        if not (right.startswith(content) if grows else right == content):
+            print(f"differs: {name}")
+            good = False
+    return good
 
 
 def kill_repeatedly(

@@ -45,7 +45,8 @@ from evaluation.ground_truth import (
     open_archive,
 )
 from system.errors import InputError
-from system.files import FileState, file_state, make_writable_folder, read_text, written_whole
+from system.files import FileState, file_state, read_text, written_whole
+from system.locks import alone_at
 from system.workers import end_with_parent
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,19 @@ def export_ground_truth(
     """
     if not data_path.is_dir():
         raise InputError(f"--data_path {data_path}: no such folder")
-    make_writable_folder(target.parent, "give another place with --gt_path FILE.npz")
+    remedy = "give another place with --gt_path FILE.npz"
+    with alone_at(target, "exports", remedy):
+        _export_alone(data_path, lines, kind, target, num_workers, whole)
+
+
+def _export_alone(
+    data_path: Path,
+    lines: Sequence[SplitLine],
+    kind: str,
+    target: Path,
+    num_workers: int,
+    whole: bool,
+) -> None:
     if not whole:
         _keep_fuller(target, len(lines))
     parts = target.with_name(f"{target.stem}.parts")

@@ -39,7 +39,6 @@ from tests import stub_task
 from training import trainer
 from training.group import join_group
 from training.self_supervised import SelfSupervised
-from training.trainer import Trainer
 
 out, streets, numbers = map(Path, sys.argv[1:])
 trainer.join_group = lru_cache(join_group)
@@ -63,7 +62,7 @@ if group.size == 1:
 def train(task, name, *more, data=numbers):
     trainer.task_of = task
     more = ("--batch_size", 1, "--split", streets / "splits", *more)
-    Trainer(parse(TrainOptions, stub_task.words(data, out, *more, name=name))).run()
+    trainer.train(parse(TrainOptions, stub_task.words(data, out, *more, name=name)))
     group.mean([0])  # the second process waits until the first one has saved
 
 train(SelfSupervised, "streets", "--max_steps", 2, data=streets)

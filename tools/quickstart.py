@@ -16,6 +16,7 @@ from pathlib import Path
 from options import TrainOptions, parse
 from system.errors import run_command
 from system.files import read_json
+from system.locks import alone_at
 from tools.evaluate_objects import RESULT
 from tools.reproduce import load_recipe
 from tools.stages import ROOT, run_stage, seed_given, summary, train_anew, write_result
@@ -106,12 +107,18 @@ def show(
 def main(argv: Sequence[str] | None = None) -> None:
     """Run all stages; an earlier run's streets are used again, its model is replaced."""
     seed = seed_given(argv, __doc__.splitlines()[0], "streets and training")
+    os.chdir(ROOT)
+    with alone_at(RUN, "runs this", "stop it"):
+        run_all(seed)
+
+
+def run_all(seed: int) -> None:
+    """Run all stages, in the folder of the project."""
     # --help needs none of these.
     from system.device import choose_device
     from training.checkpoint import save_checkpoint
     from training.self_supervised import info_of, initial_model
 
-    os.chdir(ROOT)
     streets = RUN / f"streets_seed{seed}"
     stages = training_arguments(streets, seed)
     parsed = [parse(TrainOptions, stage) for stage in stages]

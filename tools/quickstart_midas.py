@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from options import TrainOptions, parse
 from system.errors import run_command
 from system.files import read_json
+from system.locks import alone_at
 from tools import stages
 from tools.stages import ROOT, run_stage, seed_given, train_anew, write_result
 
@@ -86,12 +87,18 @@ def write_sheet(rooms: Path, weights: Path, metrics: Mapping[str, Mapping[str, f
 def main(argv: Sequence[str] | None = None) -> None:
     """Run all stages; an earlier run's rooms are used again, its model is replaced."""
     seed = seed_given(argv, __doc__.splitlines()[0], "rooms and training")
+    os.chdir(ROOT)
+    with alone_at(RUN, "runs this", "stop it"):
+        run_all(seed)
+
+
+def run_all(seed: int) -> None:
+    """Run all stages, in the folder of the project."""
     # --help needs none of these.
     from system.device import choose_device
     from training.checkpoint import save_checkpoint
     from training.supervised import info_of, initial_model
 
-    os.chdir(ROOT)
     rooms = RUN / f"rooms_seed{seed}"
     training = training_arguments(rooms, seed)
     options = parse(TrainOptions, training)
