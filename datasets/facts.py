@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from system.files import sha256
+
 Facts = dict[str, str]  # what is said of each thing that decides the items
 CONTENT_BYTES = 64 << 20  # that are read of the files of a part
 
@@ -21,32 +23,36 @@ def facts_of_files(paths: Iterable[Path]) -> Facts:
 
     Of files that are large together, the content counts for some that are evenly spread.
     """
-    files = {path.absolute(): _size(path) for path in sorted(set(paths))}
+    files = {path: _size(path) for path in sorted(set(map(os.path.abspath, paths)))}
     every = max(1, -(-sum(files.values()) // CONTENT_BYTES))
-    try:
-        root = Path(os.path.commonpath([path.parent for path in files]))
-    except ValueError:  # none, or on several drives of Windows
-        root = Path()
     lines: dict[str, list[str]] = {}
     for number, (path, size) in enumerate(files.items()):
-        folder = Path(os.path.relpath(path.parent, root)) if root.name else path.parent
+        folder, name = os.path.split(path)
         content = _content(path) if number % every == 0 else ""
-        lines.setdefault(folder.as_posix(), []).append(f"{path.name}\t{size}\t{content}")
+        lines.setdefault(folder, []).append(f"{name}\t{size}\t{content}")
     return {
-        f"files in {folder}": f"{len(those)} ({digest(chr(10).join(those))})"
+        f"files in {_below(lines, folder)}": f"{len(those)} ({digest(chr(10).join(those))})"
         for folder, those in lines.items()
     }
 
 
-def _size(path: Path) -> int:
+def _below(folders: Iterable[str], folder: str) -> str:
+    """One of some folders, as seen from the one that holds them all."""
     try:
-        return path.stat().st_size
+        return Path(os.path.relpath(folder, os.path.commonpath(folders))).as_posix()
+    except ValueError:  # they are on several drives of Windows
+        return folder
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
     except OSError:  # whoever reads it says so
         return 0
 
 
-def _content(path: Path) -> str:
+def _content(path: str) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256(Path(path))
     except OSError:
         return "unreadable"
