@@ -176,9 +176,24 @@ def test_the_examples_of_the_docs_run(place, exports, name, monkeypatch, capsys)
     assert re.search(r"\((64, 96|120, 210)\)", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize(("model", "shape"), [("any_size", "(120, 210)"), ("midas", "(64, 96)")])
-def test_the_example_takes_every_onnx_model(place, model, shape, request, monkeypatch, capsys):
-    text = examples()["ONNX Runtime"].replace("street.onnx", request.getfixturevalue(model).name)
+@pytest.fixture(scope="module")
+def midas_paddle(place, midas):
+    """MiDaS as a program of Paddle."""
+    return run(place, "midas_paddle", "--format", "paddle", weights="midas")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "model", "shape"),
+    [
+        ("ONNX Runtime", "street.onnx", "any_size", "(120, 210)"),
+        ("ONNX Runtime", "street.onnx", "midas", "(64, 96)"),
+        ("Paddle Inference", "street_paddle", "midas_paddle", "(64, 96)"),
+    ],
+)
+def test_an_example_takes_every_model_of_its_format(
+    place, name, given, model, shape, request, monkeypatch, capsys
+):
+    text = examples()[name].replace(given, request.getfixturevalue(model).name)
     monkeypatch.chdir(place)
     exec(compile(text, "deploy.md", "exec"), {})
     assert shape in capsys.readouterr().out  # of MiDaS 96 pixels wide, 54.9 high in multiples of 32
