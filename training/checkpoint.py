@@ -21,6 +21,7 @@ from paddle import nn
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from datasets.facts import Facts
 from system.errors import InputError
 from system.files import check_sum, read_json
 from system.folders import recover_folder, replace_folder
@@ -51,6 +52,7 @@ class Progress:
         schedule_steps: that the learning rate's curve is laid out for; None where it has no end.
         averaged: whether the weights are a moving average, beside which the raw ones are.
         validated: the step that was last validated; None before the first validation.
+        data: what decides the items, in words; empty in checkpoints that do not say.
     """
 
     epoch: int = 0
@@ -63,6 +65,7 @@ class Progress:
     schedule_steps: int | None = None
     averaged: bool = False
     validated: int | None = None
+    data: Facts = field(default_factory=dict)
 
 
 def optimiser_arrays(
@@ -112,7 +115,8 @@ def check_progress(progress: Progress) -> None:
     numbers = [progress.best_loss or 0, progress.learning_rate or 0]
     numbers += dict(progress.loss_scaling).values()
     numeric = all(isinstance(number, (int, float)) for number in numbers)
-    if not (whole and numeric and isinstance(progress.averaged, bool)):
+    said = all(isinstance(words, str) for words in dict(progress.data).values())
+    if not (whole and numeric and said and isinstance(progress.averaged, bool)):
         raise ValueError(f"impossible value in {PROGRESS_FILE}: {progress}")
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import logging
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 from datasets.facts import Facts
 from options import TrainOptions, from_json, to_json
 from system.errors import InputError
-from system.files import make_writable_folder, read_json, read_text, write_json, written_whole
+from system.files import make_writable_folder, read_text, written_whole
 from training.checkpoint import LAST, Progress, checkpoints
 from training.logger import METRICS_FILE
 from training.schedule import within_epoch
@@ -21,7 +19,7 @@ from training.schedule import within_epoch
 logger = logging.getLogger(__name__)
 
 OPTIONS_FILE = "options.json"
-DATA_FILE = "data.json"
+TRAINING, VALIDATION = "train: ", "val: "  # before the name of a fact
 BYTES_OF_A_NUMBER = 4
 SHOWN = 6  # changes
 
@@ -90,20 +88,16 @@ def starting_options(folder: Path, options: TrainOptions) -> TrainOptions:
 
 
 def check_data(
-    folder: Path,
-    options: TrainOptions,
-    facts: Mapping[str, Facts],
-    progress: Progress,
-    steps_per_epoch: int,
+    folder: Path, options: TrainOptions, facts: Facts, progress: Progress, steps_per_epoch: int
 ) -> Progress:
     """Refuse to go on with other data than the run had, unless that is asked for.
 
     Args:
         folder: of the run.
         options: to go on with.
-        facts: of its data, ``train`` and ``val``.
-        progress: where it stands.
-        steps_per_epoch: that there are now.
+        facts: of the data that there are.
+        progress: where the run stands.
+        steps_per_epoch: that there are.
 
     Returns:
         Where it stands in these data.
@@ -113,11 +107,12 @@ def check_data(
     """
     options_changed = changed_options(folder / OPTIONS_FILE, options)
     changes = [options_changed[name] for name in OF_THE_DATA if name in options_changed]
-    facts_changed = changed_facts(folder / DATA_FILE, facts)
+    facts_changed = changed_facts(progress.data, facts)
     changes += facts_changed
     if progress.step_in_epoch > steps_per_epoch:
         done = f"{progress.step_in_epoch} of them are done"
         changes.append(f"the epoch has {steps_per_epoch} steps and {done}")
+    progress = dataclasses.replace(progress, data=facts)
     if not changes:
         return progress
     words = "; ".join(changes[:SHOWN]) + (f"; {len(changes) - SHOWN} more" * (len(changes) > SHOWN))
@@ -127,49 +122,36 @@ def check_data(
             "these (--allow_changed_data)"
         )
     logger.warning("--allow_changed_data: the run goes on with other data: %s", words)
-    if any(change.startswith("val: ") for change in facts_changed):
+    if any(change.startswith(VALIDATION) for change in facts_changed):
         logger.warning("the next validation makes `best` anew: losses so far are of other data")
         progress = dataclasses.replace(progress, best_loss=None)
     return within_epoch(progress, steps_per_epoch)
 
 
-def changed_facts(path: Path, facts: Mapping[str, Facts]) -> list[str]:
-    """What of the data differs from what a file says of them; nothing where it says nothing."""
-    try:
-        before = _in_one(read_json(path))
-    except (OSError, ValueError, TypeError, AttributeError):
-        return []
-    now = _in_one(facts)
+def facts_of(train: Facts, val: Facts) -> Facts:
+    """The facts of both parts of the data."""
+    parts = ((TRAINING, train), (VALIDATION, val))
+    return {f"{part}{name}": words for part, facts in parts for name, words in facts.items()}
+
+
+def changed_facts(before: Facts, now: Facts) -> list[str]:
+    """What of the data differs from what was said of them, if anything was."""
+    names = {**before, **now} if before else {}
     return [
         f"{name} was {before.get(name, 'not there')}, is {now.get(name, 'not there')}"
-        for name in {**before, **now}
+        for name in names
         if before.get(name) != now.get(name)
     ]
 
 
-def _in_one(facts: Mapping[str, Facts]) -> Facts:
-    return {f"{part}: {name}": value for part in facts for name, value in facts[part].items()}
-
-
-def forget_data(folder: Path) -> None:
-    """Let the next start take the data as they are then: some of them have to be repaired."""
-    with contextlib.suppress(OSError):
-        (folder / DATA_FILE).unlink()
-
-
 def open_run_folder(
-    folder: Path,
-    options: TrainOptions,
-    num_parameters: int,
-    progress: Progress,
-    facts: Mapping[str, Facts],
+    folder: Path, options: TrainOptions, num_parameters: int, progress: Progress
 ) -> None:
     """Make the run's folder what it has to be before the first step from ``progress``."""
     make_writable_folder(folder, "choose another --log_dir")
     warn_of_a_full_disk(folder, num_parameters, options.keep_checkpoints, options.ema_decay > 0)
     with written_whole(folder / OPTIONS_FILE) as path:
         path.write_text(to_json(options))
-    write_json(folder / DATA_FILE, facts)
     forget_metrics_after(folder, progress)
 
 

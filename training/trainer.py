@@ -11,7 +11,6 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 import paddle
@@ -37,7 +36,7 @@ from training.recompute import recompute_blocks
 from training.run_folder import (
     check_data,
     check_run_folder,
-    forget_data,
+    facts_of,
     open_run_folder,
     starting_options,
 )
@@ -156,17 +155,16 @@ class Trainer:
             )
         return loader
 
-    @cached_property
-    def facts(self) -> dict[str, Facts]:
+    def facts(self) -> Facts:
         """What decides the items, besides the options."""
-        return {"train": self.train_loader.items.facts(), "val": self.val_loader.items.facts()}
+        return facts_of(*(each.items.facts() for each in (self.train_loader, self.val_loader)))
 
     def among_data(self, progress: Progress) -> Progress:
         """Where a run stands in the data that there are; see :func:`check_data`."""
         steps = len(self.train_loader)
         if not self.group.is_first:  # whose word holds for all
             return within_epoch(progress, steps)
-        return check_data(self.folder, self.options, self.facts, progress, steps)
+        return check_data(self.folder, self.options, self.facts(), progress, steps)
 
     def choose_rate(self) -> float:
         """The learning rate to start with: given, that of the run that goes on, or the task's."""
@@ -203,7 +201,9 @@ class Trainer:
             return
         if self.group.is_first:
             count = sum(parameter.size for parameter in self.model.parameters())
-            open_run_folder(self.folder, self.options, int(count), self.progress, self.facts)
+            if not self.progress.data:
+                self.progress = replace(self.progress, data=self.facts())
+            open_run_folder(self.folder, self.options, int(count), self.progress)
             self.logger = Logger(self.folder)
         try:
             with StopRequest() as self.stop:
@@ -290,9 +290,10 @@ class Trainer:
         try:
             yield from batches
         except InputError as error:
-            forget_data(self.folder)
             if self.progress.step == 0:
                 raise
+            # The file will have to be replaced: the next start takes the data as they are then.
+            self.progress = replace(self.progress, data={})
             raise self.saved_after(str(error)) from error
 
     def saved_after(self, problem: str) -> InputError:
