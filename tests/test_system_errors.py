@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 import pytest
 
@@ -31,6 +32,16 @@ def end_of(error: BaseException | None) -> object:
 def test_a_command_says_how_it_ended(capsys, error, code, message):
     assert end_of(error) == code
     assert capsys.readouterr().err == message
+
+
+def test_a_command_ends_as_usual_where_nobody_can_read_it(monkeypatch):
+    class Closed:
+        def write(self, text):
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    assert end_of(KeyboardInterrupt()) == 130
+    assert end_of(InputError("--height 5: too small")) == 2
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
