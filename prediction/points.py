@@ -24,6 +24,7 @@ from datasets.kitti import read_calibration
 
 KITTI_CALIBRATION = "calib_cam_to_cam.txt"
 EDGE = 0.1  # a mesh is cut between pixels whose depths differ by more than this share
+MOST_POINTS = 4_000_000  # of a cloud; larger pictures are thinned out
 MOST_VERTICES = 400_000  # of a mesh; larger pictures are thinned out
 FLOAT, UNSIGNED_INT, UNSIGNED_SHORT = 5126, 5125, 5123  # glTF component types
 OPAQUE = 65535  # all of a colour in 16 bits
@@ -58,24 +59,46 @@ def camera_of_picture(
     return camera_of_angle(size, ASSUMED_DEGREES, f"assumed: {ASSUMED_DEGREES:g} degrees across")
 
 
-def back_project(depth: np.ndarray, K: np.ndarray) -> np.ndarray:
-    """Points [H, W, 3] float32 of a depth map [H, W], for intrinsics [3, 3] in its pixels."""
+def grid_step(shape: tuple[int, ...], most: int) -> int:
+    """Every which row and column to take, so that at most ``most`` of ``shape``'s pixels stay."""
+    height, width = shape[:2]
+    step = max(1, int(np.ceil(np.sqrt(height * width / most))))
+    while -(-height // step) * -(-width // step) > most:  # what is left over counts, too
+        step += 1
+    return step
+
+
+def back_project(depth: np.ndarray, K: np.ndarray, step: int = 1) -> np.ndarray:
+    """Points [H, W, 3] float32 of a depth map [H, W].
+
+    Args:
+        depth: along the camera's axis.
+        K: intrinsics [3, 3], in pixels of the whole picture.
+        step: the depth map's pixels are every ``step``-th row and column of that picture.
+    """
     height, width = depth.shape
-    x = (np.arange(width) - K[0, 2]) / K[0, 0]
-    y = (np.arange(height) - K[1, 2]) / K[1, 1]
-    rays = np.stack([*np.meshgrid(x, y), np.ones(depth.shape)], axis=-1)
+    points = np.empty((height, width, 3), np.float32)
     with np.errstate(invalid="ignore"):  # no point of a ray along an axis is infinitely far
-        return (rays * depth[..., None]).astype(np.float32)
+        points[..., 0] = (np.arange(width) * step - K[0, 2]) / K[0, 0] * depth
+        points[..., 1] = ((np.arange(height) * step - K[1, 2]) / K[1, 1])[:, None] * depth
+    points[..., 2] = depth
+    return points
 
 
 def encode_ply(points: np.ndarray, colors: np.ndarray, comment: str = "") -> bytes:
     """A binary PLY of points [..., 3] with colours uint8 [..., 3]; points at infinity are left out.
+
+    Of pictures, [H, W, 3], with more than :data:`MOST_POINTS` only every second, third, … row and
+    column is taken.
 
     Args:
         points: camera coordinates.
         colors: RGB.
         comment: one line, such as the unit.
     """
+    if points.ndim == 3:
+        step = grid_step(points.shape, MOST_POINTS)
+        points, colors = points[::step, ::step], colors[::step, ::step]
     points, colors = points.reshape(-1, 3), colors.reshape(-1, 3)
     known = np.isfinite(points).all(axis=1)
     fields = [(axis, "<f4") for axis in "xyz"] + [(c, "u1") for c in ("red", "green", "blue")]
@@ -124,7 +147,7 @@ def encode_glb(points: np.ndarray, colors: np.ndarray) -> bytes:
 
     Of large pictures only every second, third, … row and column is taken.
     """
-    step = int(np.ceil(np.sqrt(points.shape[0] * points.shape[1] / MOST_VERTICES)))
+    step = grid_step(points.shape, MOST_VERTICES)
     points, colors = points[::step, ::step], colors[::step, ::step]
     faces = surface(points)
     used, faces = np.unique(faces, return_inverse=True)

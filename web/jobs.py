@@ -1,35 +1,43 @@
-"""What the page does with pictures and videos, within its limits; nothing of Gradio."""
+"""What the page does with pictures and videos, within its limits; nothing of Gradio.
+
+Whatever a visitor's program sends comes in here: each argument may be of any kind.
+"""
 
 from __future__ import annotations
 
+import binascii
+import logging
 import math
+import os
+import re
 import secrets
-import shutil
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Mapping
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from datasets.camera import camera_of_angle
-from datasets.footage.video import Video
+from datasets.camera import Camera, camera_of_angle
 from datasets.pictures import picture_size, read_picture
 from options import COLORMAPS
-from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap, limit_side
-from prediction.engines import Engine
-from prediction.points import back_project, encode_glb, encode_ply
+from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, limit_side
 from prediction.predictor import DepthPredictor
 from prediction.video import Range, VideoFormat, predict_video
-from prediction.visualise import COLORMAP, colorize, colorize_disparity, disparity_range
 from system.errors import InputError
+from web.kept import Result, Results, Turns, Uploads, remove
+from web.maps import PictureDepth, values_at, write_files
+from web.watch import TooLong, Watch, Watched, check_length, frame_size, one_at_a_time
 from web.words import say
 
+logger = logging.getLogger(__name__)
+
 LIVE_SIDE = 640  # longest side of what a live camera shows
-MOST_KEPT = 256
+LIVE_BYTES = 300_000  # that a picture of it takes on the disk, at most
+VIDEO_SIDE = 1280
+ANGLES = (20, 150)  # degrees of view that can be chosen
 UNIT_WORDS = {METRES: "metres", RELATIVE: "relative", RELATIVE_INVERSE: "inverse"}
 
 
@@ -37,21 +45,18 @@ UNIT_WORDS = {METRES: "metres", RELATIVE: "relative", RELATIVE_INVERSE: "inverse
 class Limits:
     """What the page takes at most."""
 
-    pixels: int = 40_000_000  # of a picture
+    pixels: int = 40_000_000  # of a picture, and of all that are in work at once
     frames: int = 3000  # of a video
     seconds: float = 600  # that one video may take
+    result_bytes: int = 1 << 30  # of results that are kept
+    upload_bytes: int = 1 << 30  # of uploads that are kept or on their way
 
 
 class Refusal(Exception):
     """Something that cannot be done, in the user's language; see :func:`web.words.say`."""
 
-    def __init__(self, language: str, key: str, **values: object) -> None:
+    def __init__(self, language: object, key: str, **values: object) -> None:
         super().__init__(say(language, key, **values))
-
-
-def _refusal(language: str, key: str, error: InputError, path: Path) -> Refusal:
-    """What is wrong with an upload, by its name: the visitor knows no path of the server's."""
-    return Refusal(language, key, detail=str(error).replace(str(path), path.name))
 
 
 @dataclass(frozen=True)
@@ -63,62 +68,6 @@ class Shown:
     far: float | None  # metres of the darkest colour, None without a unit
     near: float | None  # of the brightest one, likewise
     description: dict[str, object]  # of model, engine, size, unit; its token asks about it later
-
-
-def limited(predictor: DepthPredictor, seconds: float = math.inf) -> DepthPredictor:
-    """A predictor that threads ask one at a time, and that gives up after some seconds.
-
-    Raises:
-        TimeoutError: from it, when its time is over.
-    """
-    engine, lock, end = predictor.network.engine, threading.Lock(), time.monotonic() + seconds
-
-    def disparity(images: np.ndarray) -> np.ndarray:
-        if time.monotonic() > end:
-            raise TimeoutError
-        with lock:
-            return engine.disparity(images)
-
-    network = replace(predictor.network, engine=Engine(engine.name, disparity))
-    return replace(predictor, network=network)
-
-
-@dataclass(frozen=True)
-class Result:
-    """A prediction: a folder with ``picture.jpg`` and ``disparity.npy``, the network's output."""
-
-    folder: Path
-    shape: tuple[int, int]  # of the picture, (height, width)
-    model: str
-
-
-class Results:
-    """The ``most`` last predictions, in a folder; older ones are removed from the disk."""
-
-    def __init__(self, folder: Path, most: int) -> None:
-        self.folder, self.most = folder, most
-        self._kept: OrderedDict[str, Result] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def new_folder(self) -> tuple[str, Path]:
-        """A token that cannot be guessed, and the folder that belongs to it."""
-        token = secrets.token_urlsafe(16)
-        folder = self.folder / token
-        folder.mkdir(parents=True)
-        return token, folder
-
-    def keep(self, token: str, result: Result) -> None:
-        """Remember a result, and forget the oldest ones."""
-        with self._lock:
-            self._kept[token] = result
-            old = [self._kept.popitem(last=False)[1] for _ in range(len(self._kept) - self.most)]
-        for each in old:
-            shutil.rmtree(each.folder, ignore_errors=True)
-
-    def find(self, token: str | None) -> Result | None:
-        """The result of a token, None when it is not kept (any more)."""
-        with self._lock:
-            return self._kept.get(token or "")
 
 
 class Jobs:
@@ -133,147 +82,241 @@ class Jobs:
     def __init__(
         self, models: Mapping[str, DepthPredictor], folder: Path, limits: Limits = Limits()
     ) -> None:
-        self.models = {name: limited(model) for name, model in models.items()}
+        self.models = {name: one_at_a_time(model) for name, model in models.items()}
         self.limits = limits
         self.folder = folder.resolve()
-        self.results = Results(folder / "results", MOST_KEPT)
+        self.results = Results(self.folder / "results", most_bytes=limits.result_bytes)
+        self.uploads = Uploads(self.folder, limits.upload_bytes, frozenset({"results"}))
+        self.turns = Turns(limits.pixels)
 
-    def picture(self, path: str | None, model: str, colormap: str, language: str) -> Shown:
+    def picture(self, path: object, model: object, colormap: object, language: object) -> Shown:
         """Predict a picture file that was uploaded into the page's own folder."""
-        if not path or not Path(path).resolve().is_relative_to(self.folder):
-            raise Refusal(language, "no_picture")
-        model, predictor = self._model(model)
-        colormap = colormap if colormap in COLORMAPS else COLORMAP
-        picture = self._read(Path(path), language)
-        sigmoid = predictor.network.disparity(predictor.network_input(picture)[None])[0]
-        depth_map = predictor.depth_map(sigmoid, picture.shape[:2])
-        low, high = disparity_range(depth_map.disparity)
-        token, folder = self.results.new_folder()
-        np.save(folder / "disparity.npy", sigmoid.astype(np.float16))
-        Image.fromarray(picture).save(folder / "picture.jpg", quality=92)
-        colors = colorize(depth_map.disparity, low, high, colormap)
-        Image.fromarray(colors).save(folder / "depth.jpg", quality=92)
-        self.results.keep(token, Result(folder, picture.shape[:2], model))
+        model, predictor = self._model(model, language)
+        colormap = _listed(colormap, COLORMAPS, "colormap", language)
+        with self._uploaded(path, "no_picture", "unreadable", language) as file:
+            pixels = self._pixels(file, language)
+            with self.turns.of(pixels), self.results.making() as (token, folder):
+                depth, colors = _predicted(predictor, file, folder, colormap)
+                Image.fromarray(colors).save(folder / "depth.jpg", quality=92)
+                self.results.keep(token, Result(folder, depth.shape, model))
         description = {
             "token": token,
             "model": model,
             "colormap": colormap,
             "engine": predictor.network.engine.name,
-            "unit": depth_map.unit,
-            "width": picture.shape[1],
-            "height": picture.shape[0],
+            "unit": depth.unit,
+            "width": depth.shape[1],
+            "height": depth.shape[0],
         }
-        far = near = None
-        if depth_map.metric:
-            ends = replace(depth_map, disparity=np.array([[low, high]], np.float32))
-            far, near = ends.depth[0].tolist()
+        far, near = depth.ends() if depth.metric else (None, None)
         return Shown(folder / "picture.jpg", folder / "depth.jpg", far, near, description)
-
-    def _read(self, path: Path, language: str) -> np.ndarray:
-        try:
-            width, height = picture_size(path)
-            if width * height > self.limits.pixels:
-                limit = f"{self.limits.pixels / 1e6:g}"
-                raise Refusal(language, "too_large", width=width, height=height, limit=limit)
-            return read_picture(path)
-        except InputError as error:
-            raise _refusal(language, "unreadable", error, path) from error
-
-    def _model(self, name: str | None) -> tuple[str, DepthPredictor]:
-        """The model of a name, or the first one."""
-        name = name if name in self.models else next(iter(self.models))
-        return name, self.models[name]
-
-    def depth_of(self, token: str | None, language: str) -> tuple[Result, DepthMap]:
-        """A prediction, if it is still kept."""
-        result = self.results.find(token)
-        if result is None or not result.folder.is_dir():
-            raise Refusal(language, "gone")
-        sigmoid = np.load(result.folder / "disparity.npy", allow_pickle=False).astype(np.float32)
-        return result, self._model(result.model)[1].depth_map(sigmoid, result.shape)
 
     def point(
         self,
-        token: str | None,
-        x: int,
-        y: int,
+        token: object,
+        x: object,
+        y: object,
         previous: tuple[int, int] | None,
-        degrees: float,
-        language: str,
+        degrees: object,
+        language: object,
     ) -> str:
         """The depth at a point, and its distance from the one before, in words."""
-        _, depth_map = self.depth_of(token, language)
-        height, width = depth_map.disparity.shape
-        x, y = min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
-        depth = depth_map.depth
+        with self._kept(token, language) as (result, sigmoid):
+            predictor = self.models[result.model]
+        size = result.shape[::-1]
+        pixels = [_pixel(x, y, size, language)]
+        if previous is not None:
+            pixels.append(_pixel(*previous, size, language))
+        depth_map = values_at(predictor, sigmoid, result.shape, pixels)
         unit = say(language, UNIT_WORDS[depth_map.unit])
         inverse = depth_map.unit == RELATIVE_INVERSE
-        value = float((depth_map.disparity if inverse else depth)[y, x])
+        value = float((depth_map.disparity if inverse else depth_map.depth)[0, 0])
         words = f"{value:.4g} {unit}" if math.isfinite(value) else say(language, "infinite")
-        text = say(language, "point", x=x, y=y, depth=words)
+        text = say(language, "point", x=pixels[0][0], y=pixels[0][1], depth=words)
         if previous is None:
             return text
         if not depth_map.metric:
             return f"{text}\n{say(language, 'no_distance')}"
-        camera = camera_of_angle((width, height), degrees, f"{degrees:g}°")
-        points = back_project(depth, camera.K)
-        before = points[min(previous[1], height - 1), min(previous[0], width - 1)]
-        apart = float(np.linalg.norm(points[y, x] - before))
+        camera = _camera(size, degrees, "°", language)
+        rays = np.linalg.inv(camera.K) @ np.array([[*pixel, 1] for pixel in pixels]).T
+        with np.errstate(invalid="ignore"):  # of two infinite ones
+            here, before = (rays * depth_map.depth[0]).T
+            apart = float(np.linalg.norm(here - before))
         distance = f"{apart:.4g} {say(language, 'metres')}"
         if not math.isfinite(apart):
             distance = say(language, "infinite")
         return f"{text}\n{say(language, 'distance', distance=distance, camera=camera.source)}"
 
     def files(
-        self, token: str | None, degrees: float, colormap: str, language: str
+        self, token: object, degrees: object, colormap: object, language: object
     ) -> tuple[Path, list[Path]]:
         """The mesh to look at, and all files to download, of a kept prediction."""
-        result, depth_map = self.depth_of(token, language)
-        folder = result.folder
-        picture = read_picture(folder / "picture.jpg")
-        camera = camera_of_angle(result.shape[::-1], degrees, f"{degrees:g} degrees across")
-        points = back_project(depth_map.depth, camera.K)
-        unit = "metres" if depth_map.metric else "relative"
-        colors = colorize_disparity(depth_map.disparity, colormap)
-        Image.fromarray(colors).save(folder / "depth.png")
-        np.save(folder / "depth.npy", depth_map.depth)
-        (folder / "points.ply").write_bytes(
-            encode_ply(points, picture, f"{unit}; camera assumed to see {camera.source}")
-        )
-        (folder / "mesh.glb").write_bytes(encode_glb(points, picture))
-        names = ("depth.png", "depth.npy", "points.ply", "mesh.glb")
-        return folder / "mesh.glb", [folder / name for name in names]
+        colormap = _listed(colormap, COLORMAPS, "colormap", language)
+        with self._kept(token, language) as (result, sigmoid):
+            camera = _camera(result.shape[::-1], degrees, " degrees across", language)
+            before = list(result.folder.glob("files-*"))
+            folder = result.folder / f"files-{secrets.token_hex(8)}"
+            try:
+                folder.mkdir()
+                with self.turns.of(result.shape[0] * result.shape[1]):
+                    depth = PictureDepth(self.models[result.model], sigmoid, result.shape)
+                    return write_files(
+                        folder, result.folder / "picture.jpg", depth, camera, colormap
+                    )
+            except BaseException:
+                before = [folder]
+                raise
+            finally:
+                for each in before:
+                    remove(each)
 
-    def video(self, path: str | None, model: str, colormap: str, side: bool, language: str) -> Path:
+    def video(
+        self, path: object, model: object, colormap: object, side: object, language: object
+    ) -> Path:
         """The depth of a video file, as a video that browsers play."""
-        if not path:
-            raise Refusal(language, "no_video", detail="—")
-        try:
-            frames = Video(Path(path)).count
-        except InputError as error:
-            raise _refusal(language, "no_video", error, Path(path)) from error
-        if frames > self.limits.frames:
-            raise Refusal(language, "too_long", frames=frames, limit=self.limits.frames)
-        model, predictor = self._model(model)
-        token, folder = self.results.new_folder()
-        timed = limited(predictor, self.limits.seconds)
-        form = VideoFormat("webm", colormap, side, max_side=1280)
-        try:
-            predict_video(timed, Path(path), folder / "depth.webm", form, 4, {"model": model})
-        except TimeoutError as error:
-            raise Refusal(language, "too_slow", limit=f"{self.limits.seconds:g}") from error
-        except InputError as error:
-            raise _refusal(language, "no_video", error, Path(path)) from error
-        self.results.keep(token, Result(folder, (0, 0), model))
+        model, predictor = self._model(model, language)
+        colormap = _listed(colormap, COLORMAPS, "colormap", language)
+        limits, form = self.limits, VideoFormat("webm", colormap, bool(side), max_side=VIDEO_SIDE)
+        with self._uploaded(path, "no_upload", "no_video", language) as file:
+            self._check_pixels(*frame_size(file), language)
+            timed = replace(predictor, watch=Watch(limits.seconds, limits.frames))
+            try:
+                check_length(file, limits.frames, limits.seconds)
+                with self.results.making() as (token, folder):
+                    predict_video(timed, file, folder / "depth.webm", form, 4, {"model": model})
+                    self.results.keep(token, Result(folder, (0, 0), model))
+            except TimeoutError as error:
+                raise Refusal(language, "too_slow", limit=f"{limits.seconds:g}") from error
+            except TooLong as error:
+                raise Refusal(language, "too_long", frames=error, limit=limits.frames) from error
         return folder / "depth.webm"
 
     def live(
-        self, frame: np.ndarray | None, shown: Range | None, model: str, colormap: str
+        self, frame: np.ndarray | None, shown: Range | None, model: object, colormap: object
     ) -> tuple[np.ndarray | None, Range]:
         """The depth of a camera's frame in colours, in a range that follows slowly."""
         shown = shown or Range()
         if frame is None:
             return None, shown
+        colormap = _listed(colormap, COLORMAPS, "colormap", None)
         picture = limit_side(np.ascontiguousarray(frame[..., :3]), LIVE_SIDE)
-        depth_map = self._model(model)[1](picture)
+        depth_map = self._model(model, None)[1](picture)
+        if self.uploads.reserve(LIVE_BYTES):  # what is shown is on the disk until it is fetched
+            self.uploads.release(LIVE_BYTES)
         return shown.picture(picture, depth_map, VideoFormat(colormap=colormap)), shown
+
+    def sent_frame(self, url: object) -> np.ndarray | None:
+        """The picture in a ``data:`` URL, as browsers send what their camera sees."""
+        if not isinstance(url, str) or not url.startswith("data:image/"):
+            return None
+        path = self.folder / f"tmp{secrets.token_hex(8)}"
+        try:
+            path.write_bytes(b64decode(url.partition(",")[2], validate=True))
+            with self.turns.of(self._pixels(path, None)):
+                return read_picture(path)
+        except (binascii.Error, InputError):
+            return None
+        finally:
+            remove(path)
+
+    def tidy(self) -> None:
+        """Remove what was kept long enough."""
+        self.results.tidy()
+        self.uploads.tidy()
+
+    @contextmanager
+    def _uploaded(self, path: object, missing: str, wrong: str, language: object) -> Iterator[Path]:
+        """A visitor's file, which stays while it is used.
+
+        What an InputError says of it is told with ``wrong``, by names: visitors know no paths.
+        """
+        try:
+            file = Path(path).resolve() if path and isinstance(path, str) else self.folder
+        except (OSError, ValueError):  # no path at all, such as one with NUL
+            file = self.folder
+        if not self.uploads.holds(file):
+            raise Refusal(language, missing)
+        with self.uploads.using(file):
+            if not file.is_file():
+                raise Refusal(language, missing)
+            try:
+                yield file
+            except InputError as error:
+                logger.info("refused: %s", error)
+                raise Refusal(language, wrong, detail=self._without_paths(str(error))) from error
+
+    def _without_paths(self, words: str) -> str:
+        """Words with the names of the page's own files in the place of their paths."""
+        folder = re.escape(str(self.folder) + os.sep)
+        separator = re.escape(os.sep)
+        return re.sub(rf"{folder}(?:[\w.-]+{separator})*", "", words)
+
+    def _pixels(self, file: Path, language: object) -> int:
+        """The pixels of a picture, if they are not too many."""
+        width, height = picture_size(file)
+        self._check_pixels(width, height, language)
+        return width * height
+
+    def _check_pixels(self, width: int, height: int, language: object) -> None:
+        if width * height > self.limits.pixels:
+            limit = f"{self.limits.pixels / 1e6:g}"
+            raise Refusal(language, "too_large", width=width, height=height, limit=limit)
+
+    def _model(self, name: object, language: object) -> tuple[str, Watched]:
+        """The model of a name, or the first one."""
+        name = _listed(name, tuple(self.models), "model", language)
+        return name, self.models[name]
+
+    @contextmanager
+    def _kept(self, token: object, language: object) -> Iterator[tuple[Result, np.ndarray]]:
+        """A prediction that is still kept, and its network's output; it stays while it is used."""
+        result = self.results.find(token)
+        if result is None:
+            raise Refusal(language, "gone")
+        with self.results.using(token):
+            try:
+                sigmoid = np.load(result.folder / "disparity.npy", allow_pickle=False)
+                yield result, sigmoid.astype(np.float32)
+            except (FileNotFoundError, InputError) as error:
+                raise Refusal(language, "gone") from error
+
+
+def _predicted(
+    predictor: DepthPredictor, file: Path, folder: Path, colormap: str
+) -> tuple[PictureDepth, np.ndarray]:
+    """Predict a picture; its copy and the network's output are in ``folder`` then."""
+    picture = read_picture(file)
+    shape, given = picture.shape[:2], predictor.network_input(picture)
+    Image.fromarray(picture).save(folder / "picture.jpg", quality=92)
+    del picture  # the largest thing here
+    sigmoid = predictor.network.disparity(given[None])[0]
+    np.save(folder / "disparity.npy", sigmoid.astype(np.float16))
+    depth = PictureDepth(predictor, sigmoid, shape)
+    return depth, depth.colors(colormap)
+
+
+def _listed(value: object, names: Sequence[str], what: str, language: object) -> str:
+    """A name of a list, the first one for a name that is not in it."""
+    if value is not None and not isinstance(value, str):
+        raise Refusal(language, "no_name", name=say(language, what))
+    return value if value in names else names[0]
+
+
+def _pixel(x: object, y: object, size: tuple[int, int], language: object) -> tuple[int, int]:
+    """The pixel at x and y, or the one nearest to there, of a picture of (width, height)."""
+    if not (_is_number(x) and _is_number(y)):
+        raise Refusal(language, "no_point")
+    return min(max(int(x), 0), size[0] - 1), min(max(int(y), 0), size[1] - 1)
+
+
+def _camera(size: tuple[int, int], degrees: object, unit: str, language: object) -> Camera:
+    """A camera of pictures of (width, height) that sees so many degrees across."""
+    low, high = ANGLES
+    if not (_is_number(degrees) and low <= degrees <= high):
+        raise Refusal(language, "no_angle", low=low, high=high)
+    return camera_of_angle(size, degrees, f"{degrees:g}{unit}")
+
+
+def _is_number(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and (isinstance(value, int) or math.isfinite(value))

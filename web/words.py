@@ -42,6 +42,12 @@ WORDS = {
         "too_slow": "This took more than {limit} seconds and was stopped.",
         "gone": "This result is no longer kept; predict the picture again.",
         "no_picture": "There is no picture yet.",
+        "no_upload": "There is no such upload (any more); upload it again.",
+        "no_point": "A point needs x and y as whole numbers, from 0 at the upper left.",
+        "no_angle": "The angle of view must be a number of degrees, {low} to {high}.",
+        "no_name": "{name} must be a name from its list.",
+        "malformed": "This request is not what the function takes; see Use via API.",
+        "broken": "This went wrong here; the log of the server says why.",
     },
     CHINESE: {
         "title": "# 单张图片的深度",
@@ -82,13 +88,20 @@ WORDS = {
         "too_slow": "处理超过 {limit} 秒，已停止。",
         "gone": "该结果已不再保留，请重新预测图片。",
         "no_picture": "还没有图片。",
+        "no_upload": "没有该上传文件（或已删除），请重新上传。",
+        "no_point": "一个点需要整数 x 和 y，左上角为 0。",
+        "no_angle": "视角必须是 {low} 到 {high} 之间的度数。",
+        "no_name": "“{name}”必须是列表中的名称。",
+        "malformed": "请求与该函数的参数不符；参见页脚的 API 说明。",
+        "broken": "服务器出错，原因见服务器日志。",
     },
 }
 
 
 def say(language: str, key: str, **values: object) -> str:
-    """A sentence in a language, English for one that is not there."""
-    return WORDS.get(language, WORDS[ENGLISH])[key].format(**values)
+    """A sentence in a language, English for one that is not there, whatever it is."""
+    words = WORDS[language] if isinstance(language, str) and language in WORDS else WORDS[ENGLISH]
+    return words[key].format(**values)
 
 
 def language_of(header: str) -> str:

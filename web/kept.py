@@ -1,0 +1,257 @@
+"""What the page keeps on the disk, and for how long: results and uploads, within so many bytes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+KEPT_SECONDS = 3600
+MOST_RESULTS = 256
+MOST_UPLOADS = 4096
+UNFINISHED = "tmp"  # how the names of uploads that are still being written start
+UNFINISHED_SECONDS = 3600  # after which such a file is a leftover
+
+
+def bytes_in(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
+    total = 0
+    for each in (path, *(path.rglob("*") if path.is_dir() else ())):
+        try:
+            total += each.stat().st_size if each.is_file() else 0
+        except OSError:
+            continue
+    return total
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, as far as the system lets it go."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def in_use(names: Counter[str], name: str, lock: threading.Lock) -> Iterator[None]:
+    """Count a name among those in use, which are in ``names`` as long as anybody uses them."""
+    with lock:
+        names[name] += 1
+    try:
+        yield
+    finally:
+        with lock:
+            names[name] -= 1
+            names += Counter()  # without those that nobody uses
+
+
+@dataclass(frozen=True)
+class Result:
+    """A prediction: a folder with ``picture.jpg`` and ``disparity.npy``, the network's output."""
+
+    folder: Path
+    shape: tuple[int, int]  # of the picture, (height, width)
+    model: str
+    bytes: int = 0
+    made: float = field(default_factory=time.monotonic)
+
+
+class Results:
+    """The last predictions, in a folder; older ones are removed from the disk.
+
+    Args:
+        folder: of its own.
+        most: results at most.
+        most_bytes: of all of them together; the newest one stays, however large.
+    """
+
+    def __init__(self, folder: Path, most: int = MOST_RESULTS, most_bytes: int = 1 << 30) -> None:
+        self.folder, self.most, self.most_bytes = folder, most, most_bytes
+        self._kept: OrderedDict[str, Result] = OrderedDict()
+        self._used: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def new_folder(self) -> tuple[str, Path]:
+        """A token that cannot be guessed, and the folder that belongs to it."""
+        token = secrets.token_urlsafe(16)
+        folder = self.folder / token
+        folder.mkdir(parents=True)
+        return token, folder
+
+    @contextmanager
+    def making(self) -> Iterator[tuple[str, Path]]:
+        """A :meth:`new_folder` that is gone again where nothing comes of it."""
+        token, folder = self.new_folder()
+        try:
+            yield token, folder
+        except BaseException:
+            remove(folder)
+            raise
+
+    def keep(self, token: str, result: Result) -> None:
+        """Remember a result, weigh it, and forget the oldest ones."""
+        weighed = replace(result, bytes=bytes_in(result.folder))
+        with self._lock:
+            self._kept[token] = weighed
+        self.tidy()
+
+    def find(self, token: object) -> Result | None:
+        """The result of a token, None when it is not kept (any more)."""
+        with self._lock:
+            result = self._kept.get(token) if isinstance(token, str) else None
+        return result if result is not None and result.folder.is_dir() else None
+
+    @contextmanager
+    def using(self, token: str) -> Iterator[None]:
+        """Let a result be while something is written into its folder, and weigh it anew."""
+        try:
+            with in_use(self._used, token, self._lock):
+                yield
+        finally:
+            with self._lock:
+                result = self._kept.get(token)
+                if result is not None:
+                    self._kept[token] = replace(result, bytes=bytes_in(result.folder))
+                    self._kept.move_to_end(token)
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what is too old, too many or too large."""
+        with self._lock:
+            old = [self._kept.pop(token) for token in list(self._surplus())]
+        for each in old:
+            remove(each.folder)
+
+    def _surplus(self) -> Iterator[str]:
+        count, total = len(self._kept), sum(result.bytes for result in self._kept.values())
+        before = time.monotonic() - KEPT_SECONDS
+        for token, result in self._kept.items():
+            if token in self._used:
+                continue
+            over = count > self.most or (count > 1 and total > self.most_bytes)
+            if over or result.made < before:
+                yield token
+                count, total = count - 1, total - result.bytes
+
+
+class Uploads:
+    """What visitors have sent, in entries of a folder: within so many bytes, on their way or there.
+
+    An entry weighs at least its share of :data:`MOST_UPLOADS`, so that there are no more of them.
+
+    Args:
+        folder: where each upload gets a folder of its own.
+        most_bytes: of all of them.
+        spared: names in the folder that are none; :meth:`spare` adds what is there by then.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int, spared: frozenset[str] = frozenset()) -> None:
+        self.folder, self.most_bytes, self.spared = folder, most_bytes, spared
+        self._least = most_bytes // MOST_UPLOADS
+        self._coming = 0  # bytes of uploads on their way
+        self._there = 0  # of those that came, at most: what Gradio removes is found by looking
+        self._used: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def spare(self) -> None:
+        """Never remove what is in the folder now: it is the page's own."""
+        self.spared |= {path.name for path in self.folder.iterdir()}
+
+    def reserve(self, size: int) -> bool:
+        """Make room for ``size`` bytes; False while too much is on its way.
+
+        Those that came first are removed first. Each ``True`` needs a :meth:`release`.
+        """
+        size = max(size, self._least)
+        with self._lock:
+            if self._coming + size > self.most_bytes:
+                return False
+            if self._coming + size + self._there > self.most_bytes:
+                self._there = self._shrink(self.most_bytes - self._coming - size)
+            self._coming += size
+            return True
+
+    def release(self, size: int) -> None:
+        """What :meth:`reserve` made room for has come, or will not."""
+        size = max(size, self._least)
+        with self._lock:
+            self._coming -= size
+            self._there += size
+
+    @contextmanager
+    def using(self, path: Path) -> Iterator[None]:
+        """Let an upload be while it is read."""
+        name = path.relative_to(self.folder).parts[0] if self.holds(path) else ""
+        with in_use(self._used, name, self._lock):
+            yield
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path lies in the folder."""
+        return path != self.folder and path.is_relative_to(self.folder)
+
+    def tidy(self) -> None:
+        """Remove what came more than an hour ago."""
+        with self._lock:
+            self._there = self._shrink(max(0, self.most_bytes - self._coming))
+
+    def _shrink(self, most: int) -> int:
+        """Remove the oldest entries, and all old ones, until ``most`` bytes stay; returns these."""
+        entries, now = [], time.time()
+        for entry in os.scandir(self.folder):
+            if entry.name in self.spared:
+                continue
+            try:
+                made = entry.stat().st_mtime
+            except OSError:
+                continue
+            if not entry.name.startswith(UNFINISHED) or made < now - UNFINISHED_SECONDS:
+                path = Path(entry.path)
+                entries.append((made, max(bytes_in(path), self._least), path))
+        total = sum(size for _, size, _ in entries)
+        # Some more than asked for, so that the folder is not looked through for every upload.
+        goal = most if total <= most else most * 3 // 4
+        for made, size, path in sorted(entries):
+            if path.name not in self._used and (total > goal or made < now - KEPT_SECONDS):
+                remove(path)
+                total -= size
+        return total
+
+
+class Turns:
+    """Lets so many pixels be in work at once, in the order in which they are asked for.
+
+    Args:
+        most: pixels; more than that in one picture wait until they are alone.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._in_work = 0
+        self._waiting: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Wait for a turn of ``pixels``, and hold it."""
+        pixels, ticket = min(pixels, self.most), object()
+        with self._changed:
+            self._waiting.append(ticket)
+            self._changed.wait_for(
+                lambda: self._waiting[0] is ticket and self._in_work + pixels <= self.most
+            )
+            self._waiting.popleft()
+            self._in_work += pixels
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._in_work -= pixels
+                self._changed.notify_all()

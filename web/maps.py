@@ -1,0 +1,115 @@
+"""Depth of a kept picture at the picture's size, a band of rows at a time: values and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from datasets.camera import Camera
+from datasets.pictures import read_picture
+from prediction.depth_map import FAMILIES, DepthMap
+from prediction.points import MOST_POINTS, back_project, encode_glb, encode_ply, grid_step
+from prediction.predictor import DepthPredictor
+from prediction.visualise import colorize, disparity_range
+
+BAND = 1_000_000  # pixels that are worked on at once
+MOST_LOOKED_AT = 4_000_000  # pixels that decide on the range of colours
+PNG_EFFORT = 3  # of 9: a third of the time of Pillow's 6, for a tenth more bytes
+
+
+class PictureDepth:
+    """A network's output as depth of a large picture, whose parts are made when they are asked for.
+
+    Beside the output at the picture's size, 4 bytes a pixel, it needs what a band needs.
+
+    Args:
+        predictor: of the output.
+        output: of its network, [h, w] float32.
+        shape: of the picture, (height, width).
+    """
+
+    def __init__(
+        self, predictor: DepthPredictor, output: np.ndarray, shape: tuple[int, int]
+    ) -> None:
+        self.predictor, self.shape = predictor, shape
+        enlarge = FAMILIES[predictor.info.kind].enlarge
+        self._output = cv2.resize(output, shape[::-1], interpolation=enlarge)
+        looked_at = self.thinned(grid_step(shape, MOST_LOOKED_AT))
+        self.unit, self.metric = looked_at.unit, looked_at.metric
+        self._inverse_depth = looked_at.inverse_depth
+        self.range = disparity_range(looked_at.disparity)
+
+    def thinned(self, step: int) -> DepthMap:
+        """Depth of every ``step``-th row and column."""
+        part = np.ascontiguousarray(self._output[::step, ::step])
+        return self.predictor.depth_map(part, part.shape)
+
+    def bands(self) -> Iterator[tuple[slice, DepthMap]]:
+        """All rows, some at a time, and their depth."""
+        height, width = self.shape
+        rows = max(1, BAND // width)
+        for top in range(0, height, rows):
+            part = self._output[top : top + rows]
+            depth_map = self.predictor.depth_map(part, part.shape)
+            yield slice(top, top + rows), replace(depth_map, inverse_depth=self._inverse_depth)
+
+    def colors(self, colormap: str) -> np.ndarray:
+        """uint8 RGB [H, W, 3]: near is bright."""
+        colors = np.empty((*self.shape, 3), np.uint8)
+        for rows, depth_map in self.bands():
+            colors[rows] = colorize(depth_map.disparity, *self.range, colormap)
+        return colors
+
+    def ends(self) -> tuple[float, float]:
+        """Depth of the darkest and of the brightest colour."""
+        ends = DepthMap(np.array([self.range], np.float32), self.unit, self._inverse_depth)
+        far, near = ends.depth[0].tolist()
+        return far, near
+
+
+def values_at(
+    predictor: DepthPredictor,
+    output: np.ndarray,
+    shape: tuple[int, int],
+    pixels: list[tuple[int, int]],
+) -> DepthMap:
+    """Depth [1, N] at pixels (x, y) of a picture of ``shape``, without making all of it.
+
+    Of a model that knows inverse depth up to a shift only, the disparity alone is meant.
+    """
+    enlarge = FAMILIES[predictor.info.kind].enlarge
+    wide = cv2.resize(output, (shape[1], output.shape[0]), interpolation=enlarge)
+    values = []
+    for x, y in pixels:
+        column = np.ascontiguousarray(wide[:, x : x + 1])
+        values.append(cv2.resize(column, (1, shape[0]), interpolation=enlarge)[y, 0])
+    part = np.array([values], np.float32)
+    return predictor.depth_map(part, part.shape)
+
+
+def write_files(
+    folder: Path, picture: Path, depth: PictureDepth, camera: Camera, colormap: str
+) -> tuple[Path, list[Path]]:
+    """Write what can be had of a picture into a folder; returns the mesh, and all files."""
+    names = ("depth.png", "depth.npy", "points.ply", "mesh.glb")
+    png, npy, ply, glb = (folder / name for name in names)
+    Image.fromarray(depth.colors(colormap)).save(png, compress_level=PNG_EFFORT)
+    with npy.open("wb") as file:
+        kind = {"descr": "<f4", "fortran_order": False, "shape": depth.shape}
+        np.lib.format.write_array_header_1_0(file, kind)
+        for _, depth_map in depth.bands():
+            file.write(depth_map.depth.astype("<f4").tobytes())
+    step = grid_step(depth.shape, MOST_POINTS)
+    colors = read_picture(picture)[::step, ::step].copy()
+    points = back_project(depth.thinned(step).depth, camera.K, step)
+    unit = "metres" if depth.metric else "relative"
+    thinned = "" if step == 1 else f"; every {step}th row and column"
+    note = f"{unit}; camera assumed to see {camera.source}{thinned}"
+    ply.write_bytes(encode_ply(points, colors, note))
+    glb.write_bytes(encode_glb(points, colors))
+    return glb, [png, npy, ply, glb]
