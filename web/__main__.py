@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
+from urllib.parse import urlsplit
 
 from options import AUTO, ENGINES, Conflicts, DeviceOptions, EngineOptions, Form, option, parse
 from system.errors import InputError, run_command
@@ -18,10 +20,16 @@ from weight_files.published import DEPTH_MODELS
 
 if TYPE_CHECKING:
     from prediction.predictor import DepthPredictor
+    from web.jobs import Limits
+    from web.protection import Hosts
 
 logger = logging.getLogger(__name__)
 
 HOST = Form("an address or host name", r"[\w.:-]+")
+PREFIX = Form(
+    "a path such as /depth, or an address such as https://a.org/depth",
+    r"(https?://[\w.:\[\]-]+)?(/[\w.~-]+)*/?",
+)
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,19 @@ class AppOptions(EngineOptions, DeviceOptions):
         "127.0.0.1", "address to serve on; 0.0.0.0 lets other machines in", form=HOST
     )
     port: int = option(7860, "port to serve on", minimum=1, maximum=65535)
+    allowed_hosts: Optional[tuple[str, ...]] = option(
+        None, "further names that the page is asked for by, as behind a proxy", form=HOST
+    )
+    root_path: str = option(
+        "", "prefix of the page behind a proxy: /depth, or https://a.org/depth", form=PREFIX
+    )
     max_waiting: int = option(64, "requests that may wait; more are turned away", minimum=1)
     max_running: int = option(2, "pictures in work at once", minimum=1)
     max_megapixels: int = option(40, "million pixels of a picture", minimum=1, maximum=100)
     max_megabytes: int = option(50, "megabytes of an upload", minimum=1)
+    max_kept_megabytes: int = option(
+        2000, "megabytes of results, and of uploads, kept on the disk", minimum=200
+    )
     max_video_frames: int = option(3000, "frames of a video", minimum=1)
     max_video_seconds: float = option(600.0, "seconds that one video may take", above=0)
 
@@ -56,6 +73,21 @@ class AppOptions(EngineOptions, DeviceOptions):
                 "is needed; give weights folders, or published models with --model_name, of "
                 f"{', '.join(DEPTH_MODELS)}",
             )
+
+    def limits(self) -> Limits:
+        """What the page takes at most."""
+        from web.jobs import Limits
+
+        half = self.max_kept_megabytes * 1_000_000 // 2
+        pixels = self.max_megapixels * 1_000_000
+        return Limits(pixels, self.max_video_frames, self.max_video_seconds, half, half)
+
+    def hosts(self) -> Hosts:
+        """The names of the page."""
+        from web.protection import Hosts
+
+        proxy = urlsplit(self.root_path).hostname
+        return Hosts(self.host, (*(self.allowed_hosts or ()), *([proxy] if proxy else ())))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -73,20 +105,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, end)
     try:
         try:  # Gradio is an extra
-            from web.page import build_page, serve
+            from web.page import application, build_page, keep_tidy
+            from web.protection import Protection
+            from web.server import listening, server
         except ImportError as error:
             raise InputError(
                 f"python -m web: needs {error.name}; pip install -r requirements-web.txt, with "
                 "Python 3.10 or newer"
             ) from error
         signal.signal(signal.SIGTERM, end)  # Paddle's own handler prints its stack
-        from web.jobs import Jobs, Limits
+        from web.jobs import Jobs
 
-        pixels = options.max_megapixels * 1_000_000
-        limits = Limits(pixels, options.max_video_frames, options.max_video_seconds)
-        jobs = Jobs(load_models(options), folder, limits)
+        jobs = Jobs(load_models(options), folder, options.limits())
         page = build_page(jobs, options.max_waiting, options.max_running)
-        serve(page, options.host, options.port, options.max_megabytes)
+        app = application(page, options.max_megabytes, options.root_path)
+        jobs.uploads.spare()
+        hosts, prefix = options.hosts(), urlsplit(options.root_path).path
+        taken = listening(options.host, options.port)
+        keep_tidy(jobs)
+        logger.info("open http://%s:%d in a browser; Ctrl-C ends it", options.host, options.port)
+        functions = {function.api_name for function in page.fns.values()}
+        protected = Protection(app, hosts, jobs.uploads, options.max_megabytes, functions, prefix)
+        server(protected).run(sockets=[taken])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -106,12 +146,17 @@ def load_models(options: AppOptions) -> dict[str, DepthPredictor]:
                 weights, options.device, engine, options.precision, options.calibration
             )
             engine_name = predictor.network.engine.name
-            name = f"{weights.name} ({engine_name})"
-            if name in models:
-                name = f"{weights} ({engine_name})"
-            models[name] = predictor
-            logger.info("loaded %s", name)
+            models[new_name(weights, engine_name, models)] = predictor
+            logger.info("loaded %s", list(models)[-1])
     return models
+
+
+def new_name(weights: Path, engine: str, names: Collection[str]) -> str:
+    """What visitors see of a model: as much of its folder's path as tells it from the others."""
+    folders = [weights.name, f"{weights.parent.name}/{weights.name}"]
+    numbered = (f"{weights.name} {number}" for number in itertools.count(2))
+    candidates = (f"{folder} ({engine})" for folder in itertools.chain(folders, numbered))
+    return next(name for name in candidates if name not in names)
 
 
 def end(*_: object) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import html
 import logging
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+import fastapi
 import gradio as gr
 import numpy as np
 
 from options import COLORMAPS
 from prediction.visualise import COLORMAP, colorize
-from system.errors import InputError
-from web.jobs import Jobs, Refusal
+from web.jobs import ANGLES, Jobs, Refusal
 from web.words import ENGLISH, WORDS, language_of, say
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ FONT = ["system-ui", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "sans
 MONO = ["ui-monospace", "Consolas", "monospace"]
 STREAM_EVERY = 0.2  # seconds; frames that come while one is predicted are dropped
 LIVE_SECONDS = 600
-REMOVE = (600, 3600)  # every so many seconds, uploads older than so many
+REMOVE = (600, 7200)  # Gradio's own removal, every so many seconds of files older than so many
+TIDY_EVERY = 600  # seconds
 BUTTONS = ["download", "fullscreen"]
 
 
@@ -63,34 +65,74 @@ class Common:
     angle: gr.Slider
 
 
-def serve(page: gr.Blocks, host: str, port: int, megabytes: int) -> None:
-    """Serve the page until Ctrl-C, for uploads of at most so many megabytes.
+class Page(gr.Blocks):
+    """A page that tells visitors what is wrong in words, and never what Python says."""
 
-    Raises:
-        InputError: the port is taken.
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], *args: Any, **named: Any
+    ) -> list[Any]:
+        """See :meth:`gradio.Blocks.preprocess_data`."""
+        try:
+            return await super().preprocess_data(block_fn, inputs, *args, **named)
+        except gr.Error:
+            raise
+        except Exception as error:
+            logger.info("refused a call: %s", type(error).__name__)
+            raise _error(inputs, "malformed") from None
+
+    async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **named: Any) -> Any:
+        """See :meth:`gradio.Blocks.process_api`."""
+        try:
+            return await super().process_api(block_fn, inputs, *args, **named)
+        except gr.Error:
+            raise
+        except Exception:
+            logger.exception("a call failed")
+            raise _error(inputs, "broken") from None
+
+
+def _error(inputs: list[Any], key: str) -> gr.Error:
+    """An error in the language that is among the inputs of a call, if there is one."""
+    language = next((each for each in inputs if isinstance(each, str) and each in WORDS), ENGLISH)
+    return gr.Error(say(language, key), print_exception=False)
+
+
+def application(page: gr.Blocks, megabytes: int, root_path: str) -> fastapi.FastAPI:
+    """The page as an ASGI application, for uploads of at most so many megabytes.
+
+    Args:
+        page: of :func:`build_page`.
+        megabytes: of one file.
+        root_path: prefix of the page's paths, or its whole address, behind a proxy; or "".
     """
-    try:
-        page.launch(
-            server_name=host,
-            server_port=port,
-            theme=gr.themes.Default(font=FONT, font_mono=MONO),
-            max_file_size=f"{megabytes}mb",
-            allowed_paths=[],
-            share=False,
-            ssr_mode=False,
-            enable_monitoring=False,
-            state_session_capacity=KEPT_SESSIONS,
-            show_error=True,
-            footer_links=["api"],
-            quiet=True,
-            prevent_thread_lock=True,
-        )
-    except OSError as error:
-        raise InputError(
-            f"--port {port}: cannot be served ({error}); choose another --port"
-        ) from error
-    logger.info("open http://%s:%d in a browser; Ctrl-C ends it", host, port)
-    page.block_thread()
+    page.has_launched = True  # so that Gradio checks where the files of calls are
+    page.state_session_capacity = KEPT_SESSIONS
+    return gr.mount_gradio_app(
+        fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        page,
+        "",
+        theme=gr.themes.Default(font=FONT, font_mono=MONO),
+        max_file_size=f"{megabytes}mb",
+        allowed_paths=[],
+        ssr_mode=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        run_history=False,
+        show_error=False,
+        footer_links=["api"],
+        root_path=root_path or None,
+    )
+
+
+def keep_tidy(jobs: Jobs) -> None:
+    """Remove old files every now and then, as long as the process lives."""
+
+    def tidy() -> None:
+        while not ended.wait(TIDY_EVERY):
+            jobs.tidy()
+
+    ended = threading.Event()
+    threading.Thread(target=tidy, daemon=True).start()
 
 
 def build_page(jobs: Jobs, waiting: int, running: int) -> gr.Blocks:
@@ -102,7 +144,7 @@ def build_page(jobs: Jobs, waiting: int, running: int) -> gr.Blocks:
         running: pictures predicted at once.
     """
     word = Translated()
-    with gr.Blocks(title="Depth", analytics_enabled=False, delete_cache=REMOVE) as page:
+    with Page(title="Depth", analytics_enabled=False, delete_cache=REMOVE) as page:
         with gr.Row():
             word(gr.Markdown, "title", "value")
             language = gr.Radio(list(WORDS), value=ENGLISH, show_label=False, elem_id="language")
@@ -111,7 +153,8 @@ def build_page(jobs: Jobs, waiting: int, running: int) -> gr.Blocks:
             names = list(jobs.models)
             model = word(gr.Dropdown, "model", choices=names, value=names[0])
             colormap = word(gr.Dropdown, "colormap", choices=list(COLORMAPS), value=COLORMAP)
-            angle = word(gr.Slider, "angle", minimum=20, maximum=150, value=70, step=1)
+            low, high = ANGLES
+            angle = word(gr.Slider, "angle", minimum=low, maximum=high, value=70, step=1)
         common = Common(jobs, word, language, model, colormap, angle)
         with word(gr.Tab, "picture_tab"):
             picture_tab(common, running)
@@ -121,13 +164,21 @@ def build_page(jobs: Jobs, waiting: int, running: int) -> gr.Blocks:
             live_tab(common)
         language.change(word.updates, language, list(word.texts), api_visibility="private")
         page.load(greet, None, language, api_visibility="private")
-    page.queue(max_size=waiting, default_concurrency_limit=8)
+    # Not api_open: calls past the queue would be as many at once as anybody likes.
+    page.queue(max_size=waiting, default_concurrency_limit=8, api_open=False)
     return page
 
 
 def greet(request: gr.Request) -> str:
     """The language that the reader's browser asks for."""
     return language_of(request.headers.get("accept-language", ""))
+
+
+def path_of(file: Any) -> Any:
+    """The path of an uploaded file, as Gradio describes one."""
+    if isinstance(file, dict) and isinstance(file.get("video"), dict):
+        file = file["video"]
+    return file.get("path") if isinstance(file, dict) else None
 
 
 def told(job: Callable[..., Any]) -> Callable[..., Any]:
@@ -185,7 +236,7 @@ def picture_tab(common: Common, running: int) -> None:
         """Depth of a picture: [picture, depth in colours], legend, depth, what it is, its token."""
         if not image:
             return None, "", None, None, "", "", None
-        shown = told(jobs.picture)(image.get("path"), model, colormap, language)
+        shown = told(jobs.picture)(path_of(image), model, colormap, language)
         unit = say(language, "metres")
         bar = legend(shown.description["colormap"], shown.far, shown.near, unit, language)
         pair = (str(shown.picture), str(shown.depth))
@@ -216,13 +267,14 @@ def picture_tab(common: Common, running: int) -> None:
         api_name="predict",
         concurrency_limit=running,
         trigger_mode="always_last",
-        preprocess=False,  # damaged pictures get our own message
+        preprocess=False,  # here and below: jobs check everything, and say it in our own words
     )
     clicked.select(
         at_click,
         [token, previous, common.angle, common.language],
         [value, previous],
         api_visibility="private",
+        preprocess=False,
     )
     gr.api(point_of, api_name="point")
     more.click(
@@ -231,6 +283,7 @@ def picture_tab(common: Common, running: int) -> None:
         [view, files],
         api_name="files",
         concurrency_limit=running,
+        preprocess=False,
     )
 
 
@@ -244,7 +297,7 @@ def video_tab(common: Common) -> None:
     start = word(gr.Button, "start", "value")
 
     def predict_video(
-        path: str | None,
+        file: dict[str, Any] | None,
         model: str,
         colormap: str,
         beside: bool,
@@ -252,7 +305,7 @@ def video_tab(common: Common) -> None:
         progress: gr.Progress = gr.Progress(track_tqdm=True),  # noqa: B008 - as Gradio asks
     ) -> str:
         """Depth of a video, as WebM."""
-        return str(told(jobs.video)(path, model, colormap, beside, language))
+        return str(told(jobs.video)(path_of(file), model, colormap, beside, language))
 
     start.click(
         predict_video,
@@ -260,6 +313,7 @@ def video_tab(common: Common) -> None:
         depth,
         api_name="video",
         concurrency_limit=1,
+        preprocess=False,
     )
 
 
@@ -271,8 +325,15 @@ def live_tab(common: Common) -> None:
         depth = common.word(
             gr.Image, "camera_depth", interactive=False, format="jpeg", buttons=BUTTONS
         )
+
+    def see(
+        frame: dict[str, Any] | None, shown: Any, model: str, colormap: str
+    ) -> tuple[np.ndarray | None, Any]:
+        picture = common.jobs.sent_frame(frame.get("url") if isinstance(frame, dict) else None)
+        return told(common.jobs.live)(picture, shown, model, colormap)
+
     camera.stream(
-        told(common.jobs.live),
+        see,
         [camera, shown, common.model, common.colormap],
         [depth, shown],
         stream_every=STREAM_EVERY,
@@ -280,4 +341,5 @@ def live_tab(common: Common) -> None:
         concurrency_limit=1,
         show_progress="hidden",
         api_visibility="private",
+        preprocess=False,
     )
