@@ -23,8 +23,8 @@ from datasets.camera import (
 from datasets.kitti import read_calibration
 
 KITTI_CALIBRATION = "calib_cam_to_cam.txt"
-EDGE = 0.1  # a mesh is cut between pixels whose depths differ by more than this share
 MOST_POINTS = 4_000_000  # of a cloud; larger pictures are thinned out
+EDGE = 0.1  # a mesh is cut between pixels whose depths differ by more than this share
 MOST_VERTICES = 400_000  # of a mesh; larger pictures are thinned out
 FLOAT, UNSIGNED_INT, UNSIGNED_SHORT = 5126, 5125, 5123  # glTF component types
 OPAQUE = 65535  # all of a colour in 16 bits

@@ -2,6 +2,9 @@
 
 import math
 import string
+import time
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -10,8 +13,14 @@ from PIL import Image
 
 from datasets.conventions import STEREO
 from networks.monodepth import Architecture
+from prediction.points import MOST_POINTS, back_project
 from prediction.predictor import DepthPredictor, Predictor
-from web.jobs import Jobs, Limits, Refusal, Result, Results
+from system.errors import InputError
+from web import jobs as web_jobs
+from web import maps
+from web.jobs import Jobs, Limits, Refusal
+from web.kept import Turns
+from web.watch import one_at_a_time
 from web.words import CHINESE, ENGLISH, WORDS, language_of, say
 from weight_files.model_info import ModelInfo
 
@@ -152,15 +161,262 @@ def test_a_live_camera_is_shown_in_a_range_that_follows(jobs):
     assert jobs.live(None, shown, "metric", "inferno")[0] is None
 
 
-def test_old_results_are_removed(tmp_path):
-    results = Results(tmp_path, most=3)
+def test_a_large_picture_is_worked_on_in_bands_with_the_same_result(jobs, tmp_path, monkeypatch):
+    values = np.random.default_rng(0).integers(0, 256, (90, 150, 3), np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.png")
+
+    def made():
+        shown = jobs.picture(str(tmp_path / "a.png"), "metric", "inferno", ENGLISH)
+        _, (png, npy, _, _) = jobs.files(shown.description["token"], 70, "inferno", ENGLISH)
+        return np.array(Image.open(png)), np.load(npy), shown.far, shown.near
+
+    whole = made()
+    monkeypatch.setattr(maps, "BAND", 1000)
+    for one, other in zip(whole, made()):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_point_has_the_value_that_the_file_has(jobs, tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (90, 150, 3), np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    token = jobs.picture(str(tmp_path / "a.png"), "metric", "inferno", ENGLISH).description["token"]
+    _, (_, npy, _, _) = jobs.files(token, 70, "inferno", ENGLISH)
+    depth = np.load(npy)
+    for x, y in ((0, 0), (149, 89), (77, 31), (3, 88)):
+        words = jobs.point(token, x, y, None, 70, ENGLISH)
+        assert words == f"x {x}, y {y}: depth {depth[y, x]:.4g} metres"
+
+
+def test_points_and_meshes_of_large_pictures_are_thinned(jobs, tmp_path, monkeypatch):
+    values = np.random.default_rng(0).integers(0, 256, (90, 150, 3), np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    token = jobs.picture(str(tmp_path / "a.png"), "metric", "inferno", ENGLISH).description["token"]
+    monkeypatch.setattr(maps, "MOST_POINTS", 4000)
+    _, (_, npy, ply, _) = jobs.files(token, 90, "inferno", ENGLISH)
+    header, _, body = ply.read_bytes().partition(b"end_header\n")
+    assert b"element vertex 3375\n" in header  # of 13,500: every second row and column
+    assert b"1 of 2 rows and columns" in header
+    vertices = np.frombuffer(body, [("point", "<f4", 3), ("color", "u1", 3)])
+    K = np.array([[75, 0, 74.5], [0, 75, 44.5], [0, 0, 1]])
+    expected = back_project(np.load(npy), K)[::2, ::2].reshape(-1, 3)
+    np.testing.assert_allclose(vertices["point"], expected, rtol=1e-5)
+    assert MOST_POINTS * 15 < 100e6  # bytes of a file
+
+
+def test_results_are_weighed(tmp_path, picture):
+    jobs = Jobs({"m": model(True)}, tmp_path, Limits(result_bytes=100_000))
     tokens = []
-    for _ in range(5):
-        token, folder = results.new_folder()
-        results.keep(token, Result(folder, (1, 1), "m"))
-        tokens.append(token)
-    assert [results.find(token) is None for token in tokens] == [True, True, False, False, False]
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(tokens[2:])
+    for _ in range(4):
+        tokens.append(jobs.picture(picture, "m", "inferno", ENGLISH).description["token"])
+        jobs.files(tokens[-1], 70, "inferno", ENGLISH)
+    sizes = [path.stat().st_size for path in (tmp_path / "results").rglob("*") if path.is_file()]
+    assert sum(sizes) > 100_000  # one result alone
+    assert [path.name for path in (tmp_path / "results").iterdir()] == tokens[-1:]
+    with pytest.raises(Refusal, match="no longer kept"):
+        jobs.point(tokens[0], 1, 1, None, 70, ENGLISH)
+
+
+def test_files_that_are_asked_for_again_replace_the_earlier_ones(jobs, picture):
+    token = jobs.picture(picture, "metric", "inferno", ENGLISH).description["token"]
+    folders = {jobs.files(token, angle, "inferno", ENGLISH)[0].parent for angle in (50, 60, 70)}
+    assert len(folders) == 3
+    assert len([folder for folder in folders if folder.exists()]) == 1
+
+
+def test_refusals_leave_nothing_behind(jobs, tmp_path, picture, monkeypatch):
+    video = write_video(tmp_path / "long.avi", 13)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    token = jobs.picture(picture, "metric", "inferno", ENGLISH).description["token"]
+    before = {path: path.is_file() and path.stat().st_size for path in tmp_path.rglob("*")}
+
+    def refused(call, *given):
+        with pytest.raises(Refusal):
+            call(*given)
+
+    refused(jobs.video, video, "metric", "inferno", False, ENGLISH)
+    refused(jobs.video, str(tmp_path / "broken.mp4"), "metric", "inferno", False, ENGLISH)
+    refused(jobs.picture, str(tmp_path / "broken.png"), "metric", "inferno", ENGLISH)
+    refused(jobs.files, token, "wide", "inferno", ENGLISH)
+    monkeypatch.setattr(web_jobs, "predict_video", fail)
+    with pytest.raises(OSError, match="disk"):
+        jobs.video(write_video(tmp_path / "long.avi", 3), "metric", "inferno", False, ENGLISH)
+    monkeypatch.setattr(web_jobs, "write_files", fail)
+    with pytest.raises(OSError, match="disk"):
+        jobs.files(token, 70, "inferno", ENGLISH)
+    monkeypatch.setattr(web_jobs, "_predicted", fail)
+    with pytest.raises(OSError, match="disk"):
+        jobs.picture(picture, "metric", "inferno", ENGLISH)
+    after = {path: path.is_file() and path.stat().st_size for path in tmp_path.rglob("*")}
+    del before[tmp_path / "long.avi"], after[tmp_path / "long.avi"]
+    assert after == before
+
+
+def fail(*_):
+    raise OSError("the disk is full")
+
+
+def with_header_of(path, frames):
+    """An AVI whose header says another number of frames."""
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b"avih", 8 + 16), (b"strh", 8 + 32)):
+        place = content.index(mark) + offset
+        content[place : place + 4] = frames.to_bytes(4, "little")
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize("said", [0, 1, 12, 10**9])
+def test_the_frames_of_a_video_are_counted_whatever_its_header_says(jobs, tmp_path, said):
+    write_video(tmp_path / "long.avi", 20)
+    with pytest.raises(Refusal, match="at most 12 are taken"):
+        video = with_header_of(tmp_path / "long.avi", said)
+        jobs.video(video, "metric", "inferno", False, ENGLISH)
+    write_video(tmp_path / "short.avi", 3)
+    video = with_header_of(tmp_path / "short.avi", said)
+    assert jobs.video(video, "metric", "inferno", False, ENGLISH).is_file()
+
+
+def test_frames_of_a_video_are_as_large_as_pictures(tmp_path):
+    video = write_video(tmp_path / "a.avi", 3)
+    jobs = Jobs({"m": model(True)}, tmp_path, Limits(pixels=3000))
+    with pytest.raises(Refusal, match="64 x 48 pixels; at most"):
+        jobs.video(video, "m", "inferno", False, ENGLISH)
+
+
+def test_the_second_pass_of_a_video_has_no_more_time_than_the_first(jobs, tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("web.watch.time.monotonic", lambda: now[0])
+
+    def late(*given):
+        now[0] = 1e6
+        return 0.0, 1.0
+
+    monkeypatch.setattr("prediction.video.DisparityStore.range", late)
+    with pytest.raises(Refusal, match="more than 60 seconds"):
+        jobs.video(write_video(tmp_path / "a.avi", 3), "metric", "inferno", False, ENGLISH)
+
+
+ODD = [["metric"], {"a": 1}, 3, 0.5, True, b"x", [], {}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_arguments_of_any_kind_are_refused_in_words(jobs, picture, tmp_path, odd):
+    token = jobs.picture(picture, "metric", "inferno", ENGLISH).description["token"]
+    video = write_video(tmp_path / "a.avi", 3)
+    for call, given in (
+        (jobs.picture, (odd, "metric", "inferno")),
+        (jobs.picture, (picture, odd, "inferno")),
+        (jobs.picture, (picture, "metric", odd)),
+        (jobs.video, (odd, "metric", "inferno", False)),
+        (jobs.video, (video, odd, "inferno", False)),
+        (jobs.video, (video, "metric", odd, False)),
+        (jobs.point, (odd, 1, 1, None, 70)),
+        (jobs.files, (odd, 70, "inferno")),
+        (jobs.files, (token, 70, odd)),
+    ):
+        for language in (ENGLISH, CHINESE, odd):
+            with pytest.raises(Refusal) as caught:
+                call(*given, language)
+            assert str(tmp_path) not in str(caught.value)
+    assert jobs.picture(picture, "metric", "inferno", odd).far is not None
+
+
+@pytest.mark.parametrize(
+    "odd", ["70", [70], None, {}, True, math.nan, math.inf, -math.inf], ids=str
+)
+def test_numbers_are_numbers(jobs, picture, odd):
+    token = jobs.picture(picture, "metric", "inferno", ENGLISH).description["token"]
+    for x, y in ((odd, 1), (1, odd)):
+        with pytest.raises(Refusal, match="A point needs x and y"):
+            jobs.point(token, x, y, None, 70, ENGLISH)
+    for call, given in ((jobs.files, (token,)), (jobs.point, (token, 1, 1, (2, 2)))):
+        with pytest.raises(Refusal, match="angle of view must be a number of degrees, 20 to 150"):
+            call(*given, odd, *(["inferno"] if call == jobs.files else []), ENGLISH)
+    last = jobs.point(token, 10**400, 10**400, None, 70, ENGLISH)
+    assert last.startswith("x 119, y 59: depth ")
+
+
+def test_messages_name_no_paths(jobs, tmp_path, monkeypatch):
+    folder = tmp_path / ("a" * 64)
+    folder.mkdir()
+    (folder / "my holiday.png").write_bytes(b"no picture")
+    with pytest.raises(Refusal) as caught:
+        jobs.picture(str(folder / "my holiday.png"), "metric", "inferno", ENGLISH)
+    assert str(caught.value).startswith("This cannot be read as a picture: my holiday.png: ")
+    assert str(tmp_path) not in str(caught.value)
+
+    def refuse(_, source, target, *__):
+        raise InputError(f"{target}: only 3 of 9 frames of {source} could be written")
+
+    monkeypatch.setattr(web_jobs, "predict_video", refuse)
+    video = write_video(folder / "drive.avi", 3)
+    with pytest.raises(Refusal) as caught:
+        jobs.video(video, "metric", "inferno", False, ENGLISH)
+    assert "depth.webm: only 3 of 9 frames of drive.avi could" in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_frames_of_a_camera_are_read_as_pictures_are(jobs, tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (64, 48), (10, 200, 30)).save(path)
+    sent = "data:image/jpeg;base64," + b64encode(path.read_bytes()).decode()
+    frame = jobs.sent_frame(sent)
+    assert frame.shape == (48, 64, 3)
+    assert abs(int(frame[0, 0, 1]) - 200) < 5
+    large = tmp_path / "large.png"
+    Image.new("L", (300, 300)).save(large)
+    for odd in (
+        "data:image/png;base64," + b64encode(b"no picture").decode(),
+        "data:image/png;base64,*",
+        "data:text/html,hello",
+        "http://example.org/a.png",
+        str(path),
+        None,
+        ["data:image/png"],
+    ):
+        assert jobs.sent_frame(odd) is None
+    with pytest.raises(Refusal, match=r"at most 0\.02 million"):
+        jobs.sent_frame("data:image/png;base64," + b64encode(large.read_bytes()).decode())
+    assert not list(tmp_path.glob("tmp*"))
+
+
+def test_large_pictures_wait_for_each_other():
+    turns, order, together = Turns(100), [], []
+
+    def work(name, pixels, seconds):
+        with turns.of(pixels):
+            together.append(turns._in_work)
+            order.append(name)
+            time.sleep(seconds)
+
+    with ThreadPoolExecutor(5) as threads:
+        waiting = []
+        for each in (("a", 40, 0.2), ("b", 40, 0.2), ("large", 1000, 0), ("c", 10, 0)):
+            waiting.append(threads.submit(work, *each))
+            time.sleep(0.02)
+        for one in waiting:
+            one.result()
+    assert order == ["a", "b", "large", "c"]  # the small one does not overtake the large one
+    assert max(together) <= 100
+
+
+def test_a_network_is_asked_by_one_thread_at_a_time():
+    inside, most = [0], [0]
+
+    class Busy(Engine):
+        def disparity(self, images):
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            time.sleep(0.01)
+            inside[0] -= 1
+            return super().disparity(images)
+
+    info = model(True).info
+    predictor = one_at_a_time(DepthPredictor(Predictor(Busy(), info)))
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(predictor.network.disparity, [np.zeros((1, 32, 64, 3), np.uint8)] * 8))
+    assert most[0] == 1
 
 
 def test_both_languages_say_the_same_things():

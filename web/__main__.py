@@ -60,7 +60,7 @@ class AppOptions(EngineOptions, DeviceOptions):
     max_megapixels: int = option(40, "million pixels of a picture", minimum=1, maximum=100)
     max_megabytes: int = option(50, "megabytes of an upload", minimum=1)
     max_kept_megabytes: int = option(
-        2000, "megabytes of results, and of uploads, kept on the disk", minimum=200
+        2000, "megabytes that results and uploads may take on the disk together", minimum=1
     )
     max_video_frames: int = option(3000, "frames of a video", minimum=1)
     max_video_seconds: float = option(600.0, "seconds that one video may take", above=0)
@@ -72,6 +72,12 @@ class AppOptions(EngineOptions, DeviceOptions):
                 "load_weights_folder",
                 "is needed; give weights folders, or published models with --model_name, of "
                 f"{', '.join(DEPTH_MODELS)}",
+            )
+        if self.max_kept_megabytes < 4 * self.max_megabytes:
+            yield (
+                "max_kept_megabytes",
+                f"{self.max_kept_megabytes}: holds no two uploads and their results; it must be "
+                f"at least 4 times --max_megabytes, {4 * self.max_megabytes}",
             )
 
     def limits(self) -> Limits:

@@ -29,7 +29,7 @@ from prediction.video import Range, VideoFormat, predict_video
 from system.errors import InputError
 from web.kept import Result, Results, Turns, Uploads, remove
 from web.maps import PictureDepth, values_at, write_files
-from web.watch import TooLong, Watch, Watched, check_length, frame_size, one_at_a_time
+from web.watch import TooLong, TooSlow, Watch, Watched, check_length, frame_size, one_at_a_time
 from web.words import say
 
 logger = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class Jobs:
                 with self.results.making() as (token, folder):
                     predict_video(timed, file, folder / "depth.webm", form, 4, {"model": model})
                     self.results.keep(token, Result(folder, (0, 0), model))
-            except TimeoutError as error:
+            except TooSlow as error:
                 raise Refusal(language, "too_slow", limit=f"{limits.seconds:g}") from error
             except TooLong as error:
                 raise Refusal(language, "too_long", frames=error, limit=limits.frames) from error

@@ -108,7 +108,7 @@ def write_files(
     colors = read_picture(picture)[::step, ::step].copy()
     points = back_project(depth.thinned(step).depth, camera.K, step)
     unit = "metres" if depth.metric else "relative"
-    thinned = "" if step == 1 else f"; every {step}th row and column"
+    thinned = "" if step == 1 else f"; 1 of {step} rows and columns"
     note = f"{unit}; camera assumed to see {camera.source}{thinned}"
     ply.write_bytes(encode_ply(points, colors, note))
     glb.write_bytes(encode_glb(points, colors))

@@ -83,6 +83,8 @@ class Hosts:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
+        if "@" in host:
+            return False
         name = name.rstrip(".")
         if name in LOCAL_NAMES or name == self.served.lower() or self.names(name):
             return True

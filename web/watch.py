@@ -21,6 +21,10 @@ class TooLong(Exception):
     """A video has more frames than are taken; says how many."""
 
 
+class TooSlow(Exception):
+    """A video took more time than it may; no TimeoutError, which would look like a file's."""
+
+
 class Watch:
     """Ends a video's work when its time is over or there are too many frames."""
 
@@ -28,9 +32,9 @@ class Watch:
         self._end, self._frames, self._seen = time.monotonic() + seconds, frames, 0
 
     def look(self) -> None:
-        """Raise TimeoutError when the time is over."""
+        """Raise TooSlow when the time is over."""
         if time.monotonic() > self._end:
-            raise TimeoutError
+            raise TooSlow
 
     def frame(self) -> None:
         """Count a frame; raise TooLong when there are too many."""
@@ -83,7 +87,7 @@ def check_length(file: Path, most: int, seconds: float) -> None:
 
     Raises:
         TooLong: there are more than ``most``.
-        TimeoutError: counting took too long.
+        TooSlow: counting took too long.
         InputError: it is no video.
     """
     video = Video(file)
