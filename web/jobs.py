@@ -201,15 +201,16 @@ class Jobs:
         colormap = _listed(colormap, COLORMAPS, "colormap", None)
         picture = limit_side(np.ascontiguousarray(frame[..., :3]), LIVE_SIDE)
         depth_map = self._model(model, None)[1](picture)
-        if self.uploads.reserve(LIVE_BYTES):  # what is shown is on the disk until it is fetched
-            self.uploads.release(LIVE_BYTES)
+        coming = self.uploads.reserve(LIVE_BYTES)  # what is shown is on the disk, too
+        if coming is not None:
+            self.uploads.release(coming)
         return shown.picture(picture, depth_map, VideoFormat(colormap=colormap)), shown
 
     def sent_frame(self, url: object) -> np.ndarray | None:
         """The picture in a ``data:`` URL, as browsers send what their camera sees."""
         if not isinstance(url, str) or not url.startswith("data:image/"):
             return None
-        path = self.folder / f"tmp{secrets.token_hex(8)}"
+        path = self.folder / f"frame-{secrets.token_hex(8)}"
         try:
             path.write_bytes(b64decode(url.partition(",")[2], validate=True))
             with self.turns.of(self._pixels(path, None)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -17,7 +18,7 @@ KEPT_SECONDS = 3600
 MOST_RESULTS = 256
 MOST_UPLOADS = 4096
 UNFINISHED = "tmp"  # how the names of uploads that are still being written start
-UNFINISHED_SECONDS = 3600  # after which such a file is a leftover
+CLOCKS_DIFFER = 2.0  # seconds between those of the system and of its disk, at most
 
 
 def bytes_in(path: Path) -> int:
@@ -141,6 +142,14 @@ class Results:
                 count, total = count - 1, total - result.bytes
 
 
+@dataclass(frozen=True, eq=False)
+class Coming:
+    """An upload on its way: the bytes that it has room for, and when it started."""
+
+    bytes: int
+    started: float = field(default_factory=time.time)
+
+
 class Uploads:
     """What visitors have sent, in entries of a folder: within so many bytes, on their way or there.
 
@@ -155,8 +164,8 @@ class Uploads:
     def __init__(self, folder: Path, most_bytes: int, spared: frozenset[str] = frozenset()) -> None:
         self.folder, self.most_bytes, self.spared = folder, most_bytes, spared
         self._least = most_bytes // MOST_UPLOADS
-        self._coming = 0  # bytes of uploads on their way
-        self._there = 0  # of those that came, at most: what Gradio removes is found by looking
+        self._coming: set[Coming] = set()
+        self._there = 0  # bytes of those that came, at most: what vanished is found by looking
         self._used: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -164,26 +173,29 @@ class Uploads:
         """Never remove what is in the folder now: it is the page's own."""
         self.spared |= {path.name for path in self.folder.iterdir()}
 
-    def reserve(self, size: int) -> bool:
-        """Make room for ``size`` bytes; False while too much is on its way.
+    def reserve(self, size: int) -> Coming | None:
+        """Make room for ``size`` bytes, until :meth:`release`; None while too much is on its way.
 
-        Those that came first are removed first. Each ``True`` needs a :meth:`release`.
+        Those that came first are removed first.
         """
-        size = max(size, self._least)
+        coming = Coming(max(size, self._least))
         with self._lock:
-            if self._coming + size > self.most_bytes:
-                return False
-            if self._coming + size + self._there > self.most_bytes:
-                self._there = self._shrink(self.most_bytes - self._coming - size)
-            self._coming += size
-            return True
+            most = self.most_bytes - coming.bytes - sum(each.bytes for each in self._coming)
+            if most >= 0 and self._there > most:
+                self._there = self._shrink(most)
+            if self._there > most:
+                return None
+            self._coming.add(coming)
+            return coming
 
-    def release(self, size: int) -> None:
-        """What :meth:`reserve` made room for has come, or will not."""
-        size = max(size, self._least)
+    def release(self, coming: Coming) -> None:
+        """What there was room for has come, or will not."""
         with self._lock:
-            self._coming -= size
-            self._there += size
+            self._coming.discard(coming)
+            self._there += coming.bytes
+            if not self._coming:
+                for path in self.folder.glob(f"{UNFINISHED}*"):
+                    remove(path)
 
     @contextmanager
     def using(self, path: Path) -> Iterator[None]:
@@ -199,11 +211,16 @@ class Uploads:
     def tidy(self) -> None:
         """Remove what came more than an hour ago."""
         with self._lock:
-            self._there = self._shrink(max(0, self.most_bytes - self._coming))
+            self._there = self._shrink(self.most_bytes)
 
     def _shrink(self, most: int) -> int:
-        """Remove the oldest entries, and all old ones, until ``most`` bytes stay; returns these."""
+        """Remove the oldest entries, and all old ones, until ``most`` bytes stay; returns these.
+
+        What is being written stays, and what a form left that named its files in an odd way goes
+        as soon as it cannot be of an upload on its way.
+        """
         entries, now = [], time.time()
+        started = min((each.started for each in self._coming), default=math.inf) - CLOCKS_DIFFER
         for entry in os.scandir(self.folder):
             if entry.name in self.spared:
                 continue
@@ -211,14 +228,17 @@ class Uploads:
                 made = entry.stat().st_mtime
             except OSError:
                 continue
-            if not entry.name.startswith(UNFINISHED) or made < now - UNFINISHED_SECONDS:
-                path = Path(entry.path)
-                entries.append((made, max(bytes_in(path), self._least), path))
+            path = Path(entry.path)
+            entries.append((made, max(bytes_in(path), self._least), path))
         total = sum(size for _, size, _ in entries)
         # Some more than asked for, so that the folder is not looked through for every upload.
         goal = most if total <= most else most * 3 // 4
         for made, size, path in sorted(entries):
-            if path.name not in self._used and (total > goal or made < now - KEPT_SECONDS):
+            if path.name.startswith(UNFINISHED):
+                gone = made < started
+            else:
+                gone = path.name not in self._used and (total > goal or made < now - KEPT_SECONDS)
+            if gone:
                 remove(path)
                 total -= size
         return total

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from starlette.formparsers import MultiPartException
 
 from system.files import parse_json
-from web.kept import Uploads
+from web.kept import Coming, Uploads
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -185,20 +185,21 @@ class Protection:
             raise Refused(
                 413, f"this exceeds the maximum allowed size of {self.megabytes} megabytes"
             )
-        await self._make_room(size)
+        coming = await self._make_room(size)
         try:
             await self.app(scope, body.form, answer.unless(body))
         finally:
-            self.uploads.release(size)
+            self.uploads.release(coming)
         if body.failure is not None:
             raise body.failure
 
-    async def _make_room(self, size: int) -> None:
+    async def _make_room(self, size: int) -> Coming:
         end = time.monotonic() + ROOM_SECONDS
-        while not await asyncio.to_thread(self.uploads.reserve, size):
+        while (coming := await asyncio.to_thread(self.uploads.reserve, size)) is None:
             if time.monotonic() > end:
                 raise Refused(503, "too much is being uploaded at once; try again")
             await asyncio.sleep(0.1)
+        return coming
 
 
 class Body:
