@@ -1,10 +1,13 @@
-"""Many clients at once on the page: is every request answered, how fast, and what memory is left?
+"""Many clients at once on the page: is every request answered, how fast, and what does it take?
 
 python -m benchmarks.page_load --load_weights_folder weights/best [--requests 1000] [--clients 64]
+    [--large_every 50] [--stalled 300]
 
-Starts ``python -m web`` itself, sends pictures through the HTTP API, prints a table. A request is
-upload, call and answer, which names files of the picture and of its depth in colours. What else is
-given goes to ``python -m web``.
+Starts ``python -m web`` itself, sends pictures through the HTTP API, prints a table: times, and the
+most memory and disk that the server had at any moment. A request is upload, call and answer, which
+names files of the picture and of its depth in colours. With ``--large_every N`` every N-th picture
+has 40 megapixels, and all its files are asked for, too. With ``--stalled N`` so many clients more
+start an upload at once, and send nothing. What else is given goes to ``python -m web``.
 """
 
 from __future__ import annotations
@@ -12,8 +15,13 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -26,8 +34,10 @@ from PIL import Image
 
 from benchmarks.measure import resident_bytes
 from tools.stages import ROOT
+from web.kept import bytes_in
 
 SIZE = (1242, 375)  # of the pictures
+LARGE = (7740, 5160)  # of the large ones
 WARM_UP = 64
 PATIENCE = 600  # seconds
 
@@ -72,9 +82,16 @@ class Page:
 
     def predict(self, content: bytes) -> tuple[str, object]:
         """Upload and predict a picture."""
-        path = self.upload(content)
+        try:
+            path = self.upload(content)
+        except urllib.error.HTTPError as error:
+            return "error", error.read().decode()
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
         return self.call("predict", file, None, "inferno", "English")
+
+    def files(self, values: object) -> tuple[str, object]:
+        """Ask for all files of a prediction, by what :meth:`predict` answered."""
+        return self.call("files", values[4], 70, "inferno", "English")
 
 
 def start_page(weights: Path, port: int, *more: str) -> subprocess.Popen:
@@ -102,6 +119,74 @@ def picture(number: int, size: tuple[int, int] = SIZE) -> bytes:
     return buffer.getvalue()
 
 
+class Watcher:
+    """Looks at a process and the folder that it writes to, until :meth:`stop`.
+
+    Attributes:
+        memory: bytes that the process held at most since the last :meth:`start`.
+        disk: bytes in the folder, likewise.
+    """
+
+    def __init__(self, process: int, folder: Path) -> None:
+        self._process, self._folder = process, folder
+        self._ended = threading.Event()
+        self.start()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+
+    def start(self) -> None:
+        """Forget what was seen so far."""
+        self.memory = self.disk = 0
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.1):
+            try:
+                self.memory = max(self.memory, resident_bytes(self._process))
+                self.disk = max(self.disk, bytes_in(self._folder))
+            except (OSError, IndexError):  # the process has ended
+                return
+
+
+def stall(port: int, count: int) -> list[socket.socket]:
+    """Clients that start an upload of 10 MB and send nothing; they stay while they are held."""
+    head = b"POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10000000\r\n"
+    kind = b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+    clients = []
+    for _ in range(count):
+        client = socket.create_connection(("127.0.0.1", port))
+        client.sendall(head + kind + part)
+        clients.append(client)
+    return clients
+
+
+def report(
+    args: argparse.Namespace, answers: list[tuple[str, float, object]], seconds: float
+) -> None:
+    """Print how requests were answered: their kinds, seconds, and values."""
+    kinds = [kind for kind, _, _ in answers]
+    times = [time for kind, time, _ in answers if kind == "complete"]
+    refusals = {str(value)[:120] for kind, _, value in answers if kind != "complete"}
+    large = args.requests // args.large_every if args.large_every else 0
+    print(
+        f"{args.requests} requests of {args.clients} clients in {seconds:.0f} s, {large} of them "
+    )
+    print(f"with {LARGE[0]}x{LARGE[1]} pixels; {args.stalled} more stalled")
+    print(f"predicted {kinds.count('complete')}, refused {kinds.count('error')}, ", end="")
+    print(f"lost {kinds.count('lost')}")
+    for refusal in sorted(refusals):
+        print(f"  {refusal}")
+    if times:
+        median, slowest = float(np.median(times)), max(times)
+        print(f"fastest {min(times):.3f} s, median {median:.3f} s, ", end="")
+        print(f"slowest {slowest:.3f} s, slowest over median {slowest / median:.1f}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -110,44 +195,53 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--port", type=int, default=7899)
     parser.add_argument("--size", type=int, nargs=2, default=SIZE, help="width and height, pixels")
+    parser.add_argument("--large_every", type=int, default=0, help="every which picture is large")
+    parser.add_argument("--stalled", type=int, default=0, help="uploads that never come")
     args, more = parser.parse_known_args()
+    folder = Path(tempfile.mkdtemp(prefix="page-load-"))
+    os.environ["TMPDIR"] = str(folder)  # of the server
     process = start_page(args.load_weights_folder, args.port, *more)
+    watcher = Watcher(process.pid, folder)
+    page = Page(f"http://127.0.0.1:{args.port}")
+    large_picture = picture(0, LARGE) if args.large_every else b""
+
+    def ask(number: int) -> tuple[str, float, object]:
+        large = args.large_every and number % args.large_every == args.large_every - 1
+        # Some bytes behind the end make it a file of its own.
+        own = large_picture + number.to_bytes(4, "big")
+        content = own if large else picture(number, tuple(args.size))
+        start = time.monotonic()
+        try:
+            kind, value = page.predict(content)
+            if large and kind == "complete":
+                kind, value = page.files(value)
+        except OSError as error:
+            kind, value = "lost", str(error)
+        return kind, time.monotonic() - start, value
+
     try:
-        page = Page(f"http://127.0.0.1:{args.port}")
-
-        def ask(number: int) -> tuple[str, float, object]:
-            content = picture(number, tuple(args.size))
-            start = time.monotonic()
-            try:
-                kind, value = page.predict(content)
-            except OSError as error:
-                kind, value = "lost", str(error)
-            return kind, time.monotonic() - start, value
-
         with ThreadPoolExecutor(args.clients) as clients:
-            list(clients.map(ask, range(WARM_UP)))
-            before = resident_bytes(process.pid) / 2**20
+            list(clients.map(lambda number: page.predict(picture(number)), range(WARM_UP)))
+            before = resident_bytes(process.pid)
+            watcher.start()
+            stalled = stall(args.port, args.stalled)
             start = time.monotonic()
             answers = list(clients.map(ask, range(args.requests)))
             seconds = time.monotonic() - start
+        for client in stalled:
+            client.close()
         time.sleep(5)
-        after = resident_bytes(process.pid) / 2**20
-        kinds = [kind for kind, _, _ in answers]
-        times = [time for kind, time, _ in answers if kind == "complete"]
-        refusals = {str(value)[:120] for kind, _, value in answers if kind != "complete"}
-        print(f"{args.requests} requests of {args.clients} clients in {seconds:.0f} s")
-        print(f"predicted {kinds.count('complete')}, refused {kinds.count('error')}, ", end="")
-        print(f"lost {kinds.count('lost')}")
-        for refusal in sorted(refusals):
-            print(f"  {refusal}")
-        if times:
-            median, slowest = float(np.median(times)), max(times)
-            print(f"fastest {min(times):.3f} s, median {median:.3f} s, ", end="")
-            print(f"slowest {slowest:.3f} s, slowest over median {slowest / median:.1f}")
-        print(f"memory {before:.0f} MB before, {after:.0f} MB after")
+        watcher.stop()
+        report(args, answers, seconds)
+        after = resident_bytes(process.pid)
+        memory = [f"{each / 2**20:.0f} MB" for each in (before, watcher.memory, after)]
+        print("memory {} before, {} at most, {} after".format(*memory), end="; ")
+        print(f"disk {watcher.disk / 1e6:.0f} MB at most")
     finally:
+        watcher.stop()
         process.terminate()
         process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from starlette.formparsers import MultiPartException
@@ -28,6 +28,7 @@ from web.kept import Coming, Uploads
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Got = TypeVar("Got")
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ MOST_CALL_VALUES = 2_000  # numbers, texts, lists, … in it
 FORM_BYTES = 100_000  # of an upload around the file itself
 MOST_BODIES = 128  # that come in at once
 GRACE = 20.0  # seconds without a byte that a body may take
+HURRY = 2.0  # the same while others wait for its place
+LOOK_SECONDS = 0.5  # after which it is looked again whether they do
 SLOWEST = 20_000  # bytes a second
 ROOM_SECONDS = 30.0  # that an upload waits until others make room
 SEND_SECONDS = 60.0  # that a reader may take for a piece of an answer
@@ -133,7 +136,7 @@ class Protection:
     ) -> None:
         self.app, self.hosts, self.uploads, self.functions = app, hosts, uploads, functions
         self.megabytes, self.prefix = megabytes, prefix.rstrip("/")
-        self._bodies = 0
+        self._bodies = self._waiting = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request, as ASGI says."""
@@ -143,7 +146,7 @@ class Protection:
         if scope["type"] != "http":
             return
         answer = Answer(send)
-        body = Body(receive)
+        body = Body(receive, lambda: self._waiting > 0)
         try:
             headers = _headers(scope)
             self.hosts.check(headers)
@@ -164,9 +167,7 @@ class Protection:
             raise Refused(405, "there is nothing to send this to")
         if path.startswith(CALL) and path.rstrip("/").rpartition("/")[2] not in self.functions:
             raise Refused(404, "there is no function of that name")
-        if self._bodies >= MOST_BODIES:
-            raise Refused(503, "too many are sending at once; try again")
-        self._bodies += 1
+        await self._turn(self._take_place)
         try:
             if path.rstrip("/") == UPLOAD:
                 await self._upload(scope, _length(headers), body, answer)
@@ -194,19 +195,42 @@ class Protection:
             raise body.failure
 
     async def _make_room(self, size: int) -> Coming:
-        end = time.monotonic() + ROOM_SECONDS
-        while (coming := await asyncio.to_thread(self.uploads.reserve, size)) is None:
-            if time.monotonic() > end:
-                raise Refused(503, "too much is being uploaded at once; try again")
-            await asyncio.sleep(0.1)
-        return coming
+        return await self._turn(lambda: asyncio.to_thread(self.uploads.reserve, size))
+
+    async def _take_place(self) -> bool | None:
+        if self._bodies >= MOST_BODIES:
+            return None
+        self._bodies += 1
+        return True
+
+    async def _turn(self, ask: Callable[[], Awaitable[Got | None]]) -> Got:
+        """What is asked for, as soon as there is any; those that wait hurry the others."""
+        got = await ask()
+        if got is not None:
+            return got
+        self._waiting += 1
+        try:
+            end = time.monotonic() + ROOM_SECONDS
+            while time.monotonic() < end:
+                await asyncio.sleep(LOOK_SECONDS / 5)
+                got = await ask()
+                if got is not None:
+                    return got
+        finally:
+            self._waiting -= 1
+        raise Refused(503, "too many are sending at once; try again")
 
 
 class Body:
-    """What a client sends, in bounded time; what was read whole can be received again."""
+    """What a client sends, in bounded time; what was read whole can be received again.
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive, self._read, self._waited = receive, 0, 0.0
+    Args:
+        receive: of ASGI.
+        hurried: whether others wait.
+    """
+
+    def __init__(self, receive: Receive, hurried: Callable[[], bool]) -> None:
+        self._receive, self._hurried, self._read, self._waited = receive, hurried, 0, 0.0
         self._again: list[Message] = []
         self.ended, self.failure = False, None
 
@@ -220,12 +244,17 @@ class Body:
         Raises:
             Refused: it does not come, or too slowly.
         """
-        left = min(GRACE, GRACE + self._read / SLOWEST - self._waited)
-        started = time.monotonic()
+        most = min(GRACE, GRACE + self._read / SLOWEST - self._waited)
+        started, coming = time.monotonic(), asyncio.ensure_future(self._receive())
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.0, left))
-        except asyncio.TimeoutError:
-            raise Refused(408, "this came too slowly; try again") from None
+            while not coming.done():
+                left = (min(HURRY, most) if self._hurried() else most) + started - time.monotonic()
+                if left <= 0:
+                    raise Refused(408, "this came too slowly; try again")
+                await asyncio.wait([coming], timeout=min(left, LOOK_SECONDS))
+        finally:
+            coming.cancel()
+        message = coming.result()
         self._waited += time.monotonic() - started
         self._read += len(message.get("body", b""))
         self.ended = not message.get("more_body", False)
