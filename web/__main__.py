@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from options import AUTO, ENGINES, Conflicts, DeviceOptions, EngineOptions, Form, option, parse
 from system.errors import InputError, run_command
+from web.memory import give_back_memory
 from weight_files.published import DEPTH_MODELS
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         InputError: a model cannot be loaded, the port is taken, or Gradio is not installed.
     """
     options = parse(AppOptions, argv)
+    give_back_memory()
     folder = Path(tempfile.mkdtemp(prefix="depth-page-"))
     # Gradio reads these when it is imported.
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
