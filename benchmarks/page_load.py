@@ -27,6 +27,7 @@ import urllib.error
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -145,11 +146,9 @@ class Watcher:
 
     def _look(self) -> None:
         while not self._ended.wait(0.1):
-            try:
+            with suppress(OSError, IndexError):  # the process has ended
                 self.memory = max(self.memory, resident_bytes(self._process))
-                self.disk = max(self.disk, bytes_in(self._folder))
-            except (OSError, IndexError):  # the process has ended
-                return
+            self.disk = max(self.disk, bytes_in(self._folder))
 
 
 def stall(port: int, count: int) -> list[socket.socket]:

@@ -123,7 +123,7 @@ def test_what_cannot_be_taken_is_refused(jobs, tmp_path, name, content, said):
 def test_only_files_of_its_own_are_read(jobs, tmp_path_factory):
     path = tmp_path_factory.mktemp("elsewhere") / "a.png"
     Image.new("RGB", (8, 8)).save(path)
-    for given in (str(path), None, "", "/etc/passwd"):
+    for given in (str(path), None, "", "/etc/passwd", str(jobs.folder), "a\0b"):
         with pytest.raises(Refusal, match="no picture yet"):
             jobs.picture(given, "metric", "inferno", ENGLISH)
 

@@ -73,7 +73,7 @@ def upload(uploads, name, size, age=0.0):
     (folder / "a.jpg").write_bytes(bytes(size))
     made = time.time() - age
     os.utime(folder, (made, made))
-    uploads.release(coming)
+    uploads.release(coming, size)
 
 
 def test_uploads_are_weighed_and_the_oldest_go_first(tmp_path):
@@ -92,11 +92,24 @@ def test_uploads_are_weighed_and_the_oldest_go_first(tmp_path):
 
 def test_what_is_on_its_way_is_weighed(tmp_path):
     uploads = Uploads(tmp_path, 1_000_000)
-    coming = uploads.reserve(600_000)
-    assert uploads.reserve(600_000) is None
-    uploads.release(coming)
-    assert uploads.reserve(600_000)
+    coming = uploads.reserve(400_000)
+    assert uploads.reserve(400_000) is None
+    uploads.release(coming, 0)
+    assert uploads.reserve(400_000)
     assert uploads.reserve(2_000_000) is None
+
+
+def test_what_is_on_its_way_drives_nothing_out_that_waits_to_be_read(tmp_path):
+    uploads = Uploads(tmp_path, 1_000_000)
+    upload(uploads, "unread", 300_000, 50)
+    upload(uploads, "read", 300_000, 10)
+    with uploads.using(tmp_path / "read" / "a.jpg"):
+        pass
+    for _ in range(300):
+        coming = uploads.reserve(450_000)  # of which nothing comes
+        uploads.release(coming, 0)
+    assert uploads.reserve(450_000)
+    assert [path.name for path in tmp_path.iterdir()] == ["unread"]
 
 
 def test_many_small_uploads_are_bounded_in_number(tmp_path, monkeypatch):
@@ -113,7 +126,7 @@ def test_uploads_in_use_stay(tmp_path):
     upload(uploads, "old", 400_000, 50)
     with uploads.using(tmp_path / "old" / "a.jpg"):
         for number in range(9):
-            upload(uploads, str(number), 400_000, 10 - number)
+            upload(uploads, str(number), 300_000, 10 - number)
         assert (tmp_path / "old" / "a.jpg").is_file()
     upload(uploads, "new", 400_000)
     assert not (tmp_path / "old").exists()
@@ -135,13 +148,13 @@ def test_what_forms_leave_is_removed_and_weighed_until_then(tmp_path):
         coming = uploads.reserve(100_000)
         if coming is not None:
             (tmp_path / f"tmp{number}").write_bytes(bytes(100_000))
-            uploads.release(coming)
+            uploads.release(coming, 100_000)
         assert bytes_in(tmp_path) <= 1_000_000
-    assert uploads.reserve(900_000) is None
+    assert uploads.reserve(100_000) is None
     long_ago = time.time() - 60
     for path in list(tmp_path.iterdir())[1:]:
         os.utime(path, (long_ago, long_ago))
     uploads.tidy()
     assert len(list(tmp_path.iterdir())) == 1  # which may be of the slow one
-    uploads.release(slow)
+    uploads.release(slow, 0)
     assert not list(tmp_path.iterdir())

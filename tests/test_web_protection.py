@@ -240,14 +240,14 @@ def test_a_body_that_does_not_come_is_given_up(protect, stub, monkeypatch, path,
     assert "too slowly" in words
     assert time.monotonic() - started < 2
     assert stub.left == []  # the reader of the form has cleared up
-    assert app.uploads.reserve(app.uploads.most_bytes - app.uploads._least)
+    assert app.uploads.reserve(app.uploads.most_bytes // 2)
 
 
 def test_a_client_that_goes_away_leaves_nothing(protect, stub):
     app = protect()
     assert ask(app, "POST", "/gradio_api/upload", sized(1000), (b"a", ...))[0] == 400
     assert stub.left == []
-    assert app.uploads.reserve(app.uploads.most_bytes - app.uploads._least)
+    assert app.uploads.reserve(app.uploads.most_bytes // 2)
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/queue/join"])
@@ -279,7 +279,7 @@ def test_300_stalled_uploads_do_not_keep_others_out(protect, monkeypatch, path):
 def test_those_that_cannot_be_taken_are_told_so(protect, monkeypatch):
     monkeypatch.setattr(protection, "ROOM_SECONDS", 0.1)
     app = protect()
-    assert app.uploads.reserve(9_900_000)
+    assert app.uploads.reserve(4_900_000)
     assert ask(app, "POST", "/gradio_api/upload", sized(900_000), (b"a",))[0] == 503
 
 

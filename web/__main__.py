@@ -74,11 +74,11 @@ class AppOptions(EngineOptions, DeviceOptions):
                 "is needed; give weights folders, or published models with --model_name, of "
                 f"{', '.join(DEPTH_MODELS)}",
             )
-        if self.max_kept_megabytes < 4 * self.max_megabytes:
+        if self.max_kept_megabytes < 5 * self.max_megabytes:
             yield (
                 "max_kept_megabytes",
                 f"{self.max_kept_megabytes}: holds no two uploads and their results; it must be "
-                f"at least 4 times --max_megabytes, {4 * self.max_megabytes}",
+                f"at least 5 times --max_megabytes, {5 * self.max_megabytes}",
             )
 
     def limits(self) -> Limits:

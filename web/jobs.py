@@ -203,7 +203,7 @@ class Jobs:
         depth_map = self._model(model, None)[1](picture)
         coming = self.uploads.reserve(LIVE_BYTES)  # what is shown is on the disk, too
         if coming is not None:
-            self.uploads.release(coming)
+            self.uploads.release(coming, LIVE_BYTES)
         return shown.picture(picture, depth_map, VideoFormat(colormap=colormap)), shown
 
     def sent_frame(self, url: object) -> np.ndarray | None:
@@ -239,7 +239,7 @@ class Jobs:
             raise Refusal(language, missing)
         with self.uploads.using(file):
             if not file.is_file():
-                raise Refusal(language, missing)
+                raise Refusal(language, "no_upload")
             try:
                 yield file
             except InputError as error:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,12 +23,13 @@ CLOCKS_DIFFER = 2.0  # seconds between those of the system and of its disk, at m
 
 def bytes_in(path: Path) -> int:
     """The bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
+    files = [path]
+    for folder, _, names in os.walk(path):
+        files += [Path(folder, name) for name in names]
     total = 0
-    for each in (path, *(path.rglob("*") if path.is_dir() else ())):
-        try:
-            total += each.stat().st_size if each.is_file() else 0
-        except OSError:
-            continue
+    for file in files:
+        with suppress(OSError):
+            total += file.stat().st_size if file.is_file() else 0
     return total
 
 
@@ -154,10 +155,11 @@ class Uploads:
     """What visitors have sent, in entries of a folder: within so many bytes, on their way or there.
 
     An entry weighs at least its share of :data:`MOST_UPLOADS`, so that there are no more of them.
+    Those that have been read make room first, then those that came first.
 
     Args:
         folder: where each upload gets a folder of its own.
-        most_bytes: of all of them.
+        most_bytes: of all of them; half of it those that are on their way, at most.
         spared: names in the folder that are none; :meth:`spare` adds what is there by then.
     """
 
@@ -167,6 +169,7 @@ class Uploads:
         self._coming: set[Coming] = set()
         self._there = 0  # bytes of those that came, at most: what vanished is found by looking
         self._used: Counter[str] = Counter()
+        self._read: set[str] = set()  # names of those that have been read
         self._lock = threading.Lock()
 
     def spare(self) -> None:
@@ -174,25 +177,24 @@ class Uploads:
         self.spared |= {path.name for path in self.folder.iterdir()}
 
     def reserve(self, size: int) -> Coming | None:
-        """Make room for ``size`` bytes, until :meth:`release`; None while too much is on its way.
-
-        Those that came first are removed first.
-        """
+        """Make room for bytes, until :meth:`release`; None while too many are on their way."""
         coming = Coming(max(size, self._least))
         with self._lock:
-            most = self.most_bytes - coming.bytes - sum(each.bytes for each in self._coming)
-            if most >= 0 and self._there > most:
-                self._there = self._shrink(most)
-            if self._there > most:
+            on_their_way = coming.bytes + sum(each.bytes for each in self._coming)
+            if on_their_way > self.most_bytes // 2:
+                return None
+            if on_their_way + self._there > self.most_bytes:
+                self._there = self._shrink(self.most_bytes - on_their_way)
+            if on_their_way + self._there > self.most_bytes:
                 return None
             self._coming.add(coming)
             return coming
 
-    def release(self, coming: Coming) -> None:
-        """What there was room for has come, or will not."""
+    def release(self, coming: Coming, came: int) -> None:
+        """Of what there was room for, so many bytes have come."""
         with self._lock:
             self._coming.discard(coming)
-            self._there += coming.bytes
+            self._there += max(came, self._least)
             if not self._coming:
                 for path in self.folder.glob(f"{UNFINISHED}*"):
                     remove(path)
@@ -202,6 +204,7 @@ class Uploads:
         """Let an upload be while it is read."""
         name = path.relative_to(self.folder).parts[0] if self.holds(path) else ""
         with in_use(self._used, name, self._lock):
+            self._read.add(name)
             yield
 
     def holds(self, path: Path) -> bool:
@@ -229,11 +232,13 @@ class Uploads:
             except OSError:
                 continue
             path = Path(entry.path)
-            entries.append((made, max(bytes_in(path), self._least), path))
-        total = sum(size for _, size, _ in entries)
+            size = max(bytes_in(path), self._least)
+            entries.append((path.name not in self._read, made, size, path))
+        self._read &= {path.name for *_, path in entries}
+        total = sum(size for _, _, size, _ in entries)
         # Some more than asked for, so that the folder is not looked through for every upload.
         goal = most if total <= most else most * 3 // 4
-        for made, size, path in sorted(entries):
+        for _, made, size, path in sorted(entries):
             if path.name.startswith(UNFINISHED):
                 gone = made < started
             else:

@@ -190,7 +190,7 @@ class Protection:
         try:
             await self.app(scope, body.form, answer.unless(body))
         finally:
-            self.uploads.release(coming)
+            self.uploads.release(coming, body.read)
         if body.failure is not None:
             raise body.failure
 
@@ -227,10 +227,13 @@ class Body:
     Args:
         receive: of ASGI.
         hurried: whether others wait.
+
+    Attributes:
+        read: bytes that have come.
     """
 
     def __init__(self, receive: Receive, hurried: Callable[[], bool]) -> None:
-        self._receive, self._hurried, self._read, self._waited = receive, hurried, 0, 0.0
+        self._receive, self._hurried, self.read, self._waited = receive, hurried, 0, 0.0
         self._again: list[Message] = []
         self.ended, self.failure = False, None
 
@@ -244,7 +247,7 @@ class Body:
         Raises:
             Refused: it does not come, or too slowly.
         """
-        most = min(GRACE, GRACE + self._read / SLOWEST - self._waited)
+        most = min(GRACE, GRACE + self.read / SLOWEST - self._waited)
         started, coming = time.monotonic(), asyncio.ensure_future(self._receive())
         try:
             while not coming.done():
@@ -256,7 +259,7 @@ class Body:
             coming.cancel()
         message = coming.result()
         self._waited += time.monotonic() - started
-        self._read += len(message.get("body", b""))
+        self.read += len(message.get("body", b""))
         self.ended = not message.get("more_body", False)
         return message
 
@@ -287,7 +290,7 @@ class Body:
             if message["type"] != "http.request":
                 raise Refused(400, "the client went away")
             parts.append(message.get("body", b""))
-            if self._read > MOST_CALL_BYTES:
+            if self.read > MOST_CALL_BYTES:
                 raise Refused(413, f"a call has {MOST_CALL_BYTES} bytes at most; upload files")
         content = b"".join(parts)
         self._again = [{"type": "http.request", "body": content, "more_body": False}]
