@@ -11,7 +11,14 @@ from datasets.streets.generate import StreetSettings, list_drives, load_street
 from datasets.streets.render import render_depth
 from datasets.streets.sensors import CAMERA_HEIGHT, camera_rays, cast_rays, kitti_camera
 from datasets.streets.world import BOX
-from prediction.points import back_project, encode_glb, encode_ply, linear, surface
+from prediction.points import (
+    back_project,
+    encode_glb,
+    encode_ply,
+    grid_step,
+    linear,
+    surface,
+)
 
 K = np.array([[100, 0, 40], [0, 100, 30], [0, 0, 1]], float)
 
@@ -142,6 +149,26 @@ def test_a_depth_without_a_surface_is_an_empty_scene():
     tree, *arrays = read_glb(encode_glb(points, np.zeros((4, 4, 3), np.uint8)))
     assert tree["scenes"] == [{"nodes": []}]
     assert arrays == [None] * 3
+
+
+def test_large_clouds_are_thinned_out(monkeypatch):
+    monkeypatch.setattr("prediction.points.MOST_POINTS", 1000)
+    depth = np.random.default_rng(0).uniform(1, 9, (60, 80)).astype(np.float32)
+    points = back_project(depth, K)
+    colors = np.arange(4800 * 3).reshape(60, 80, 3).astype(np.uint8)
+    _, vertices = read_ply(encode_ply(points, colors))
+    np.testing.assert_array_equal(vertices["point"], points[::3, ::3].reshape(-1, 3))
+    np.testing.assert_array_equal(vertices["color"], colors[::3, ::3].reshape(-1, 3))
+    np.testing.assert_array_equal(back_project(depth[::3, ::3], K, 3), points[::3, ::3])
+    _, vertices = read_ply(encode_ply(points.reshape(-1, 3), colors.reshape(-1, 3)))
+    assert len(vertices) == 4800  # a list of points is nobody's picture
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5001), (5001, 1), (40, 25), (41, 25), (999, 1001)])
+def test_as_many_pixels_stay_as_are_allowed(shape):
+    step = grid_step(shape, 1000)
+    assert len(range(0, shape[0], step)) * len(range(0, shape[1], step)) <= 1000
+    assert (step == 1) == (shape[0] * shape[1] <= 1000)
 
 
 def test_large_pictures_are_thinned_out():
