@@ -127,6 +127,31 @@ def test_files_of_others_are_neither_read_nor_served(page):
         assert caught.value.code == 403
 
 
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "localhost"}, 200),
+    ],
+)
+def test_other_names_and_sites_are_not_answered(page, headers, code):
+    request = urllib.request.Request(f"{page.address}/config", headers=headers)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            found = answer.status
+    except urllib.error.HTTPError as error:
+        found = error.code
+    assert found == code
+
+
+def test_a_large_call_is_refused(page):
+    kind, words = page.call("predict", "x" * 30_000_000)
+    assert kind == "error"
+    assert "2000000 bytes at most" in words
+
+
 def test_a_video_is_predicted_over_the_api(page, tmp_path):
     path = tmp_path / "drive.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))

@@ -293,7 +293,7 @@ def _predicted(
     sigmoid = predictor.network.disparity(given[None])[0]
     np.save(folder / "disparity.npy", sigmoid.astype(np.float16))
     depth = PictureDepth(predictor, sigmoid, shape)
-    return depth, depth.colors(colormap)
+    return depth, depth.last_colors(colormap)
 
 
 def _listed(value: object, names: Sequence[str], what: str, language: object) -> str:

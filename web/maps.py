@@ -25,7 +25,8 @@ PNG_EFFORT = 3  # of 9: a third of the time of Pillow's 6, for a tenth more byte
 class PictureDepth:
     """A network's output as depth of a large picture, whose parts are made when they are asked for.
 
-    Beside the output at the picture's size, 4 bytes a pixel, it needs what a band needs.
+    Beside the output at the picture's size, 4 bytes a pixel, it needs what a band needs. After
+    :meth:`last_colors` there are no more parts to be had.
 
     Args:
         predictor: of the output.
@@ -58,11 +59,12 @@ class PictureDepth:
             depth_map = self.predictor.depth_map(part, part.shape)
             yield slice(top, top + rows), replace(depth_map, inverse_depth=self._inverse_depth)
 
-    def colors(self, colormap: str) -> np.ndarray:
-        """uint8 RGB [H, W, 3]: near is bright."""
+    def last_colors(self, colormap: str) -> np.ndarray:
+        """uint8 RGB [H, W, 3], near is bright; gives back the memory of the output."""
         colors = np.empty((*self.shape, 3), np.uint8)
         for rows, depth_map in self.bands():
             colors[rows] = colorize(depth_map.disparity, *self.range, colormap)
+        self._output = self._output[:0].copy()
         return colors
 
     def ends(self) -> tuple[float, float]:
@@ -98,7 +100,6 @@ def write_files(
     """Write what can be had of a picture into a folder; returns the mesh, and all files."""
     names = ("depth.png", "depth.npy", "points.ply", "mesh.glb")
     png, npy, ply, glb = (folder / name for name in names)
-    Image.fromarray(depth.colors(colormap)).save(png, compress_level=PNG_EFFORT)
     with npy.open("wb") as file:
         kind = {"descr": "<f4", "fortran_order": False, "shape": depth.shape}
         np.lib.format.write_array_header_1_0(file, kind)
@@ -112,4 +113,6 @@ def write_files(
     note = f"{unit}; camera assumed to see {camera.source}{thinned}"
     ply.write_bytes(encode_ply(points, colors, note))
     glb.write_bytes(encode_glb(points, colors))
+    del points, colors
+    Image.fromarray(depth.last_colors(colormap)).save(png, compress_level=PNG_EFFORT)
     return glb, [png, npy, ply, glb]
