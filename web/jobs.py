@@ -159,10 +159,8 @@ class Jobs:
             try:
                 folder.mkdir()
                 with self.turns.of(result.shape[0] * result.shape[1]):
-                    depth = PictureDepth(self.models[result.model], sigmoid, result.shape)
-                    return write_files(
-                        folder, result.folder / "picture.jpg", depth, camera, colormap
-                    )
+                    predictor, picture = self.models[result.model], result.folder / "picture.jpg"
+                    return write_files(folder, picture, predictor, sigmoid, camera, colormap)
             except BaseException:
                 before = [folder]
                 raise

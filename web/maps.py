@@ -95,9 +95,27 @@ def values_at(
 
 
 def write_files(
-    folder: Path, picture: Path, depth: PictureDepth, camera: Camera, colormap: str
+    folder: Path,
+    picture: Path,
+    predictor: DepthPredictor,
+    output: np.ndarray,
+    camera: Camera,
+    colormap: str,
 ) -> tuple[Path, list[Path]]:
-    """Write what can be had of a picture into a folder; returns the mesh, and all files."""
+    """Write what can be had of a picture into a folder; returns the mesh, and all files.
+
+    Args:
+        folder: to write into.
+        picture: file of it.
+        predictor, output: see :class:`PictureDepth`.
+        camera: of the picture.
+        colormap: one of :data:`options.COLORMAPS`.
+    """
+    shape = camera.image_size[::-1]
+    step = grid_step(shape, MOST_POINTS)
+    # The large things one after the other: the picture, its depth, its colours.
+    colors = read_picture(picture)[::step, ::step].copy()
+    depth = PictureDepth(predictor, output, shape)
     names = ("depth.png", "depth.npy", "points.ply", "mesh.glb")
     png, npy, ply, glb = (folder / name for name in names)
     with npy.open("wb") as file:
@@ -105,8 +123,6 @@ def write_files(
         np.lib.format.write_array_header_1_0(file, kind)
         for _, depth_map in depth.bands():
             file.write(depth_map.depth.astype("<f4").tobytes())
-    step = grid_step(depth.shape, MOST_POINTS)
-    colors = read_picture(picture)[::step, ::step].copy()
     points = back_project(depth.thinned(step).depth, camera.K, step)
     unit = "metres" if depth.metric else "relative"
     thinned = "" if step == 1 else f"; 1 of {step} rows and columns"
