@@ -120,6 +120,13 @@ def test_what_cannot_be_taken_is_refused(jobs, tmp_path, name, content, said):
         jobs.picture(str(path), "metric", "inferno", ENGLISH)
 
 
+@pytest.mark.parametrize("kind", ["EPS", "PPM", "TGA", "PCX", "ICO", "PDF", "SGI"])
+def test_kinds_of_pictures_that_nobody_needs_are_not_opened(jobs, tmp_path, kind):
+    Image.new("RGB", (64, 48), (9, 99, 199)).save(tmp_path / "picture.png", kind)
+    with pytest.raises(Refusal, match=r"cannot be read as a picture: picture\.png"):
+        jobs.picture(str(tmp_path / "picture.png"), "metric", "inferno", ENGLISH)
+
+
 def test_only_files_of_its_own_are_read(jobs, tmp_path_factory):
     path = tmp_path_factory.mktemp("elsewhere") / "a.png"
     Image.new("RGB", (8, 8)).save(path)

@@ -15,7 +15,7 @@ import contextlib
 from starlette.formparsers import MultiPartException
 
 from system.errors import InputError
-from web import protection, server
+from web import protection, server, transfer
 from web.kept import Uploads
 from web.protection import Hosts, Protection
 
@@ -162,7 +162,7 @@ def test_pages_of_others_are_not_answered(protect, origin, status):
 
 
 def test_calls_are_bounded(protect, stub):
-    path, most = "/gradio_api/queue/join", protection.MOST_CALL_BYTES
+    path, most = "/gradio_api/queue/join", transfer.MOST_CALL_BYTES
     assert ask(protect(), "POST", path, sized(200_000_000), [b" "] * 9)[0] == 413
     parts = [b'{"data": "' + bytes(most // 2)] * 3  # it does not say how long it is
     assert ask(protect(), "POST", path, parts=parts)[0] == 413
@@ -231,8 +231,8 @@ def test_uploads_are_bounded(protect, stub):
 @pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/queue/join"])
 @pytest.mark.parametrize("kind", ["stalled", "trickling"])
 def test_a_body_that_does_not_come_is_given_up(protect, stub, monkeypatch, path, kind):
-    monkeypatch.setattr(protection, "GRACE", 0.1)
-    monkeypatch.setattr(protection, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(transfer, "GRACE", 0.1)
+    monkeypatch.setattr(transfer, "LINGER_SECONDS", 0.1)
     app, started = protect(), time.monotonic()
     parts = (b"{", None) if kind == "stalled" else [b"x"] * 1000
     status, words = ask(app, "POST", path, sized(1000), parts, kind == "trickling")
@@ -252,9 +252,9 @@ def test_a_client_that_goes_away_leaves_nothing(protect, stub):
 
 @pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/queue/join"])
 def test_300_stalled_uploads_do_not_keep_others_out(protect, monkeypatch, path):
-    monkeypatch.setattr(protection, "HURRY", 0.1)
-    monkeypatch.setattr(protection, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(protection, "LINGER_SECONDS", 0.01)
+    monkeypatch.setattr(transfer, "HURRY", 0.1)
+    monkeypatch.setattr(transfer, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(transfer, "LINGER_SECONDS", 0.01)
     app = protect(kept=200_000_000)
 
     async def all_of_them():
@@ -271,7 +271,7 @@ def test_300_stalled_uploads_do_not_keep_others_out(protect, monkeypatch, path):
     started = time.monotonic()
     page, sent, ends = asyncio.run(all_of_them())
     assert page == sent == (200, "served")
-    assert ends.count(408) >= protection.MOST_BODIES  # they went for those that waited
+    assert ends.count(408) >= 100  # they went for those that waited
     assert time.monotonic() - started < 3
     assert app._bodies == app._waiting == 0
 
@@ -284,7 +284,7 @@ def test_those_that_cannot_be_taken_are_told_so(protect, monkeypatch):
 
 
 def test_a_reader_that_does_not_read_is_given_up(protect, monkeypatch):
-    monkeypatch.setattr(protection, "SEND_SECONDS", 0.05)
+    monkeypatch.setattr(transfer, "SEND_SECONDS", 0.05)
 
     async def read_nothing():
         async def send(_):
