@@ -96,8 +96,7 @@ class Jobs:
         with self._uploaded(path, "no_picture", "unreadable", language) as file:
             pixels = self._pixels(file, language)
             with self.turns.of(pixels), self.results.making() as (token, folder):
-                depth, colors = _predicted(predictor, file, folder, colormap)
-                Image.fromarray(colors).save(folder / "depth.jpg", quality=92)
+                depth = _predicted(predictor, file, folder, colormap)
                 self.results.keep(token, Result(folder, depth.shape, model))
         description = {
             "token": token,
@@ -280,10 +279,8 @@ class Jobs:
                 raise Refusal(language, "gone") from error
 
 
-def _predicted(
-    predictor: DepthPredictor, file: Path, folder: Path, colormap: str
-) -> tuple[PictureDepth, np.ndarray]:
-    """Predict a picture; its copy and the network's output are in ``folder`` then."""
+def _predicted(predictor: DepthPredictor, file: Path, folder: Path, colormap: str) -> PictureDepth:
+    """Predict a picture; its copy, the network's output and the colours are in ``folder`` then."""
     picture = read_picture(file)
     shape, given = picture.shape[:2], predictor.network_input(picture)
     Image.fromarray(picture).save(folder / "picture.jpg", quality=92)
@@ -291,7 +288,8 @@ def _predicted(
     sigmoid = predictor.network.disparity(given[None])[0]
     np.save(folder / "disparity.npy", sigmoid.astype(np.float16))
     depth = PictureDepth(predictor, sigmoid, shape)
-    return depth, depth.last_colors(colormap)
+    Image.fromarray(depth.last_colors(colormap)).save(folder / "depth.jpg", quality=92)
+    return depth
 
 
 def _listed(value: object, names: Sequence[str], what: str, language: object) -> str:
