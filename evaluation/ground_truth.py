@@ -24,7 +24,8 @@ from datasets.lidar import project_sweep, read_improved_depth, read_sweep
 from datasets.splits import IMPROVED_SPLIT, SplitLine, split_folder
 from system.errors import InputError
 from system.files import check_regular
-from weight_files.restricted_pickle import PickledArray, load_pickle
+from weight_files.pickled_names import PickledArray
+from weight_files.restricted_pickle import load_pickle
 
 FILE_NAME = "gt_depths.npz"
 # In the file: of the kind, of the lines of the split that it holds, and of an image's depth map.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import sys
 from typing import Callable
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141  # as shells report it
 
 # The disk's refusals that a user can do something about, and what; any other is a bug to be seen.
 DISK_REMEDIES = {
@@ -17,36 +19,76 @@ DISK_REMEDIES = {
     errno.EDQUOT: "make room on the disk",
     errno.EROFS: "choose a place that can be written to",
     errno.EACCES: "allow the access, or choose another place",
+    errno.EPERM: "allow the access, or choose another place",
+    errno.EFBIG: "choose a place that takes files of this size",
+    errno.EIO: "check the disk, or choose another place",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "choose a place below a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "name what the link should lead to",
+    errno.EINVAL: "choose another place",
 }
+LONGEST_MESSAGE = 8000  # characters; what a file holds may be in it
 
 
 class InputError(ValueError):
     """A file, option or environment given by the user cannot be used.
 
     The message is for people: it names the file or the option, says what is wrong with it and
-    what to do. Commands print it without a traceback and exit with code 2.
+    what to do. Commands print it without a traceback and exit with code 2. What comes from files is
+    made harmless for terminals, and the middle of what is too long is left out.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_shortened("".join(map(_printable, _shortened(message)))))
+
+
+def _printable(character: str) -> str:
+    is_plain = character.isprintable() or character == "\n"
+    return character if is_plain else character.encode("unicode_escape").decode("ascii")
+
+
+def _shortened(message: str) -> str:
+    half = LONGEST_MESSAGE // 2
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[:half]} … {message[-half:]}"
 
 
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command line's ``main`` and exit: 0, its own code, 2 on bad input, 130 on Ctrl-C.
 
-    A full disk, or one that may not be written to, counts as bad input.
+    A full disk, or one that may not be written to, counts as bad input. A reader of the output that
+    has seen enough, as ``head``, ends the command without a word.
     """
     # force: importing Paddle's companions may have set up a format of their own.
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     try:
-        sys.exit(main() or 0)
+        code = main() or 0
+        sys.stdout.flush()
+        sys.exit(code)
     except InputError as error:
         _refuse(str(error))
+    except BrokenPipeError:
+        _forget_output()
+        sys.exit(EXIT_BROKEN_PIPE)
     except OSError as error:
         if error.errno not in DISK_REMEDIES:
             raise
+        _forget_output()
         where = f"{error.filename}: " if error.filename else ""
-        _refuse(f"{where}{error.strerror}; {DISK_REMEDIES[error.errno]}")
+        _refuse(str(InputError(f"{where}{error.strerror}; {DISK_REMEDIES[error.errno]}")))
     except KeyboardInterrupt:
         _say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _forget_output() -> None:
+    """Drop what could not be written to the standard output: Python would try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(message: str) -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -25,7 +26,10 @@ from system.folders import claimed_folder, remove_abandoned, replace_folder
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 64 << 20  # of a text; the longest published list of frames has 3 MB
-MOST_DIGITS = 1000  # of a whole number in JSON
+MOST_JSON = 1 << 20  # bytes of a JSON file; in memory it takes fifty times as much
+LARGEST_NUMBER = 2**63 - 1  # among the whole numbers of JSON
+BLOCK = 4096  # bytes that a disk gives at once
+OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust name it
 
 
 def check_regular(path: Path, most: int | None = None) -> Path:
@@ -38,7 +42,18 @@ def check_regular(path: Path, most: int | None = None) -> Path:
     Raises:
         OSError: it is missing, a pipe, a device or a folder, or larger; ``strerror`` says what.
     """
-    facts = path.stat()
+    _check_facts(_facts(path), path, most)
+    return path
+
+
+def _facts(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except ValueError as error:  # a NUL in the name
+        raise OSError(errno.EINVAL, f"no file can have this name ({error})", str(path)) from None
+
+
+def _check_facts(facts: os.stat_result, path: Path, most: int | None) -> None:
     if stat.S_ISDIR(facts.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     if not stat.S_ISREG(facts.st_mode):
@@ -46,7 +61,28 @@ def check_regular(path: Path, most: int | None = None) -> Path:
     if most is not None and facts.st_size > most:
         words = f"it has {facts.st_size} bytes, and at most {most} are read"
         raise OSError(errno.EFBIG, words, str(path))
-    return path
+
+
+def open_regular(path: Path, most: int | None = None) -> IO[bytes]:
+    """Open a file for reading, without waiting for anyone.
+
+    What is opened is looked at once more: meanwhile another file may have come to its place.
+
+    Raises:
+        OSError: see :func:`check_regular`.
+    """
+    check_regular(path, most)
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - for the caller to close
+    try:
+        _check_facts(os.fstat(file.fileno()), path, most)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has no pipes of this kind
 
 
 class FileState(NamedTuple):
@@ -64,8 +100,25 @@ def file_state(path: Path) -> FileState:
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """The content of a file; for what it raises see :func:`check_regular`."""
-    return check_regular(path, most).read_bytes()
+    """The content of a file; for what it raises see :func:`check_regular`.
+
+    A file that grows while it is read, or that says nothing of its size, is refused as well.
+    """
+    with open_regular(path, most) as file:
+        return read_opened(file, path)
+
+
+def read_opened(file: IO[bytes], path: Path) -> bytes:
+    """The content of a file from :func:`open_regular`; ``path`` is for messages.
+
+    Raises:
+        OSError: it has more than it says.
+    """
+    size = os.fstat(file.fileno()).st_size
+    content = file.read(size + 1)
+    if content is None or len(content) > size:  # None: the system has it wait for more
+        raise OSError(errno.EINVAL, "it does not end, or grows while it is read", str(path))
+    return content
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
@@ -83,7 +136,7 @@ def text_of(content: bytes) -> str:
     return content.decode("utf-8-sig").replace("\r\n", "\n")
 
 
-def read_json(path: Path, most: int = MOST_BYTES) -> Any:
+def read_json(path: Path, most: int = MOST_JSON) -> Any:
     """The value in a JSON file.
 
     Raises:
@@ -97,8 +150,8 @@ def parse_json(text: str) -> Any:
     """The value of a text in JSON.
 
     Raises:
-        ValueError: it is no JSON, nested too deeply, says something twice, or holds a number of
-            very many digits.
+        ValueError: it is no JSON, nested too deeply, says something twice, or holds a whole number
+            beyond 64 bits, which nothing that computes takes.
     """
     try:
         return json.loads(text, parse_int=_whole_number, object_pairs_hook=_object)
@@ -115,8 +168,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole_number(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:  # takes long to read; Python itself refuses from 3.11 on
-        raise ValueError(f"a number of {len(digits)} digits")
+    # The length first: many digits take long to read, and Python itself refuses them from 3.11 on.
+    if len(digits) > len(str(-LARGEST_NUMBER)) or abs(int(digits)) > LARGEST_NUMBER:
+        raise ValueError(f"the number {digits[:20]} of {len(digits)} digits is too large")
     return int(digits)
 
 
@@ -161,17 +215,64 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     When the writing fails, or is interrupted, ``path`` stays as it was. An ``OSError`` then names
     ``path``, which a full disk leaves out.
+
+    Raises:
+        OSError: it cannot be written, or is there already and no regular file: a device would be
+            replaced.
     """
+    if path.exists():
+        check_regular(path)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        with _disk_errors(path):
+            yield temporary
+            temporary.replace(path)
     except OSError as error:
         if error.filename in (None, str(temporary)):
             error.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Raise what libraries make of a full disk as the ``OSError`` that it is.
+
+    Args:
+        path: that is written; others lie on the same disk.
+    """
+    try:
+        yield
+    except (OSError, InputError):
+        raise
+    except Exception as error:
+        said = OS_ERROR.search(str(error))
+        if said is not None:
+            raise OSError(int(said[1]), os.strerror(int(said[1])), str(path)) from error
+        _check_room(path)
+        raise
+
+
+def _check_room(path: Path) -> None:
+    """Raise OSError unless something can still be written beside ``path``."""
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(bytes(BLOCK))
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+@contextmanager
+def told_as_input(path: Path, remedy: str) -> Iterator[None]:
+    """Raise an ``OSError`` of writing ``path`` as an InputError, which ends in ``remedy``."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); {remedy}"
+        ) from error
 
 
 def make_writable_folder(folder: Path, remedy: str) -> None:
@@ -194,20 +295,26 @@ def folder_written_whole(
 ) -> Iterator[Path]:
     """Yield a new folder beside ``folder`` to write to; it becomes ``folder`` at the end.
 
-    When the writing fails, or is interrupted, ``folder`` stays as it was. What a killed process
-    left of its writing is removed.
+    When the writing fails, or is interrupted, ``folder`` stays as it was. What fills the disk
+    without saying so, as libraries do, counts as failing. What a killed process left of its writing
+    is removed.
 
     Args:
         folder: to make.
         replace: whether an earlier one gives way to it; else there must be none.
         parents: whether to make the folder that it is in; else that must be there.
+
+    Raises:
+        OSError: it cannot be written.
     """
     if parents:
         folder.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)
     new, claim = claimed_folder(folder)
     try:
-        yield new
+        with _disk_errors(folder):
+            yield new
+            _check_room(folder)
         if replace:
             replace_folder(new, folder)
         else:
@@ -268,7 +375,7 @@ def is_whole(folder: Path) -> bool:
 def sha256(path: Path, algorithm: str = "sha256") -> str:
     """The SHA-256 of a file's content, or another hash, in hexadecimal digits."""
     digest = hashlib.new(algorithm)
-    with check_regular(path).open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +15,12 @@ from safetensors.numpy import load
 
 from system.errors import InputError
 from system.files import parse_json, read_bytes
-from weight_files.restricted_pickle import PickledArray, load_pickle
-from weight_files.torch_files import LEGACY_MAGIC, read_legacy, read_zip
+from weight_files.pickled_names import PickledArray
+from weight_files.restricted_pickle import load_pickle
+from weight_files.torch_files import LEGACY_MAGIC, most_unpacked, read_legacy, read_zip
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".pdparams", ".h5")
-MOST_BYTES = 4 << 30  # of a file; the largest published model has 0.25 GB
+MOST_BYTES = 512 << 20  # of a file, and of its arrays; the largest model has half of that
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # torch.save's older format starts with its magic number, pickled.
 LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
@@ -46,16 +48,16 @@ def parse_weights(content: bytes, path: Path) -> dict[str, Value]:
     # The length of a JSON header that fits into the file; it may begin like a pickle.
     if content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
         return _read_safetensors(content, path)
-    file = io.BytesIO(content)
+    file, most = io.BytesIO(content), min(most_unpacked(len(content)), MOST_BYTES)
     if content.startswith(HDF5_SIGNATURE):
-        return _read_hdf5(file, path)
+        return _read_hdf5(file, path, most)
     if zipfile.is_zipfile(file):
-        return _flat(read_zip(file, path), path)
+        return _flat(read_zip(file, path), path, most)
     file.seek(0)
     if content.startswith(LEGACY_START):
-        return _flat(read_legacy(file, path), path)
+        return _flat(read_legacy(file, path), path, most)
     if content.startswith(b"\x80"):
-        return _flat(_read_paddle(file, path), path)
+        return _flat(_read_paddle(file, path), path, most)
     return _read_safetensors(content, path)
 
 
@@ -87,7 +89,7 @@ def _read_paddle(file: io.BytesIO, path: Path) -> Any:
     }
 
 
-def _read_hdf5(content: io.BytesIO, path: Path) -> dict[str, np.ndarray]:
+def _read_hdf5(content: io.BytesIO, path: Path, most: int) -> dict[str, np.ndarray]:
     """The datasets of an HDF5 file by their path, whose parts are joined by dots."""
     try:
         import h5py  # noqa: PLC0415 - an extra
@@ -95,13 +97,18 @@ def _read_hdf5(content: io.BytesIO, path: Path) -> dict[str, np.ndarray]:
         raise InputError(
             f"{path}: is HDF5; install the package h5py to read it: pip install h5py"
         ) from None
-    arrays = {}
+    arrays, left = {}, most
 
     def take(name: str, item: Any) -> None:
+        nonlocal left
         if not isinstance(item, h5py.Dataset):
             return
         if item.external or item.is_virtual or item.dtype.kind not in "biuf":
             raise InputError(f"{path}: {name} does not hold plain numbers of its own")
+        # What was never written is filled in when it is read, and a part may be larger than all.
+        left -= max(item.size, math.prod(item.chunks or ())) * item.dtype.itemsize
+        if left < 0:
+            raise InputError(f"{path}: {name} is larger than the file can hold")
         arrays[name.replace("/", ".")] = item[()]
 
     try:
@@ -114,16 +121,19 @@ def _read_hdf5(content: io.BytesIO, path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _flat(value: Any, path: Path) -> dict[str, Value]:
+def _flat(value: Any, path: Path, most: int) -> dict[str, Value]:
     """A state dict as arrays and numbers; it may lie under ``state_dict`` or ``model``."""
     for key in ("state_dict", "model"):
         if isinstance(value, Mapping) and isinstance(value.get(key), Mapping):
             value = value[key]
     if not isinstance(value, Mapping):
         raise InputError(f"{path}: holds a {type(value).__name__}, not parameters by name")
-    flat = {}
+    flat, left = {}, most
     for name, content in value.items():
         item = content.array if isinstance(content, PickledArray) else content
+        left -= item.size * max(item.itemsize, 4) if isinstance(item, np.ndarray) else 0
+        if left < 0:
+            raise InputError(f"{path}: its arrays are larger than the file can hold")
         if not isinstance(name, str) or not isinstance(item, (np.ndarray, int, float, bool)):
             raise InputError(
                 f"{path}: {str(name)[:60]!r} is a {type(item).__name__}, neither tensor nor number"

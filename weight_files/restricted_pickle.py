@@ -4,6 +4,10 @@ A pickle is a program that may call any function. Files of weights need few: tho
 tensor or an array. They are answered here by functions of our own, on data that has been checked;
 whatever else a file names is refused before it is looked up. Libraries that restrict pickles look
 for what is known to be dangerous, or need PyTorch.
+
+Nor may a small pickle take much time or memory: what it does and copies is counted, and where
+looking at something could mean looking at what is in it over and over, as at the keys of
+dictionaries, only text and plain numbers are taken.
 """
 
 from __future__ import annotations
@@ -11,205 +15,179 @@ from __future__ import annotations
 import io
 import pickle
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any, Callable, NamedTuple
-
-import numpy as np
+from typing import Any, Callable
 
 from system.errors import InputError
+from weight_files.pickled_names import (
+    ENCODE,
+    KNOWN,
+    LARGEST_KEY,
+    Callee,
+    PickledArray,
+    PickledDtype,
+    Refused,
+    Storage,
+    StorageType,
+    check_key,
+    is_count,
+    named,
+)
 
-NUMBER_KINDS = "biufc"
-
-
-class Refused(pickle.UnpicklingError):
-    """A pickle asks for something that files of weights do not need."""
-
-
-class Callee:
-    """What a pickle gets for a function or class that it names: it can be called, nothing else.
-
-    The instance has neither a dictionary nor writable attributes, so that a pickle cannot change
-    it for those who come after.
-    """
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        object.__setattr__(self, "_function", function)
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Answer the call."""
-        return self._function(*arguments)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise Refused(f"sets {name} of a function")
-
-    def __setstate__(self, state: Any) -> None:
-        raise Refused("sets the state of a function")
-
-
-class Storage(NamedTuple):
-    """The numbers that one or several tensors of a PyTorch file are views of.
-
-    Attributes:
-        key: by which the file holds its bytes.
-        dtype: of the numbers; ``bfloat16`` where NumPy has none.
-        count: of the numbers.
-        offset: of the first one, when this is a view of the storage of that key.
-    """
-
-    key: str
-    dtype: str
-    count: int
-    offset: int
-
-
-class TensorView(NamedTuple):
-    """A tensor of a PyTorch file, whose numbers are still to be read."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-class StorageType(NamedTuple):
-    """The class that a PyTorch pickle names for storages of one kind of number."""
-
-    dtype: str
-
-
-class PickledArray:
-    """A NumPy array under construction: made empty, then given its content.
-
-    An array of objects becomes the flat list of what it holds, itself of such arrays and numbers.
-    """
-
-    __slots__ = ("array",)
-
-    def __init__(self, *_: Any) -> None:
-        self.array = None
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran, content = state
-        if isinstance(dtype, PickledDtype) and dtype.dtype.hasobject and type(content) is list:
-            self.array = content
-            return
-        if not isinstance(dtype, PickledDtype) or not isinstance(content, bytes):
-            raise Refused("holds an array whose content does not fit its type")
-        flat = np.frombuffer(content, dtype.dtype)
-        self.array = flat.reshape(shape, order="F" if fortran else "C")
-
-
-class PickledDtype:
-    """A NumPy data type under construction; plain numbers are known, and `object` by name."""
-
-    __slots__ = ("dtype",)
-
-    def __init__(self, code: Any, *_: Any) -> None:
-        if not isinstance(code, str) or len(code) > 3 or code[:1] not in NUMBER_KINDS + "O":
-            raise Refused(f"holds an array of {code!r}")
-        self.dtype = np.dtype(code)
-
-    def __setstate__(self, state: Any) -> None:
-        order = state[1]
-        if order not in ("<", ">", "=", "|"):
-            raise Refused(f"holds numbers of byte order {order!r}")
-        if not self.dtype.hasobject:
-            self.dtype = self.dtype.newbyteorder(order)
-
-
-def _scalar(dtype: Any, content: Any) -> Any:
-    is_number = isinstance(dtype, PickledDtype) and not dtype.dtype.hasobject
-    if not is_number or not isinstance(content, bytes):
-        raise Refused("holds an object in the place of a number")
-    return np.frombuffer(content, dtype.dtype, count=1)[0].item()
-
-
-def _encode(text: Any, encoding: Any) -> bytes:
-    if not isinstance(text, str) or encoding != "latin1":
-        raise Refused(f"encodes as {encoding!r}")
-    return text.encode("latin-1")
-
-
-def _rebuild_tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> TensorView:
-    numbers = (offset, *shape, *stride)
-    if not isinstance(storage, Storage) or not all(_is_count(number) for number in numbers):
-        raise Refused("holds a tensor whose shape is not made of whole numbers")
-    return TensorView(storage, offset, tuple(shape), tuple(stride))
-
-
-def _rebuild_parameter(tensor: Any, *_: Any) -> TensorView:
-    if not isinstance(tensor, TensorView):
-        raise Refused("holds a parameter that is no tensor")
-    return tensor
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-STORAGE_DTYPES = {
-    "DoubleStorage": "<f8",
-    "FloatStorage": "<f4",
-    "HalfStorage": "<f2",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "<i8",
-    "IntStorage": "<i4",
-    "ShortStorage": "<i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "b1",
-}
-
-# What a pickle may name, and what it gets.
-KNOWN: Mapping[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("builtins", "tuple"): Callee(tuple),
-    ("__builtin__", "tuple"): Callee(tuple),
-    ("_codecs", "encode"): Callee(_encode),
-    ("torch._utils", "_rebuild_tensor"): Callee(_rebuild_tensor),
-    ("torch._utils", "_rebuild_tensor_v2"): Callee(_rebuild_tensor),
-    ("torch._utils", "_rebuild_parameter"): Callee(_rebuild_parameter),
-    **{("torch", name): StorageType(dtype) for name, dtype in STORAGE_DTYPES.items()},
-    ("numpy", "ndarray"): Callee(PickledArray),
-    ("numpy", "dtype"): Callee(PickledDtype),
-    **{
-        (module, name): Callee(function)
-        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-        for name, function in (("_reconstruct", PickledArray), ("scalar", _scalar))
-    },
-}
+MOST_STEPS = 400_000  # of a pickle; one of 1500 arrays takes a quarter
+LONGEST_NUMBER = 20  # digits, or bytes, of a whole number
 
 
 # The unpickler written in Python: that in C gives a damaged file's index as much memory as it asks.
 class RestrictedUnpickler(pickle._Unpickler):
     """Unpickles containers, numbers, text, arrays and tensors; refuses all else."""
 
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        super().__init__(file, encoding="latin-1")
+        self._steps = 0
+        self._encoded: dict[str, bytes] = {}  # one result per text, however often it is asked for
+
+    def spend(self, steps: int) -> None:
+        """Count what has been done."""
+        self._steps += steps
+        if self._steps > MOST_STEPS:
+            raise Refused("takes too many steps")
+
     def find_class(self, module: str, name: str) -> Any:
         """What a pickle gets for a name; refuses those that it does not need."""
+        if (module, name) == ENCODE:
+            return Callee(self._encode)
         try:
             return KNOWN[module, name]
         except (KeyError, TypeError):
             raise Refused(f"asks for {module}.{name}") from None
 
+    def _encode(self, text: Any, encoding: Any) -> bytes:
+        if not isinstance(text, str) or encoding != "latin1":
+            raise Refused(f"encodes as {named(encoding)}")
+        if text not in self._encoded:
+            self._encoded[text] = text.encode("latin-1")
+        return self._encoded[text]
+
     def persistent_load(self, pid: Any) -> Storage:
         """A storage of a PyTorch file, by the tuple that stands for it."""
         kind, storage_type, key, _, count, *view = pid
         if kind != "storage" or not isinstance(storage_type, StorageType):
-            raise Refused(f"asks for a {kind!r} that is no storage")
-        if not isinstance(key, str) or not _is_count(count):
+            raise Refused(f"asks for {named(kind)}, which is no storage")
+        if not isinstance(key, str) or not is_count(count):
             raise Refused("names a storage without key or size")
         offset = 0
         if view and view[0] is not None:
             _, offset, count = view[0]
-            if not (_is_count(offset) and _is_count(count)):
+            if not (is_count(offset) and is_count(count)):
                 raise Refused("holds a view of a storage without place or size")
         return Storage(key, storage_type.dtype, count, offset)
 
     def get_extension(self, code: int) -> Any:
         """Refuse the short names that a process can register for classes."""
         raise Refused(f"asks for extension {code}")
+
+
+def _counted(operation: Callable[[Any], None]) -> Callable[[Any], None]:
+    def run(unpickler: RestrictedUnpickler) -> None:
+        unpickler.spend(1)
+        operation(unpickler)
+
+    return run
+
+
+def _checked(
+    operation: Callable[[Any], None], check: Callable[[RestrictedUnpickler], None]
+) -> Callable[[Any], None]:
+    def run(unpickler: RestrictedUnpickler) -> None:
+        check(unpickler)
+        operation(unpickler)
+
+    return run
+
+
+def _count_arguments(unpickler: RestrictedUnpickler) -> None:
+    """A call may copy the containers that it is given."""
+    arguments = unpickler.stack[-1]
+    if not isinstance(arguments, tuple):
+        raise Refused("calls a function with something else than arguments")
+    unpickler.spend(sum(len(each) for each in arguments if isinstance(each, (list, tuple))))
+
+
+def _check_one_key(unpickler: RestrictedUnpickler) -> None:
+    check_key(unpickler.stack[-2])
+
+
+def _check_keys(unpickler: RestrictedUnpickler) -> None:
+    for key in unpickler.stack[::2]:  # what follows the last mark
+        check_key(key)
+
+
+def _set_state(unpickler: RestrictedUnpickler) -> None:
+    """Only what is known here gets a state; the notes of PyTorch's dictionaries are passed over."""
+    state = unpickler.stack.pop()
+    owner = unpickler.stack[-1]
+    if isinstance(owner, (PickledArray, PickledDtype, Callee)):
+        owner.__setstate__(state)
+    elif type(owner) is not OrderedDict:
+        raise Refused("sets the state of something that has none")
+
+
+def _read_short_number(unpickler: RestrictedUnpickler) -> None:
+    """A whole number written in digits, or True or False."""
+    digits = unpickler.readline()[:-1]
+    if len(digits) > LONGEST_NUMBER:
+        raise Refused("holds a number of very many digits")
+    truth = {b"00": False, b"01": True}.get(digits)
+    unpickler.append(int(digits.rstrip(b"L")) if truth is None else truth)
+
+
+def _read_memo_number(operation: str) -> Callable[[Any], None]:
+    """The operation that keeps something, or takes it, by a number written in digits."""
+
+    def run(unpickler: RestrictedUnpickler) -> None:
+        digits = unpickler.readline()[:-1]
+        if len(digits) > LONGEST_NUMBER or not 0 <= int(digits) <= LARGEST_KEY:
+            raise Refused("keeps something under an impossible number")
+        if operation == "put":
+            unpickler.memo[int(digits)] = unpickler.stack[-1]
+        else:
+            unpickler.append(unpickler.memo[int(digits)])
+
+    return run
+
+
+def _read_long_number(unpickler: RestrictedUnpickler) -> None:
+    raise Refused("holds a number of very many digits")
+
+
+def _refuse_operation(unpickler: RestrictedUnpickler) -> None:
+    raise Refused("makes objects of a kind of its own")
+
+
+def _operations() -> dict[int, Callable[[Any], None]]:
+    """What is done for each operation of a pickle, by the byte that stands for it."""
+    table = dict(pickle._Unpickler.dispatch)
+    own = {
+        pickle.REDUCE: _checked(table[pickle.REDUCE[0]], _count_arguments),
+        pickle.SETITEM: _checked(table[pickle.SETITEM[0]], _check_one_key),
+        pickle.SETITEMS: _checked(table[pickle.SETITEMS[0]], _check_keys),
+        pickle.DICT: _checked(table[pickle.DICT[0]], _check_keys),
+        pickle.BUILD: _set_state,
+        pickle.INT: _read_short_number,
+        pickle.LONG: _read_short_number,
+        pickle.LONG4: _read_long_number,
+        pickle.PUT: _read_memo_number("put"),
+        pickle.GET: _read_memo_number("get"),
+    }
+    # Sets, and objects that are made otherwise than by a call.
+    refused = [pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET, pickle.INST, pickle.OBJ]
+    refused += [pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.BYTEARRAY8, pickle.NEXT_BUFFER]
+    own.update(dict.fromkeys([*refused, pickle.READONLY_BUFFER], _refuse_operation))
+    table.update({code[0]: operation for code, operation in own.items()})
+    return {code: _counted(operation) for code, operation in table.items()}
+
+
+RestrictedUnpickler.dispatch = _operations()
 
 
 def load_pickle(file: io.BufferedIOBase, source: str) -> Any:
@@ -221,7 +199,7 @@ def load_pickle(file: io.BufferedIOBase, source: str) -> Any:
         InputError: the pickle asks for more than weights need, or is damaged; ``source`` is named.
     """
     try:
-        return RestrictedUnpickler(file, encoding="latin-1").load()
+        return RestrictedUnpickler(file).load()
     except Refused as error:
         raise InputError(
             f"{source}: refused, its pickle {error}, which weights do not need and which may "

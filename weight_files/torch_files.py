@@ -12,15 +12,19 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
 from system.errors import InputError
-from weight_files.restricted_pickle import STORAGE_DTYPES, Storage, TensorView, load_pickle
+from weight_files.pickled_names import STORAGE_DTYPES, Storage, TensorView
+from weight_files.restricted_pickle import load_pickle
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
+# The arrays of a file may have so many bytes to each of its own, and so many in any case: tensors
+# share numbers, half precision doubles, other formats are compressed.
+UNPACKED, ANY_SIZE = 16, 1 << 20
 ARCHIVE = "archive"  # the folder of all entries in files written here
 STORAGE_NAMES = {dtype[-2:]: name for name, dtype in STORAGE_DTYPES.items()}
 
@@ -44,13 +48,17 @@ def read_zip(file: io.BytesIO, path: Path) -> Any:
             if len(names) != 1:
                 raise InputError(f"{path}: a zip, but not one that PyTorch wrote (no data.pkl)")
             folder = names[0][: -len("data.pkl")]
+            size = file.getbuffer().nbytes
+            if sum(info.file_size for info in entries.values()) > size:
+                raise InputError(f"{path}: damaged, its parts are larger than the whole")
             if any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
                 raise InputError(f"{path}: a zip, but not one that PyTorch wrote (compressed)")
             order = entries.get(f"{folder}byteorder")
             if order is not None and archive.read(order).strip() != b"little":
                 raise InputError(f"{path}: holds big-endian numbers; save it on another machine")
             value = load_pickle(io.BytesIO(archive.read(names[0])), str(path))
-            return _with_arrays(value, lambda key: archive.read(f"{folder}data/{key}"), path)
+            most = most_unpacked(size)
+            return _with_arrays(value, lambda key: archive.read(f"{folder}data/{key}"), path, most)
     except InputError:
         raise
     except (zipfile.BadZipFile, KeyError, OSError, ValueError, RuntimeError, EOFError) as error:
@@ -81,33 +89,64 @@ def read_legacy(file: io.BytesIO, path: Path) -> Any:
         content[key], rest = rest[8 : 8 + size], rest[8 + size :]
     if rest:
         raise InputError(f"{path}: damaged, more follows after its last storage")
-    return _with_arrays(value, content.__getitem__, path)
+    return _with_arrays(value, content.__getitem__, path, most_unpacked(file.getbuffer().nbytes))
 
 
 def _storages(value: Any) -> list[Storage]:
-    if isinstance(value, TensorView):
-        return [value.storage]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [storage for item in value for storage in _storages(item)]
-    return []
+    """The storages of all tensors in ``value``, which may hold one thing at very many places."""
+    found, waiting, seen = [], [value], set()
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, TensorView):
+            found.append(item.storage)
+        elif isinstance(item, Mapping):
+            waiting.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            waiting.extend(item)
+    return found
 
 
 def _item_size(storage: Storage) -> int:
     return 2 if storage.dtype == "bfloat16" else np.dtype(storage.dtype).itemsize
 
 
-def _with_arrays(value: Any, read: Any, path: Path) -> Any:
-    """``value`` with each tensor's numbers in its place; ``read`` gives the bytes of a storage."""
+def most_unpacked(size: int) -> int:
+    """Bytes that the arrays of a file of ``size`` bytes may have together."""
+    return UNPACKED * size + ANY_SIZE
+
+
+def _with_arrays(value: Any, read: Callable[[str], bytes], path: Path, most: int) -> Any:
+    """``value`` with each tensor's numbers in its place.
+
+    Args:
+        value: what the pickle held, where one thing may be at very many places.
+        read: gives the bytes of a storage.
+        path: to name in errors.
+        most: bytes of all tensors: several may be views of the same numbers.
+    """
     arrays: dict[str, np.ndarray] = {}
+    done: dict[int, Any] = {}
+    left = most
 
     def resolve(item: Any) -> Any:
+        if id(item) not in done:
+            done[id(item)] = resolved(item)
+        return done[id(item)]
+
+    def resolved(item: Any) -> Any:
+        nonlocal left
         if isinstance(item, TensorView):
             key = item.storage.key
             if key not in arrays:
                 arrays[key] = _numbers(item.storage, read(key))
-            return _view(arrays[key], item)
+            view = _view(arrays[key], item)
+            left -= view.nbytes
+            if left < 0:
+                raise ValueError("the tensors are views of the same numbers over and over")
+            return view.copy()
         if isinstance(item, dict):
             return {key: resolve(content) for key, content in item.items()}
         if isinstance(item, (list, tuple)):
@@ -116,7 +155,7 @@ def _with_arrays(value: Any, read: Any, path: Path) -> Any:
 
     try:
         return resolve(value)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, MemoryError) as error:
         raise InputError(f"{path}: damaged, a tensor cannot be read ({error})") from error
 
 
@@ -127,7 +166,7 @@ def _numbers(storage: Storage, content: bytes) -> np.ndarray:
 
 
 def _view(numbers: np.ndarray, tensor: TensorView) -> np.ndarray:
-    """The part of a storage that a tensor is, copied; never a number from outside of it."""
+    """The part of a storage that a tensor is, not copied; never a number from outside of it."""
     shape, stride = tensor.shape, tensor.stride
     if len(shape) != len(stride):
         raise ValueError(f"shape {shape} has strides {stride}")
@@ -136,8 +175,10 @@ def _view(numbers: np.ndarray, tensor: TensorView) -> np.ndarray:
     last = start + sum((size - 1) * step for size, step in zip(shape, stride)) if count else start
     if last >= max(len(numbers), 1) or count > len(numbers):
         raise ValueError(f"shape {shape} does not fit into {len(numbers)} numbers")
+    if count == 0:
+        return np.empty(shape, numbers.dtype)
     steps = [step * numbers.itemsize for step in stride]
-    return np.lib.stride_tricks.as_strided(numbers[start:], shape, steps).copy()
+    return np.lib.stride_tricks.as_strided(numbers[start:], shape, steps)
 
 
 def write_torch(path: Path, values: Mapping[str, Any]) -> None:
