@@ -162,7 +162,8 @@ def _write_pair(folder: Path, name: str, rng: np.random.Generator, width: int, h
     picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
     Image.fromarray(picture).save(folder / "rgb" / f"{name}.jpg", quality=92)
     steps = np.rint(depth * MILLIMETRES).astype(np.uint16)
-    cv2.imwrite(str(folder / "depth" / f"{name}.png"), steps)
+    _, png = cv2.imencode(".png", steps)  # OpenCV says nothing of a full disk
+    (folder / "depth" / f"{name}.png").write_bytes(png.tobytes())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

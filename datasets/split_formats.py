@@ -14,17 +14,18 @@ from typing import Callable
 from system.errors import InputError
 
 SIDE_OF_CAMERA = {"02": "l", "03": "r"}
+MOST_DIGITS = 10  # of the number of a frame, as KITTI writes it
 SHOWN = 3  # lines that are named in a refusal
 NO_DEPTH = "None"  # in BTS's lists
 
 # A path of KITTI raw; a drive of one's own may have another name.
 IMAGE = re.compile(
-    r"(?:.*/)?(?P<folder>[^/\s]+/[^/\s]+)/image_(?P<camera>\d\d)/data/(?P<frame>\d+)"
+    r"(?:.*/)?(?P<folder>[^/\s]+/[^/\s]+)/image_(?P<camera>\d\d)/data/(?P<frame>[0-9]{1,10})"
     r"\.(?:jpg|jpeg|png)",
     re.IGNORECASE,
 )
 DEPTH = re.compile(
-    r"(?:.*/)?(?P<drive>[^/\s]+)/proj_depth/groundtruth/image_(?P<camera>\d\d)/(?P<frame>\d+)\.png",
+    r"(?:.*/)?(?P<drive>[^/\s]+)/proj_depth/groundtruth/image_(?P<camera>\d\d)/(?P<frame>[0-9]{1,10})\.png",
     re.IGNORECASE,
 )
 # A folder of frames that SfMLearner prepares: drive and camera in one name.
@@ -54,14 +55,14 @@ class Converted:
 
 
 def _own(words: list[str]) -> str | None:
-    if len(words) != 3 or not _is_frame(words[1]) or words[2] not in ("l", "r"):
+    if len(words) != 3 or not is_frame(words[1]) or words[2] not in ("l", "r"):
         return None
     return " ".join(words)
 
 
 def _sfmlearner(words: list[str]) -> str | None:
     match = PREPARED.fullmatch(words[0])
-    if match is None or len(words) != 2 or not _is_frame(words[1]):
+    if match is None or len(words) != 2 or not is_frame(words[1]):
         return None
     return f"{match['day']}/{match['drive']} {words[1]} {_side(match['camera'])}"
 
@@ -175,5 +176,6 @@ def _side(camera: str) -> str:
     return SIDE_OF_CAMERA[camera]
 
 
-def _is_frame(word: str) -> bool:
-    return word.isascii() and word.isdecimal()
+def is_frame(word: str) -> bool:
+    """Whether a word is the number of a frame."""
+    return word.isascii() and word.isdecimal() and len(word) <= MOST_DIGITS

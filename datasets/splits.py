@@ -30,7 +30,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from datasets.split_formats import convert
+from datasets.split_formats import convert, is_frame
 from system.command_line import path_of
 from system.errors import InputError, run_command
 from system.files import make_writable_folder, read_text, written_whole
@@ -39,6 +39,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "splits"
 PUBLISHED_NAMES = ("eigen", "eigen_zhou", "eigen_full", "eigen_benchmark", "benchmark", "odom")
 PARTS = ("train", "val", "test")
 SIDES = ("l", "r")
+MOST_LINES = 2_000_000  # of a list; they take half a gigabyte in memory
+LONGEST_FOLDER = 1000  # characters; file systems take 4096 with all that is around it
 IMPROVED_SPLIT = "eigen_benchmark"  # measured on KITTI's improved depth, not on sweeps
 TRAIN_FILE, VAL_FILE, TEST_FILE = (f"{part}_files.txt" for part in PARTS)
 
@@ -125,11 +127,14 @@ def read_split_file(path: Path) -> list[SplitLine]:
 def _read_list(path: Path, name: str, advice: str) -> str:
     """The text of a list of frames; messages call it ``name``."""
     try:
-        return read_text(path)
+        text = read_text(path)
     except FileNotFoundError:
         raise InputError(f"{name}: no such file; {advice}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name}: cannot be read as a list of frames ({error})") from error
+    if text.count("\n") > MOST_LINES:
+        raise InputError(f"{name}: has more than {MOST_LINES} lines; make several lists of it")
+    return text
 
 
 def _parse_lines(lines: Iterable[str], path: Path) -> list[SplitLine]:
@@ -138,13 +143,17 @@ def _parse_lines(lines: Iterable[str], path: Path) -> list[SplitLine]:
         if not line.strip():
             continue
         fields = line.strip().rsplit(maxsplit=2)  # names of folders may have spaces
-        frame = fields[1] if len(fields) == 3 else ""
-        if not (frame.isascii() and frame.isdecimal()) or fields[2] not in SIDES:
+        if len(fields) != 3 or not is_frame(fields[1]) or fields[2] not in SIDES:
             raise InputError(
                 f"{path}, line {number}: expected 'folder frame side' with a whole frame number "
                 f"and side l or r, got '{line.strip()[:80]}'"
             )
-        parsed.append(SplitLine(_folder(fields[0]), int(frame), fields[2]))
+        if len(fields[0]) > LONGEST_FOLDER or not fields[0].isprintable():
+            raise InputError(
+                f"{path}, line {number}: no folder can be named '{fields[0][:80]}'; it is too "
+                "long, or holds characters that cannot be written"
+            )
+        parsed.append(SplitLine(_folder(fields[0]), int(fields[1]), fields[2]))
     return parsed
 
 

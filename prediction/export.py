@@ -6,9 +6,8 @@ widens with the reduction (Pillow's ``BILINEAR``), and disparity back to theirs 
 
 from __future__ import annotations
 
+import errno
 import logging
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,13 @@ from prediction import engines
 from prediction.depth_map import FAMILIES, network_input
 from prediction.graph import INPUT, OPSET, OUTPUT, drop_unused, rename, save_paddle
 from system.errors import InputError
-from system.files import write_json
+from system.files import (
+    folder_written_whole,
+    make_writable_folder,
+    told_as_input,
+    write_json,
+    written_whole,
+)
 from weight_files.folder import OpenedModel, open_model
 from weight_files.model_info import INFO_FILE, ModelInfo
 
@@ -128,10 +133,12 @@ def export_model(
     export.check(opened.info.kind)
     if target.exists():
         raise InputError(f"{target}: is there already; remove it, or choose another --output")
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / target.name
-        write = WRITERS[export.format]
-        disparity, depth = compare(write(opened, made, export), opened, export, pictures)
+    remedy = "make room on the disk, or choose another --output"
+    make_writable_folder(target.parent, remedy)
+    writer = WRITERS[export.format]
+    whole = written_whole if writer is _write_onnx else folder_written_whole
+    with told_as_input(target, remedy), whole(target) as made:
+        disparity, depth = compare(writer(opened, made, export), opened, export, pictures)
         logger.info(
             "largest difference of disparity %.2g, of depth %.2g %% in the mean, on %d pictures",
             disparity,
@@ -144,13 +151,6 @@ def export_model(
                 f"up to {disparity:.2g} and depth by {depth:.2%}; allowed are "
                 f"{LARGEST_DISPARITY_CHANGE:g} in fp32, else {LARGEST_DEPTH_CHANGE:.0%} of depth"
             )
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(made, target)
-        except OSError as error:
-            raise InputError(
-                f"{target}: cannot be written ({error}); choose another --output"
-            ) from error
 
 
 def acceptable(precision: str, disparity: float, depth: float) -> bool:
@@ -208,13 +208,14 @@ def _write_openvino(opened: OpenedModel, made: Path, export: Export) -> engines.
         model = openvino_of_any_size(model, info.height, info.width)
     for key, value in metadata(info, export).items():
         model.set_rt_info(value, ["depth", key])
-    made.mkdir()
-    openvino.save_model(model, made / "model.xml", compress_to_fp16=export.precision == "fp16")
+    try:
+        openvino.save_model(model, made / "model.xml", compress_to_fp16=export.precision == "fp16")
+    except RuntimeError as error:  # it does not say more of the disk
+        raise OSError(errno.EIO, str(error), str(made)) from error
     return engines.openvino_engine(made / "model.xml")
 
 
 def _write_paddle(opened: OpenedModel, made: Path, export: Export) -> engines.Engine:
-    made.mkdir()
     save_paddle(opened.depth_network(), opened.info, made)
     write_json(made / "export.json", metadata(opened.info, export))
     (made / INFO_FILE).write_text(opened.info.to_json())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import math
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 INPUT, OUTPUT = "images", "disparity"
 PROGRAM, PARAMETERS = "graph.json", "graph.pdiparams"
+USED = 0.9  # share of a network's parameters that its graph has at least
 OPSET = 13  # has what the networks need, and every runtime of the last years knows it
 FEWEST, MOST = 8, 64  # pictures that 8 bits are fitted to
 HELD_OUT = 4  # every fourth of them tells how far the depth moves
@@ -50,7 +54,11 @@ class DisparityGraph(nn.Layer):
 
 
 def save_paddle(model: nn.Layer, info: ModelInfo, folder: Path) -> None:
-    """Write the graph as a program of Paddle Inference, for batches of any size."""
+    """Write the graph as a program of Paddle Inference, for batches of any size.
+
+    Raises:
+        OSError: the disk is full, of which Paddle says nothing.
+    """
     size = (info.height, info.width) if info.kind == MONODEPTH else (None, None)
     pixels = np.dtype(FAMILIES[info.kind].pixels).name
     spec = paddle.static.InputSpec([None, *size, 3], pixels, INPUT)
@@ -58,6 +66,9 @@ def save_paddle(model: nn.Layer, info: ModelInfo, folder: Path) -> None:
     graph.eval()
     static = paddle.jit.to_static(graph, input_spec=[spec], full_graph=True)
     paddle.jit.save(static, str(folder / Path(PROGRAM).stem))
+    numbers, path = sum(math.prod(value.shape) for value in model.parameters()), folder / PARAMETERS
+    if path.stat().st_size < USED * 4 * numbers:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def save_onnx(model: nn.Layer, info: ModelInfo, path: Path) -> None:

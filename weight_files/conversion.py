@@ -15,7 +15,13 @@ from networks.any_picture import any_picture_network
 from networks.kinds import KINDS, MODULES, MONODEPTH
 from networks.monodepth import Architecture, Monodepth
 from system.errors import InputError
-from system.files import folder_written_whole, write_sums, written_whole
+from system.files import (
+    folder_written_whole,
+    make_writable_folder,
+    told_as_input,
+    write_sums,
+    written_whole,
+)
 from weight_files.folder import assign, open_model, parameters_of, save_weights
 from weight_files.model_info import INFO_FILE, ModelInfo
 from weight_files.names import paddle_name, published_names, torch_name, transposed_linear
@@ -23,6 +29,7 @@ from weight_files.reading import SUFFIXES, read_weights
 from weight_files.torch_files import write_torch
 
 SUFFIX_OF = {"safetensors": ".safetensors", "torch": ".pth", "paddle": ".pdparams"}
+REMEDY = "make room on the disk, or choose another place"
 CLASSES = 1000  # of the ResNets' classifier, which the published code loads and never uses
 
 
@@ -36,7 +43,7 @@ def convert_folder(src: Path, dst: Path, to: str, facts: Mapping[str, Any]) -> N
         facts: ``height``, ``width`` and ``trained_on`` (M, S or MS) where ``src`` does not say.
 
     Raises:
-        InputError: ``src`` is no whole model.
+        InputError: ``src`` is no whole model, or ``dst`` cannot be written.
     """
     opened = open_model(src, facts=facts)
     info = opened.info
@@ -44,7 +51,7 @@ def convert_folder(src: Path, dst: Path, to: str, facts: Mapping[str, Any]) -> N
         raise InputError(f"{src}: is a {info.kind}, which has one layout alone; take it as it is")
     model = Monodepth(info.architecture)
     found = opened.load_into(model, [module for module in MODULES if opened.find(module)])
-    with folder_written_whole(dst) as new:
+    with told_as_input(dst, REMEDY), folder_written_whole(dst) as new:
         if to == "safetensors":
             save_weights(new, model, info, found)
             return
@@ -89,7 +96,8 @@ def convert_file(src: Path, dst: Path, to: str) -> None:
     Linear weights are transposed between the frameworks; safetensors keep PyTorch's layout.
 
     Raises:
-        InputError: ``src`` is no file of weights, or ``dst`` has the suffix of another format.
+        InputError: ``src`` is no file of weights, ``dst`` has the suffix of another format or
+            cannot be written.
     """
     if dst.suffix in SUFFIXES and dst.suffix != SUFFIX_OF[to]:
         raise InputError(f"{dst}: --to {to} writes {SUFFIX_OF[to]} files; name it so")
@@ -101,8 +109,8 @@ def convert_file(src: Path, dst: Path, to: str) -> None:
         rename(name): transposed_linear(name, value) if crosses else value
         for name, value in values.items()
     }
-    dst.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(dst) as path:
+    make_writable_folder(dst.parent, REMEDY)
+    with told_as_input(dst, REMEDY), written_whole(dst) as path:
         _write(path, converted, to)
 
 
@@ -122,10 +130,11 @@ def convert_official(file: Path, folder: Path, name: str, kind: str) -> None:
     """Make a weights folder of the official file of a network for pictures of anything.
 
     Raises:
-        InputError: the file is not of that kind; all parameters that differ are listed.
+        InputError: the file is not of that kind, all parameters that differ are listed; or the
+            folder cannot be written.
     """
     model, side = any_picture_network(kind), KINDS[kind].side
     assign(model, parameters_of(read_weights(file)), file)
     info = ModelInfo(Architecture(), side, side, name=name, kind=kind)
-    with folder_written_whole(folder, replace=True) as new:
+    with told_as_input(folder, REMEDY), folder_written_whole(folder, replace=True) as new:
         save_weights(new, model, info)

@@ -35,8 +35,8 @@ from networks.resnet_encoder import ResnetEncoder
 from system.errors import InputError
 from system.files import (
     SUMS_FILE,
-    check_regular,
     compare_sum,
+    open_regular,
     parse_sums,
     write_sums,
 )
@@ -46,6 +46,7 @@ from weight_files.names import own_parameter_name, paddle_name, split_bookkeepin
 from weight_files.reading import MOST_BYTES, SUFFIXES, Value, parse_weights, read_weights
 
 MOST_TEXT = 1 << 20  # bytes of model.json and of the checksums
+MOST_TOGETHER = MOST_BYTES + (64 << 20)  # bytes of all files; the largest encoder is there twice
 ATTEMPTS = 100  # at reading a folder that others replace; opening its files takes a millisecond
 PAUSE = 0.01  # seconds before the next of them
 PATIENCE = 0.2  # seconds for which a folder may be away while it is replaced
@@ -210,12 +211,15 @@ def _read_at_once(folder: Path, modules: Collection[str]) -> dict[str, bytes]:
             there = (place / name for name in names)
             path = next((path for path in there if path.exists() and not path.is_dir()), None)
             if path is not None:
-                files[path.name] = stack.enter_context(check_regular(path, most).open("rb"))
+                files[path.name] = stack.enter_context(open_regular(path, most))
 
         open_first(MOST_TEXT, INFO_FILE)
         open_first(MOST_TEXT, SUMS_FILE)
         for module in modules if INFO_FILE in files else ALL_MODULES:
             open_first(MOST_BYTES, *(module + suffix for suffix in SUFFIXES))
+        if sum(os.fstat(file.fileno()).st_size for file in files.values()) > MOST_TOGETHER:
+            words = f"its files have more than {MOST_TOGETHER} bytes, which no model needs"
+            raise OSError(errno.EFBIG, words, str(folder))
         # Once another is in its place, it is emptied; a name given and taken back changes its time.
         after = place.stat()
         moved = (before.st_ctime_ns, *_state(before)) != (after.st_ctime_ns, *_state(after))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,11 @@ from weight_files.reading import SUFFIXES, Value
 
 FORMAT_VERSION = 1
 INFO_FILE = "model.json"
-LARGEST_SIDE = 1 << 16  # pixels
+LARGEST_SIDE = 1 << 13  # pixels
+MOST_PIXELS = 1 << 23  # of the images together; a picture in 4K has fewer
+MOST_SOURCES = 16
+MOST_STEPS = 10**12
+LONGEST = 1e12  # of lengths, in metres or model units
 # What a model was trained on, which decides what is known of the scale of its output.
 FRAMES, RELATIVE_DEPTH, METRIC_DEPTH = "frames", "relative_depth", "metric_depth"
 
@@ -130,37 +133,55 @@ def parse_info(content: bytes, path: Path) -> ModelInfo:
 def check_info(info: ModelInfo, path: Path) -> None:
     """Refuse values that no model can have, naming the key."""
     architecture = info.architecture
+    sources = architecture.source_ids
     valid = {
-        "kind": info.kind in KINDS,
+        "kind": info.kind in tuple(KINDS),  # a list is in no dictionary
         "supervision": info.supervision in (FRAMES, RELATIVE_DEPTH)
         or (info.supervision == METRIC_DEPTH and info.kind != MIDAS_SMALL),
         "num_layers": architecture.num_layers in RESNET_LAYERS,
         "encoder": architecture.encoder in (RESNET, *CONVNEXTS),
-        "scales": 0 in architecture.scales and all(s in (0, 1, 2, 3) for s in architecture.scales),
+        "scales": _are_different(architecture.scales, 4)
+        and 0 in architecture.scales
+        and all(_is_number(s) and s in (0, 1, 2, 3) for s in architecture.scales),
         "height": _is_side(info.height, info.kind),
         "width": _is_side(info.width, info.kind),
+        "name": isinstance(info.name, str),
+        "step": _is_number(info.step) and 0 <= info.step <= MOST_STEPS,
+        "predictive_mask": isinstance(architecture.predictive_mask, bool),
         "min_depth": _is_length(info.min_depth),
         "max_depth": _is_length(info.max_depth),
         "baseline_metres": _is_length(info.baseline_metres),
-        "source_ids": (len(architecture.source_ids) > 0 or info.supervision != FRAMES)
-        and all(i == STEREO or (isinstance(i, int) and i != 0) for i in architecture.source_ids),
+        "source_ids": (len(sources) > 0 or info.supervision != FRAMES)
+        and _are_different(sources, MOST_SOURCES)
+        and all(i == STEREO or (_is_number(i) and 0 < abs(i) <= MOST_STEPS) for i in sources),
         "pose_model_type": architecture.pose_model_type in ("separate_resnet", "shared", "posecnn"),
         "pose_model_input": architecture.pose_model_input in ("pairs", "all"),
     }
     wrong = [key for key, ok in valid.items() if not ok]
     if not wrong and info.min_depth >= info.max_depth:
         wrong = ["min_depth and max_depth"]
+    if not wrong and info.height * info.width > MOST_PIXELS:
+        wrong = ["height and width, which are of too many pixels"]
     if wrong:
         raise InputError(f"{path}: impossible value of {', '.join(wrong)}")
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _is_side(value: object, kind: object) -> bool:
-    multiple = KINDS[kind].multiple if kind in KINDS else 1
-    return isinstance(value, int) and 0 < value <= LARGEST_SIDE and value % multiple == 0
+    multiple = KINDS[kind].multiple if kind in tuple(KINDS) else 1
+    return _is_number(value) and 0 < value <= LARGEST_SIDE and value % multiple == 0
 
 
 def _is_length(value: object) -> bool:
-    return isinstance(value, (int, float)) and 0 < value <= sys.float_info.max
+    is_number = _is_number(value) or isinstance(value, float)
+    return is_number and 1 / LONGEST <= value <= LONGEST
+
+
+def _are_different(values: tuple[object, ...], most: int) -> bool:
+    return len(values) <= most and len(values) == len({(type(v), str(v)) for v in values})
 
 
 def infer_info(
@@ -198,7 +219,7 @@ def infer_info(
             width=int(said["width"]),
             name=folder.resolve().name,
         )
-    except (KeyError, ValueError, IndexError, TypeError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, OverflowError) as error:
         reason = f"{error.args[0]} is not said" if isinstance(error, KeyError) else str(error)
         raise InputError(
             f"{folder}: has no {INFO_FILE}, and its files do not say enough of the model "
