@@ -244,7 +244,10 @@ def _disk_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, InputError):
+    except InputError:
+        raise
+    except OSError as error:
+        error.filename = error.filename or str(path)
         raise
     except Exception as error:
         said = OS_ERROR.search(str(error))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
+import pytest
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:
@@ -18,3 +22,15 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
         content[:place] + noise + content[place + length :],
         content + noise,
     ][int(rng.integers(5))]
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """Have the system refuse every byte of a file beyond ``size``, as a full disk does."""
+    resource = pytest.importorskip("resource", reason="only POSIX limits the size of files")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

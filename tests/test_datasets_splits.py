@@ -16,6 +16,7 @@ import pytest
 from datasets import splits
 from datasets.splits import (
     FOLDER,
+    MOST_LINES,
     PUBLISHED_NAMES,
     TRAIN_FILE,
     VAL_FILE,
@@ -132,6 +133,32 @@ def test_bad_line_is_refused_by_file_and_number(tmp_path, line):
     path.write_text(f"day/drive 1 l\n{line}\n")
     with pytest.raises(InputError, match=r"val_files\.txt, line 2"):
         read_split_file(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (f"drive {'7' * 5000} l", "whole frame number"),
+        ("drive 12345678901 l", "whole frame number"),
+        ("drive \u0663 l", "whole frame number"),
+        ("dri\0ve 5 l", "no folder can be named"),
+        ("dri\x1b[2Jve 5 l", "no folder can be named"),
+        (f"{'a/' * 3000} 5 l", "no folder can be named"),
+    ],
+)
+def test_names_and_numbers_that_no_frame_has_are_refused(tmp_path, line, problem):
+    path = tmp_path / "train_files.txt"
+    path.write_text(f"drive 4 l\n{line}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=problem) as refused:
+        read_split_file(path)
+    assert f"{path}, line 2: " in str(refused.value)
+    assert len(str(refused.value)) < 500
+
+
+def test_a_list_of_very_many_lines_is_refused(tmp_path):
+    (tmp_path / "train_files.txt").write_text("\n" * (MOST_LINES + 1))
+    with pytest.raises(InputError, match=f"more than {MOST_LINES} lines"):
+        read_split_file(tmp_path / "train_files.txt")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe\x00"])

@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from system.errors import InputError
+from system.errors import DISK_REMEDIES, InputError
 from system.files import (
     MOST_BYTES,
     check_sum,
     folder_written_whole,
     make_writable_folder,
+    open_regular,
     read_bytes,
     read_json,
+    read_opened,
     read_text,
     sha256,
     write_json,
@@ -71,6 +73,45 @@ def test_a_really_full_disk_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+class LibraryError(Exception):
+    """What a library raises that was not written in Python."""
+
+
+def test_a_full_disk_is_told_whatever_a_library_makes_of_it(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    said = f"I/O error: No space left on device (os error {errno.ENOSPC})"
+    for whole in (written_whole, folder_written_whole):
+        with pytest.raises(OSError, match="No space") as caught, whole(path):
+            raise LibraryError(said)
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+        with pytest.raises(LibraryError), whole(path):
+            raise LibraryError("something else")
+
+    def full(**_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space") as caught, written_whole(path):
+        monkeypatch.setattr("tempfile.TemporaryFile", full)
+        raise LibraryError("iostream error")
+    assert caught.value.filename == str(path)
+    with pytest.raises(OSError, match="No space"), folder_written_whole(path):
+        pass  # the library says nothing at all
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path):
+    places = [tmp_path / "folder"]
+    places[0].mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        places += [tmp_path / "pipe", Path(os.devnull)]
+    for path in places:
+        with pytest.raises(OSError, match=r"folder|regular file") as caught, written_whole(path):
+            pytest.fail("there is nothing to write to")
+        assert caught.value.errno in DISK_REMEDIES
+    assert sorted(tmp_path.iterdir()) == sorted(places[:2])
+
+
 @pytest.mark.parametrize("read", [read_bytes, read_text, read_json, sha256])
 def test_what_is_no_regular_file_is_refused_without_reading_it(read, tmp_path):
     places = {tmp_path: "it is a folder"}
@@ -95,6 +136,37 @@ def test_a_file_that_is_too_large_is_refused_by_its_size(tmp_path):
         read_json(path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_what_becomes_a_pipe_between_looking_and_opening_is_not_waited_for(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    os.mkfifo(path)
+    monkeypatch.setattr("system.files.check_regular", lambda path, most=None: path)
+    with pytest.raises(OSError, match="no regular file"):
+        read_bytes(path)
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"one line\n")
+    with open_regular(path) as file, path.open("ab") as writer:
+        size = os.fstat(file.fileno())
+        writer.write(bytes(100))
+        writer.flush()
+        assert read_opened(file, path) == path.read_bytes()  # it had grown before
+        file.seek(0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fstat", lambda _: size)
+            with pytest.raises(OSError, match="grows while it is read"):
+                read_opened(file, path)
+
+
+def test_a_name_that_no_file_can_have_is_an_error_of_the_system(tmp_path):
+    for name in ("a\0b", "a" * 5000):
+        with pytest.raises(OSError, match="name") as caught:
+            read_bytes(tmp_path / name)
+        assert caught.value.errno in DISK_REMEDIES
+
+
 def test_text_is_read_without_byte_order_mark_and_line_ends_of_windows(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntw\xc3\xb6\n")
     assert read_text(tmp_path / "a.txt") == "one\ntwö\n"
@@ -102,11 +174,19 @@ def test_text_is_read_without_byte_order_mark_and_line_ends_of_windows(tmp_path)
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("[" * 10**6, "nested too deeply"), ("[" + "7" * 10**6 + "]", "digits"), ("{", "Expecting")],
+    [
+        ("[" * 10**5, "nested too deeply"),
+        ('{"a":' * 10**5, "nested too deeply"),
+        ("[" + "7" * 10**5 + "]", "digits"),
+        ("[-" + "7" * 400 + "]", "digits"),
+        (f"[{2**63}]", "19 digits"),
+        (" " * 2**20 + "1", "at most"),
+        ("{", "Expecting"),
+    ],
 )
 def test_json_that_cannot_be_taken_is_a_value_error(text, problem, tmp_path):
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ValueError, match=problem):
+    with pytest.raises((ValueError, OSError), match=problem):
         read_json(tmp_path / "a.json")
 
 
@@ -124,6 +204,9 @@ def test_what_is_no_number_is_never_written(tmp_path, number):
         write_json(path, {"metrics": {"a1": 1.0, "rmse": (0.5, number)}})
     assert read_json(path) == {"metrics": {"a1": 1.0}}
     assert list(tmp_path.iterdir()) == [path]
+def test_the_largest_whole_numbers_of_json_are_read(tmp_path):
+    write_json(tmp_path / "a.json", [2**63 - 1, 1 - 2**63, 0])
+    assert read_json(tmp_path / "a.json") == [2**63 - 1, 1 - 2**63, 0]
 
 
 def test_json_comes_back_and_what_it_does_not_know_becomes_text(tmp_path):

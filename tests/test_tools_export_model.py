@@ -16,6 +16,7 @@ from prediction import export
 from prediction.engines import onnxruntime_engine, openvino_engine
 from prediction.predictor import DepthPredictor
 from system.errors import InputError
+from tests.damage import files_no_larger_than
 from tools import export_model
 from weight_files.folder import save_weights
 from weight_files.model_info import RELATIVE_DEPTH, ModelInfo
@@ -82,6 +83,15 @@ def exports(place):
         "openvino": run(place, "street_openvino", "--format", "openvino", "--any_size"),
         "paddle": run(place, "street_paddle", "--format", "paddle"),
     }
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino", "paddle"])
+def test_a_full_disk_leaves_nothing_that_the_next_try_would_find(format, exports, place, tmp_path):
+    target = tmp_path / "new" / f"street.{format}"
+    with files_no_larger_than(1 << 20), pytest.raises(InputError, match="make room") as refused:
+        run(place, target, "--format", format)
+    assert str(target) in str(refused.value)
+    assert list(target.parent.iterdir()) == []
 
 
 def test_an_onnx_model_says_what_it_is(exports):

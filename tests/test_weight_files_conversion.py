@@ -18,8 +18,9 @@ from networks.resnet_encoder import ResnetEncoder
 from system.errors import EXIT_BAD_INPUT, InputError, run_command
 from system.files import SUMS_FILE
 from tests.blank import blank_networks
+from tests.damage import files_no_larger_than
 from tools import convert_weights
-from weight_files.conversion import convert_file, convert_folder
+from weight_files.conversion import SUFFIX_OF, convert_file, convert_folder
 from weight_files.folder import open_model, read_info, save_weights
 from weight_files.model_info import ModelInfo
 from weight_files.reading import read_weights
@@ -221,3 +222,14 @@ def test_the_description_of_a_converted_folder_keeps_the_depth_range(own, tmp_pa
     convert_folder(source, tmp_path / "published", "torch", {})
     info = read_info(tmp_path / "published")
     assert (info.min_depth, info.baseline_metres) == (0.5, 0.2)
+
+
+@pytest.mark.parametrize("to", ["safetensors", "torch", "paddle"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_full_disk_is_told_and_leaves_nothing(to, whole, own, tmp_path):
+    src = own("S") if whole else own("S") / "encoder.safetensors"
+    dst = tmp_path / "new" / ("model" if whole else f"encoder{SUFFIX_OF[to]}")
+    with files_no_larger_than(1 << 20), pytest.raises(InputError, match="make room") as refused:
+        convert_weights.main([str(src), str(dst), "--to", to])
+    assert str(refused.value).startswith(f"{dst}: cannot be written")
+    assert list(dst.parent.iterdir()) == []
