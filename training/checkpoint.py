@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 
 from datasets.facts import Facts
 from system.errors import InputError
-from system.files import check_sum, read_json
+from system.files import check_regular, check_sum, read_json
 from system.folders import recover_folder, replace_folder
 from training.averaging import WeightAverage
 from weight_files.folder import assign, differences, load_into, save_weights
@@ -238,11 +238,11 @@ def load_checkpoint(
     if average is not None:
         average.restart()
     try:
-        arrays = load_file(folder / OPTIMISER_FILE)
+        arrays = load_file(check_regular(folder / OPTIMISER_FILE))
         progress = Progress(**read_json(folder / PROGRESS_FILE))
         check_progress(progress)
         if progress.averaged:
-            assign(model, load_file(folder / RAW_FILE), folder / RAW_FILE)
+            assign(model, load_file(check_regular(folder / RAW_FILE)), folder / RAW_FILE)
         check_optimiser(model, arrays, progress.step)
         restore_optimiser(model, optimiser, arrays)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
