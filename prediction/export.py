@@ -21,11 +21,11 @@ from networks.kinds import FOR_DEPTH, KINDS, MONODEPTH
 from prediction import engines
 from prediction.depth_map import FAMILIES, network_input
 from prediction.graph import INPUT, OPSET, OUTPUT, drop_unused, rename, save_paddle
+from system.disk import told_as_input
 from system.errors import InputError
 from system.files import (
     folder_written_whole,
     make_writable_folder,
-    told_as_input,
     write_json,
     written_whole,
 )

@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import os
-import re
 import secrets
 import shutil
 import stat
@@ -17,9 +16,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from system.checksums import SUMS_FILE, compare_sum, parse_sums
+from system.disk import check_room, disk_errors
 from system.errors import InputError
 from system.folders import claimed_folder, remove_abandoned, replace_folder
 
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 MOST_BYTES = 64 << 20  # of a text; the longest published list of frames has 3 MB
 MOST_JSON = 1 << 20  # bytes of a JSON file; in memory it takes fifty times as much
 LARGEST_NUMBER = 2**63 - 1  # among the whole numbers of JSON
-BLOCK = 4096  # bytes that a disk gives at once
-OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust name it
 
 
 def check_regular(path: Path, most: int | None = None) -> Path:
@@ -224,7 +222,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         check_regular(path)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with _disk_errors(path):
+        with disk_errors(path):
             yield temporary
             temporary.replace(path)
     except OSError as error:
@@ -233,49 +231,6 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Raise what libraries make of a full disk as the ``OSError`` that it is.
-
-    Args:
-        path: that is written; others lie on the same disk.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
-    except Exception as error:
-        said = OS_ERROR.search(str(error))
-        if said is not None:
-            raise OSError(int(said[1]), os.strerror(int(said[1])), str(path)) from error
-        _check_room(path)
-        raise
-
-
-def _check_room(path: Path) -> None:
-    """Raise OSError unless something can still be written beside ``path``."""
-    try:
-        with tempfile.TemporaryFile(dir=path.parent) as file:
-            file.write(bytes(BLOCK))
-    except OSError as error:
-        error.filename = str(path)
-        raise
-
-
-@contextmanager
-def told_as_input(path: Path, remedy: str) -> Iterator[None]:
-    """Raise an ``OSError`` of writing ``path`` as an InputError, which ends in ``remedy``."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); {remedy}"
-        ) from error
 
 
 def make_writable_folder(folder: Path, remedy: str) -> None:
@@ -315,9 +270,9 @@ def folder_written_whole(
     remove_abandoned(folder)
     new, claim = claimed_folder(folder)
     try:
-        with _disk_errors(folder):
+        with disk_errors(folder):
             yield new
-            _check_room(folder)
+            check_room(folder)
         if replace:
             replace_folder(new, folder)
         else:

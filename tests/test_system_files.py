@@ -204,6 +204,8 @@ def test_what_is_no_number_is_never_written(tmp_path, number):
         write_json(path, {"metrics": {"a1": 1.0, "rmse": (0.5, number)}})
     assert read_json(path) == {"metrics": {"a1": 1.0}}
     assert list(tmp_path.iterdir()) == [path]
+
+
 def test_the_largest_whole_numbers_of_json_are_read(tmp_path):
     write_json(tmp_path / "a.json", [2**63 - 1, 1 - 2**63, 0])
     assert read_json(tmp_path / "a.json") == [2**63 - 1, 1 - 2**63, 0]

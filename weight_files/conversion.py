@@ -14,11 +14,11 @@ from datasets.conventions import STEREO
 from networks.any_picture import any_picture_network
 from networks.kinds import KINDS, MODULES, MONODEPTH
 from networks.monodepth import Architecture, Monodepth
+from system.disk import told_as_input
 from system.errors import InputError
 from system.files import (
     folder_written_whole,
     make_writable_folder,
-    told_as_input,
     write_sums,
     written_whole,
 )
