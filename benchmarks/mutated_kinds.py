@@ -73,8 +73,9 @@ class Kind:
 
 
 def make_sound_files(folder: Path) -> None:
-    """Write a sound file of every kind into a new folder."""
-    generate_streets(folder / "streets", DRIVES, 1)
+    """Write a sound file of every kind into a new folder, which may hold ``streets`` already."""
+    if not (folder / "streets").exists():
+        generate_streets(folder / "streets", DRIVES, 1)
     for name in ("weights", "model", "pictures", "videos", "depth", "json", "odometry", "lists"):
         (folder / name).mkdir()
     _write_weights(folder / "weights", folder / TRACE)

@@ -96,7 +96,6 @@ def try_one(folder: Path, sound: Path, kinds: Sequence[Any], number: int, seed: 
         outcome = "executed"
     _remove(path)
     shutil.copyfile(sound / kind.path, path)
-    gc.collect()
     return Trial(number, kind.name, mutation, outcome, words, seconds, memory)
 
 
@@ -134,6 +133,7 @@ def work(connection: Connection, sound: Path, folder: Path, seed: int) -> None:
     connection.send(len(found))
     for number in iter(connection.recv, None):
         connection.send(try_one(folder, sound, found, number, seed))
+        gc.collect()
 
 
 def _limit_addresses() -> None:
