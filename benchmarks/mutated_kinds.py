@@ -25,6 +25,7 @@ from datasets import kitti_odom, prepare, splits
 from datasets.camera import read_camera_file
 from datasets.depth_files import MILLIMETRES, depth_size, read_depth
 from datasets.items import make_items
+from datasets.kitti import sweep_path
 from datasets.pictures import picture_size
 from datasets.rgbd import read_note
 from datasets.splits import load_split, read_split_file
@@ -247,7 +248,7 @@ def _write_texts(folder: Path) -> None:
 
 def kinds(folder: Path) -> list[Kind]:
     """The kinds of files that :func:`make_sound_files` wrote into a folder."""
-    found = [*_of_models(), *_of_pictures(), *_of_depth(), *_of_texts()]
+    found = [*_of_models(), *_of_pictures(), *_of_depth(), *_of_texts(), _of_sweeps(folder)]
     return [kind for kind in found if (folder / kind.path).is_file()]
 
 
@@ -427,5 +428,10 @@ def _of_texts() -> Iterator[Kind]:
         lambda folder: read_alignment(folder / "json" / "alignment.json", "trial"),
         IN_JSON,
     )
-    drive = f"{day}/2000_01_01_drive_0001_sync"
-    yield Kind("truth/sweep", f"{drive}/velodyne_points/data/0000000000.bin", _frames)
+
+
+def _of_sweeps(folder: Path) -> Kind:
+    streets = folder / "streets"
+    first = load_split(str(streets / "splits"), "test")[0]
+    path = sweep_path(streets, first.folder, first.frame).relative_to(folder)
+    return Kind("truth/sweep", path.as_posix(), _frames)

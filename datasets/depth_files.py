@@ -25,10 +25,13 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from datasets.pictures import MOST_BYTES, MOST_PIXELS, PNG_END, PNG_SIZE, open_picture
+from datasets.pictures import MOST_BYTES, PNG_END, PNG_SIZE, open_picture
 from system.errors import InputError
 from system.files import check_regular, read_bytes
 
+MOST_PIXELS = 40_000_000  # of a depth map; reading it takes 20 bytes of memory for each
+MOST_UNPACKED = 16 * MOST_PIXELS  # bytes of the arrays of an archive: sparse depth and its places
+EXR_WINDOW = b"dataWindow\0box2i\0\x10\0\0\0"  # what comes before the corners of its pixels
 KINDS = ("depth", "inverse_depth")
 NOTE = "depth.json"  # what a data set says of its depth
 # Names that programs give the channel of depth, its layer left out; grey pictures have R, G and B.
@@ -179,11 +182,13 @@ def read_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
     Raises:
         Exception: one of :data:`DAMAGE`.
     """
-    values = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    values = np.load(path, mmap_mode="r", allow_pickle=False)  # its size is known before it is read
     if not isinstance(values, np.ndarray):
         values.close()
         raise ValueError("it is an archive of arrays")
-    return values
+    if values.size > MOST_PIXELS:
+        raise ValueError(f"it has {values.size} pixels, and at most {MOST_PIXELS} are read")
+    return np.array(values) if mmap_mode is None else values
 
 
 def read_member(archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
@@ -202,13 +207,16 @@ def _read_npz(path: Path) -> np.ndarray:
     if not zipfile.is_zipfile(path):
         raise ValueError("it is no archive of arrays")
     with np.load(path, allow_pickle=False) as file:
-        if sum(member.file_size for member in file.zip.infolist()) > MOST_BYTES:
+        if sum(member.file_size for member in file.zip.infolist()) > MOST_UNPACKED:
             raise ValueError("unpacked, it is too large")
         if {"index", "depth", "shape"} <= set(file.files):
             return _dense(*(read_member(file, key) for key in ("index", "depth", "shape")))
         if "depth" not in file.files and len(file.files) != 1:
             raise ValueError(f"it holds {len(file.files)} arrays, and none is named depth")
-        return read_member(file, "depth" if "depth" in file.files else file.files[0])
+        values = read_member(file, "depth" if "depth" in file.files else file.files[0])
+        if values.size > MOST_PIXELS:
+            raise ValueError(f"it has {values.size} pixels, and at most {MOST_PIXELS} are read")
+        return values
 
 
 def _dense(index: np.ndarray, depth: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -261,6 +269,13 @@ def _read_exr(path: Path) -> np.ndarray:
 
     Through OpenCV where it is built with EXR, else through the package OpenEXR.
     """
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    place = head.find(EXR_WINDOW) + len(EXR_WINDOW)
+    if place >= len(EXR_WINDOW):
+        left, top, right, bottom = np.frombuffer(head[place : place + 16], "<i4").tolist()
+        if (right - left + 1) * (bottom - top + 1) > MOST_PIXELS:
+            raise ValueError(f"it has more than {MOST_PIXELS} pixels, which are too many")
     if cv2.haveImageWriter("depth.exr"):
         values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if values is None:

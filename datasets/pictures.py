@@ -33,6 +33,7 @@ NOT_READ = (
 )
 MOST_BYTES = 1 << 30  # of a file
 MOST_PIXELS = 100_000_000  # of a picture; more is taken for a decompression bomb
+BAND = 256  # rows that are converted together
 LONGEST_SIDE = 32_000  # two side by side still fit into a JPEG
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF; those that swap width and height
 EXIF, TAKEN = 0x8769, 0x9003  # where it says when a picture was taken
@@ -192,20 +193,31 @@ def upright_rgb(picture: Image.Image) -> np.ndarray:
     elif picture.mode == "I" and picture.format != "PNG":  # of 16 bits to older versions of Pillow
         raise ValueError(_unclear("whole numbers of 32 bits"))
     key = _transparent_level(picture)
-    picture = ImageOps.exif_transpose(picture)
+    picture.load()
+    if picture.getexif().get(ORIENTATION, 1) != 1:
+        picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith(("I", "F")):  # Pillow's own conversion would clip at 255
         values = np.asarray(picture)
         grey = _fractions(values) if picture.mode == "F" else _check_range(values) >> 8
         if key is not None:
             grey = np.where(values == key, 255, grey)
         return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-    if key is not None or picture.mode in ("RGBA", "LA", "PA"):
-        if key is not None:
-            picture.info["transparency"] = key
+    if key is not None:
+        picture.info["transparency"] = key
+    width, height = picture.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, BAND):  # what is in between takes the memory of a band
+        bottom = min(top + BAND, height)
+        pixels[top:bottom] = _on_white(picture.crop((0, top, width, bottom)))
+    return pixels
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA"):
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, picture)
-    return np.array(picture.convert("RGB"))
+    return picture.convert("RGB")
 
 
 def _unclear(numbers: str) -> str:

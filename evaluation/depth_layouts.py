@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
@@ -45,6 +46,8 @@ DIODE_DEPTH, DIODE_MASK = "_depth.npy", "_depth_mask.npy"
 LABELED = "nyu_depth_v2_labeled.mat"
 TEST_LIST = "nyu_test.txt"
 OFFICIAL_TEST = 654
+LABELED_SET, MOST_LABELED = 1449, 100_000  # images of it, and of any that is read
+MOST_CHUNK = 256 << 20  # bytes
 SHAPE = (480, 640)
 # Rows and columns that depth is measured on (Eigen et al., NIPS 2014).
 ROWS, COLUMNS = (45, 471), (41, 601)
@@ -247,6 +250,10 @@ def _labeled_samples(path: Path) -> tuple[list[Sample], str]:
     with _open_hdf5(path) as file:
         depth_name = "rawDepths" if "rawDepths" in file else "depths"
         count = len(_dataset(file, "images", path))
+        if count > MOST_LABELED:
+            raise InputError(
+                f"{path}: says that it holds {count} images; NYU's set has {LABELED_SET}"
+            )
         if len(_dataset(file, depth_name, path)) != count:
             raise InputError(f"{path}: holds more or fewer depth maps than images; fetch it again")
     chosen, which = _chosen(path.with_name(TEST_LIST), count)
@@ -299,9 +306,11 @@ def _dataset(file: Any, name: str, path: Path) -> Any:
         raise InputError(f"{path}: {name} is not of 640x480 pixels, as the labelled set's are")
     colours = name == "images"
     right = item.dtype == np.uint8 if colours else item.dtype.kind == "f"
-    if not right or item.ndim != (4 if colours else 3):
+    if not right or item.shape[1:-2] != ((3,) if colours else ()):
         must = "8-bit colours [N, 3, 640, 480]" if colours else "metres [N, 640, 480] in floats"
         raise InputError(f"{path}: {name} must be {must}, is {item.dtype} {list(item.shape)}")
+    if math.prod(item.chunks or ()) * item.dtype.itemsize > MOST_CHUNK:
+        raise InputError(f"{path}: {name} is packed in parts that are too large to unpack")
     return item
 
 

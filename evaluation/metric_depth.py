@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.conventions import STEREO_SCALE_FACTOR
-from datasets.depth_files import DAMAGE
+from datasets.depth_files import DAMAGE, MOST_PIXELS
 from datasets.kitti import MOST_STRETCH, first_few, image_paths, missing_files, stretch
 from datasets.pictures import picture_size
 from datasets.splits import SplitLine, load_split, published_lines, split_folder
@@ -281,6 +281,11 @@ def load_disparities(path: Path, count: int) -> np.ndarray:
         raise InputError(
             f"--ext_disp_to_eval {path}: has shape {list(disparities.shape)}; needs [{count}, "
             f"height, width], one scaled disparity map per test image of --eval_split"
+        )
+    if disparities[0].size > MOST_PIXELS:
+        raise InputError(
+            f"--ext_disp_to_eval {path}: has maps of {disparities[0].size} pixels, and at most "
+            f"{MOST_PIXELS} are read; save them smaller"
         )
     return disparities
 

@@ -17,6 +17,8 @@ from system.errors import DISK_REMEDIES, InputError
 
 SLOW = "videos"  # the benchmark has time for them
 HOSTILE = "hostile"
+# Files that need not be there; what is no file in their place is passed over, and not waited for.
+OPTIONAL = ("weights/sums", "calibration/odometry times", "json/depth")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,8 @@ def test_what_never_ends_is_refused_by_every_reader_at_once(special, sound, plac
         start = time.monotonic()
         try:
             kind.read(place)
-            wrong.append(f"{kind.name}: is read")
+            if kind.name not in OPTIONAL:
+                wrong.append(f"{kind.name}: is read")
         except (InputError, OSError) as error:
             if not isinstance(error, InputError) and error.errno not in DISK_REMEDIES:
                 wrong.append(f"{kind.name}: {error}")

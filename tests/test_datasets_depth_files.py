@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets import depth_files
 from datasets.depth_files import (
     METRES as IN_METRES,
 )
@@ -364,3 +365,37 @@ def test_what_programs_write_for_infinity_is_unknown():
     # 1 / 1e-40 is beyond float32.
     tiny = np.array([[1e-40, 0.5]], np.float32)
     assert in_metres(tiny, DepthNote("inverse_depth"), Path("a")).tolist() == [[0, 2]]
+
+
+def test_depth_of_too_many_pixels_is_refused_before_it_is_read(tmp_path):
+    shape = (1 << 20, 1 << 10)
+    path = tmp_path / "a.npy"
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + shape[0] * shape[1] - 4096)
+    with pytest.raises(InputError, match="cannot be read as depth"):
+        read_depth(path, MILLIMETRES)
+    window = depth_files.EXR_WINDOW + np.array([0, 0, 9_999, 9_999], "<i4").tobytes()
+    path = tmp_path / "a.exr"
+    path.write_bytes(b"\x76\x2f\x31\x01\x02\0\0\0" + window)
+    with pytest.raises(InputError, match="more than 40000000 pixels"):
+        read_depth(path, MILLIMETRES)
+
+
+def test_the_pixels_of_every_form_of_depth_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(depth_files, "MOST_PIXELS", 100)
+    metres = np.ones((11, 10), np.float32)
+    np.save(tmp_path / "a.npy", metres)
+    np.savez_compressed(tmp_path / "a.npz", depth=metres)
+    np.savez(tmp_path / "sparse.npz", index=[0], depth=[1.0], shape=[11, 10])
+    cv2.imwrite(str(tmp_path / "a.png"), metres.astype(np.uint16))
+    for name in ("a.npy", "a.npz", "sparse.npz", "a.png"):
+        with pytest.raises(InputError, match=r"110 pixels|11x10|10x11"):
+            read_depth(tmp_path / name, MILLIMETRES)
+    monkeypatch.setattr(depth_files, "MOST_PIXELS", 110)
+    for name in ("a.npy", "a.npz", "sparse.npz", "a.png"):
+        assert read_depth(tmp_path / name, MILLIMETRES).shape == (11, 10)
+    monkeypatch.setattr(depth_files, "MOST_UNPACKED", 100)
+    with pytest.raises(InputError, match="unpacked, it is too large"):
+        read_depth(tmp_path / "a.npz", MILLIMETRES)

@@ -14,7 +14,7 @@ from PIL import Image, features
 
 from datasets import pictures
 from datasets.frames import FrameFiles
-from datasets.pictures import picture_size, read_picture
+from datasets.pictures import BAND, picture_size, read_picture
 from system.errors import InputError
 
 SIZE = (50, 30)  # width, height
@@ -337,3 +337,20 @@ def test_no_file_a_folder_and_a_pipe_are_refused(tmp_path):
         for read in (read_picture, picture_size):
             with pytest.raises(InputError, match=r"pipe\.png: .*no regular file"):
                 read(tmp_path / "pipe.png")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "CMYK", "L", "1"])
+def test_tall_pictures_are_converted_in_bands_as_in_one_piece(mode, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (2 * BAND + 7, 5, 4), np.uint8)
+    picture = Image.fromarray(noise, "CMYK") if mode == "CMYK" else Image.fromarray(noise)
+    settings = {}
+    if mode == "P":
+        picture, settings = picture.convert("RGB").quantize(9), {"transparency": 2}
+    else:
+        picture = picture.convert(mode)
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    picture.save(path, **settings)
+    with Image.open(path) as file:
+        whole = file.convert("RGBA")
+    whole = Image.alpha_composite(Image.new("RGBA", whole.size, (255,) * 4), whole)
+    np.testing.assert_array_equal(read_picture(path), np.asarray(whole)[..., :3])

@@ -166,6 +166,23 @@ def test_a_damaged_or_linked_labelled_set_is_refused(tmp_path):
         open_depth_set(source(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("shape", "chunks", "problem"),
+    [
+        ((1 << 40, 3, COLUMNS, ROWS), (1, 3, COLUMNS, ROWS), "says that it holds"),
+        ((1, 1 << 20, COLUMNS, ROWS), (1, 3, COLUMNS, ROWS), "images must be 8-bit colours"),
+        ((1 << 10, 3, COLUMNS, ROWS), (1 << 10, 3, COLUMNS, ROWS), "too large to unpack"),
+    ],
+)
+def test_a_labelled_set_that_says_more_than_it_holds_is_refused(tmp_path, shape, chunks, problem):
+    path = tmp_path / "nyu_depth_v2_labeled.mat"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", shape, np.uint8, chunks=chunks)
+        file.create_dataset("rawDepths", (shape[0], COLUMNS, ROWS), "f4", chunks=(1, COLUMNS, ROWS))
+    with pytest.raises(InputError, match=problem):
+        open_depth_set(source(tmp_path))
+
+
 def diode(folder, depth, mask, name="00019_00183_indoors_110_000"):
     scan = folder / "val" / "indoors" / "scene_00019" / "scan_00183"
     save_picture(scan / f"{name}.png", *depth.shape)

@@ -149,3 +149,10 @@ def test_the_scale_factor_is_of_every_model(source_ids, data, tmp_path, monkeypa
     network.disparity = lambda images: np.full((len(images), 64, 64), np.nan)
     with pytest.raises(InputError, match=r"0000000000\.png\) is not finite"):
         evaluate_depth.main()
+
+
+def test_disparities_of_too_many_pixels_are_refused(tmp_path, monkeypatch):
+    np.save(tmp_path / "disps.npy", np.ones((3, 4, 5), np.float32))
+    monkeypatch.setattr(metric_depth, "MOST_PIXELS", 19)
+    with pytest.raises(InputError, match="maps of 20 pixels"):
+        load_disparities(tmp_path / "disps.npy", 3)
