@@ -172,7 +172,7 @@ def _write_videos(folder: Path) -> None:
         if not writer.open(str(folder / name), cv2.VideoWriter_fourcc(*codec), 10.0, (96, 64)):
             continue
         scene = _scene(400, 64)
-        for number in range(24):
+        for number in range(14):
             writer.write(np.ascontiguousarray(scene[:, 10 * number : 10 * number + 96, ::-1]))
         writer.release()
 
