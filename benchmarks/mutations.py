@@ -262,6 +262,8 @@ def main() -> int:
     numbers = range(options.first, options.first + options.count)
     for trial in try_all(numbers, options.seed, options.processes):
         trials.append(trial)
+        if len(trials) % 100 == 0:
+            print(f"{len(trials)} files", file=sys.stderr, flush=True)
         if trial.outcome in WRONG:
             print(
                 f"{trial.number} {trial.kind}, {trial.mutation}: {trial.outcome}, "

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import re
 import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +42,7 @@ PARTS = ("train", "val", "test")
 SIDES = ("l", "r")
 MOST_LINES = 2_000_000  # of a list; they take half a gigabyte in memory
 LONGEST_FOLDER = 1000  # characters; file systems take 4096 with all that is around it
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 IMPROVED_SPLIT = "eigen_benchmark"  # measured on KITTI's improved depth, not on sweeps
 TRAIN_FILE, VAL_FILE, TEST_FILE = (f"{part}_files.txt" for part in PARTS)
 
@@ -148,7 +150,7 @@ def _parse_lines(lines: Iterable[str], path: Path) -> list[SplitLine]:
                 f"{path}, line {number}: expected 'folder frame side' with a whole frame number "
                 f"and side l or r, got '{line.strip()[:80]}'"
             )
-        if len(fields[0]) > LONGEST_FOLDER or not fields[0].isprintable():
+        if len(fields[0]) > LONGEST_FOLDER or CONTROL.search(fields[0]):
             raise InputError(
                 f"{path}, line {number}: no folder can be named '{fields[0][:80]}'; it is too "
                 "long, or holds characters that cannot be written"

