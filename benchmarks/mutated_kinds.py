@@ -127,10 +127,11 @@ def _write_model(folder: Path) -> None:
     model = Architecture(source_ids=(-1, 1, "s"))
     (folder / INFO_FILE).write_text(ModelInfo(model, HEIGHT, WIDTH, name="trial").to_json())
     save_file({"weight": np.zeros((2, 3), np.float32)}, folder / "depth.safetensors")
+    checkpoint = shutil.copytree(folder, folder.with_name("checkpoint"))  # without checksums
     write_sums(folder)
-    save_file({}, folder / OPTIMISER_FILE)
+    save_file({}, checkpoint / OPTIMISER_FILE)
     progress = {"epoch": 1, "step_in_epoch": 0, "step": 0, "best_loss": 0.5}
-    (folder / PROGRESS_FILE).write_text(json.dumps(progress))
+    (checkpoint / PROGRESS_FILE).write_text(json.dumps(progress))
 
 
 def _scene(width: int, height: int) -> np.ndarray:
@@ -265,7 +266,7 @@ def _describe(folder: Path) -> None:
 
 
 def _resume(folder: Path) -> None:
-    load_checkpoint(folder / "model", paddle.nn.Layer(), SimpleNamespace(set_state_dict=id))
+    load_checkpoint(folder / "checkpoint", paddle.nn.Layer(), SimpleNamespace(set_state_dict=id))
 
 
 def _begin(folder: Path) -> None:
@@ -281,8 +282,8 @@ def _of_models() -> Iterator[Kind]:
         yield Kind(path, path, partial(_convert, path))
     yield Kind("json/model", f"model/{INFO_FILE}", _describe, IN_JSON)
     yield Kind("weights/sums", "model/SHA256SUMS", _describe, IN_TEXT)
-    yield Kind("json/progress", f"model/{PROGRESS_FILE}", _resume, IN_JSON)
-    yield Kind("weights/optimiser", f"model/{OPTIMISER_FILE}", _resume)
+    yield Kind("json/progress", f"checkpoint/{PROGRESS_FILE}", _resume, IN_JSON)
+    yield Kind("weights/optimiser", f"checkpoint/{OPTIMISER_FILE}", _resume)
     yield Kind("json/options", f"json/{OPTIONS_FILE}", _begin, IN_JSON)
 
 

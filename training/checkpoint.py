@@ -35,6 +35,7 @@ LAST = "last"
 OPTIMISER_FILE = "optimiser.safetensors"
 PROGRESS_FILE = "progress.json"
 RAW_FILE = "raw_weights.safetensors"
+MOST_STATE = 2 << 30  # bytes of a file of it; Adam's of the largest networks has half of that
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,16 @@ def resume(
     raise refusals[0] if refusals else InputError(f"{run}: holds no checkpoint to resume from")
 
 
+def _check_state(path: Path) -> None:
+    """Refuse what reading would not come to the end of in the place of a file, if it is there."""
+    try:
+        check_regular(path, MOST_STATE)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def load_checkpoint(
     folder: Path,
     model: nn.Layer,
@@ -233,16 +244,19 @@ def load_checkpoint(
     """
     recover_folder(folder)
     for path in (folder / OPTIMISER_FILE, folder / PROGRESS_FILE, folder / RAW_FILE):
+        _check_state(path)
         check_sum(path, named=True)
     load_into(model, folder, [module for module, _ in model.named_children()])
     if average is not None:
         average.restart()
     try:
-        arrays = load_file(check_regular(folder / OPTIMISER_FILE))
+        arrays = load_file(check_regular(folder / OPTIMISER_FILE, MOST_STATE))
         progress = Progress(**read_json(folder / PROGRESS_FILE))
         check_progress(progress)
         if progress.averaged:
-            assign(model, load_file(check_regular(folder / RAW_FILE)), folder / RAW_FILE)
+            assign(
+                model, load_file(check_regular(folder / RAW_FILE, MOST_STATE)), folder / RAW_FILE
+            )
         check_optimiser(model, arrays, progress.step)
         restore_optimiser(model, optimiser, arrays)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
