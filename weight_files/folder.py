@@ -46,7 +46,7 @@ from weight_files.names import own_parameter_name, paddle_name, split_bookkeepin
 from weight_files.reading import MOST_BYTES, SUFFIXES, Value, parse_weights, read_weights
 
 MOST_TEXT = 1 << 20  # bytes of model.json and of the checksums
-MOST_TOGETHER = MOST_BYTES + (64 << 20)  # bytes of all files; the largest encoder is there twice
+MOST_TOGETHER = MOST_BYTES + (64 << 20)  # bytes of all files
 ATTEMPTS = 100  # at reading a folder that others replace; opening its files takes a millisecond
 PAUSE = 0.01  # seconds before the next of them
 PATIENCE = 0.2  # seconds for which a folder may be away while it is replaced

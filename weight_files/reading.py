@@ -20,7 +20,7 @@ from weight_files.restricted_pickle import load_pickle
 from weight_files.torch_files import LEGACY_MAGIC, most_unpacked, read_legacy, read_zip
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".pdparams", ".h5")
-MOST_BYTES = 512 << 20  # of a file, and of its arrays; the largest model has half of that
+MOST_BYTES = 1400 << 20  # of a file, and of its arrays; the largest network has 1280
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # torch.save's older format starts with its magic number, pickled.
 LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
