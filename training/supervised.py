@@ -104,7 +104,7 @@ class InverseDepths(TracedLayer):
         """Of pictures [B, 3, H, W]."""
         height, width = inputs.shape[2:]
         with networks_in(self.precision):
-            if not isinstance(self.model, Monodepth):
+            if not hasattr(self.model, "predict_disparity"):  # of one scale
                 return [self.model.disparity_map(inputs).astype("float32")]
             disps = self.model.predict_disparity(inputs)
         scales = self.model.architecture.scales
