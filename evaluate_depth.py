@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from options import EvaluateOptions, parse
+from options import EvaluateOptions, TrainOptions, parse
 from system.errors import run_command
 
 
@@ -19,7 +19,7 @@ def output_folder(options: EvaluateOptions) -> Path:
 
 def main() -> None:
     """Parse the command line, predict or load disparities, and evaluate them."""
-    options = parse(EvaluateOptions)
+    options = parse(EvaluateOptions, others=[TrainOptions])
     out_dir = output_folder(options)
     # What is refused imports no Paddle, and each task its own only.
     if options.task == "relative":

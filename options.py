@@ -7,11 +7,12 @@ Options of the tools are beside them, made of the same groups.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, ClassVar, Optional, Union
 
-from datasets.conventions import STEREO
+from datasets.conventions import IMPROVED_SPLIT, STEREO
 from networks.kinds import (
     ALL_MODULES,
     CONVNEXTS,
@@ -22,15 +23,16 @@ from networks.kinds import (
     RESNET,
     RESNET_LAYERS,
 )
+from system.argument_parser import parse
 from system.command_line import (
     Conflicts,
     Form,
     Options,
+    Shorthand,
     flag,
     from_json,
     option,
     options_of,
-    parse,
     to_json,
 )
 from weight_files.published import DEPTH_MODELS, MODELS, OFFICIAL_FILES
@@ -52,7 +54,15 @@ SSI = "ssi"
 TRUNK, DECODER = "trunk", "decoder"
 STEP, COSINE, ONE_CYCLE = "step", "cosine", "one_cycle"
 METRIC, RELATIVE = "metric", "relative"
-LAYOUTS = ("pairs", "kitti", "nyu", "diode", "diw")
+# What the published code takes where these commands take something else, by option.
+PUBLISHED = {
+    "resize": "lanczos",
+    "intrinsics": "published",
+    "num_workers": 12,
+    "log_dir": Path("~", "tmp"),
+    "save_frequency": 1,
+}
+LAYOUTS = ("pairs", "kitti", "nyu", "make3d", "diode", "diw")
 
 
 # Shared by several commands.
@@ -81,6 +91,9 @@ class FrameFileOptions(Options):
 class DeviceOptions(Options):
     """Device."""
 
+    shorthands: ClassVar[Mapping[str, Shorthand]] = {
+        "no_cuda": Shorthand("the same as --device cpu", {"device": "cpu"}, firm=True)
+    }
     device: Optional[str] = option(
         None, "where it runs; without it, the GPU when Paddle has one", form=DEVICE
     )
@@ -113,6 +126,14 @@ class ModelOptions(Options):
     model_name: Optional[str] = option(
         None, "published model to use instead, fetched on its first use", choices=DEPTH_MODELS
     )
+
+    @classmethod
+    def idle(cls, given: Mapping[str, Any]) -> Mapping[str, str]:
+        """The name of a run, which the published commands take beside its weights."""
+        both = {"load_weights_folder", "model_name"} <= given.keys()
+        if both and given["model_name"] not in DEPTH_MODELS:
+            return {"model_name": "the weights folder says the model"}
+        return {}
 
     def conflicts(self, otherwise: str = f"one of {', '.join(DEPTH_MODELS)}") -> Conflicts:
         """Anything but one model to predict with."""
@@ -156,14 +177,19 @@ class RunOptions(Options):
         choices=ALL_MODULES,
     )
     weights_init: str = option(
-        SCRATCH,
-        "how the encoders start: scratch, pretrained (on ImageNet, as published), or the path of "
-        "a ResNet's weights; with --task supervised also the name of a published model, such as "
-        "midas_v21_small",
+        PRETRAINED,
+        "how encoders start that are not loaded: pretrained on ImageNet, as published, scratch, or "
+        "the path of a ResNet's weights; with --task supervised also the name of a published "
+        "model, such as midas_v21_small",
     )
     seed: int = option(0, "decides every random draw", minimum=0, maximum=2**32 - 1)
     log_frequency: int = option(250, "steps between logged scalars and pictures", minimum=1)
-    save_frequency: int = option(1, "epochs between saved weights", minimum=1)
+    save_frequency: Optional[int] = option(
+        None,
+        "epochs between saved weights, which are kept as models/weights_N too, the first epoch's "
+        "as weights_0; without it, every epoch is saved and only best and last are kept",
+        minimum=1,
+    )
     save_every_steps: Optional[int] = option(
         None, "steps between checkpoints within an epoch; without it, none", minimum=1
     )
@@ -180,7 +206,7 @@ class TrainingDataOptions(Options):
         "kitti",
         "kind of data set; frames of one's own are made with python -m datasets.prepare; rgbd: "
         "pictures with depth, for --task supervised",
-        choices=("kitti", "kitti_odom", "frames", RGBD),
+        choices=("kitti", "kitti_depth", "kitti_odom", "frames", RGBD),
     )
     height: int = option(
         192, "height of the network's input", minimum=64, multiple_of=SIZE_MULTIPLE
@@ -315,7 +341,8 @@ class TrainOptions(
         loads, given = self.load_weights_folder is not None, self.given("load_weights_folder")
         overwritten = f"would be overwritten by {given}; leave it out, or"
         encoders = {"encoder", "pose_encoder"}
-        if self.weights_init != SCRATCH and loads and encoders <= set(self.models_to_load):
+        of_file = self.weights_init not in (SCRATCH, PRETRAINED)
+        if of_file and loads and encoders <= set(self.models_to_load):
             yield "weights_init", f"{overwritten} name what to load with --models_to_load"
         if not (loads or self.resume):
             problem = "there is nothing to load from; add --load_weights_folder FOLDER"
@@ -333,6 +360,13 @@ class TrainOptions(
 class FrameOptions(Options):
     """Frames."""
 
+    shorthands: ClassVar[Mapping[str, Shorthand]] = {
+        "published": Shorthand(
+            "take the published code's own values of options that differ and are not given: "
+            + ", ".join(flag(name, value) for name, value in PUBLISHED.items()),
+            PUBLISHED,
+        )
+    }
     split: str = option(
         "eigen_zhou",
         "name of a split, or a folder with train_ and val_files.txt; --dataset frames has its own",
@@ -404,11 +438,21 @@ class SelfSupervisedOptions(
         """Whether there is a source whose motion has to be predicted."""
         return len(self.frame_ids) > 1
 
+    @property
+    def unlike_published(self) -> str:
+        """The options that differ by default from the published code, with its values; or ""."""
+        kept = {name: getattr(self, name) for name in PUBLISHED}
+        return ", ".join(
+            f"{flag(name, 'none' if value is None else value)} ({PUBLISHED[name]})"
+            for name, value in kept.items()
+            if value == options_of(type(self))[name].default
+        )
+
     def conflicts(self) -> Conflicts:
         """Contradictions in learning from frames."""
         if self.dataset == RGBD:
             yield "dataset", "has no neighbouring frames; add --task supervised"
-        if self.split == "odom" and self.dataset == "kitti":
+        if self.split == "odom" and self.dataset in ("kitti", "kitti_depth"):
             yield "split", "is of sequences; add --dataset kitti_odom"
         if self.frame_ids[0] != 0:
             yield "frame_ids", "must start with 0, the target; give them as 0 -1 1"
@@ -484,6 +528,7 @@ class SupervisedOptions(TrainOptions, DepthPairOptions, RelativeLossOptions):
     """Train depth on pictures with depth."""
 
     task: str = SUPERVISED
+    weights_init: str = SCRATCH
     height: int = option(256, "height of the network's input", minimum=64)
     width: int = option(256, "width of the network's input", minimum=64)
     clip_norm: float = 1.0
@@ -595,10 +640,27 @@ class MetricTaskOptions(Options):
     ext_disp_to_eval: Optional[Path] = option(
         None, "evaluate the disparities of this .npy file instead of a model's"
     )
+    eval_eigen_to_benchmark: bool = option(
+        False,
+        "of --ext_disp_to_eval, which are of eigen, take those that eigen_benchmark has",
+    )
+    eval_max_depth: float = option(
+        80.0,
+        "predictions beyond are taken for this far, and farther truth is left out, metres",
+        above=1e-3,
+    )
     eval_mono: bool = option(False, "scale each prediction by the median of the ground truth")
     eval_stereo: bool = option(False, "scale all predictions by the known stereo baseline")
     disable_median_scaling: bool = option(False, "do not scale by the median of the ground truth")
     pred_depth_scale_factor: float = option(1.0, "factor on every predicted depth", above=0)
+    min_depth: Optional[float] = option(
+        None,
+        "smallest depth that the model was trained with, where its folder does not say",
+        above=0,
+    )
+    max_depth: Optional[float] = option(
+        None, "largest depth that the model was trained with, likewise", above=0
+    )
     post_process: bool = option(False, "average with the prediction of the mirrored image")
     save_pred_disps: bool = option(False, "save the predicted disparities")
     no_eval: bool = option(False, "predict only, without ground truth")
@@ -633,6 +695,18 @@ class EvaluateOptions(
 ):
     """Measure the depth of a model, or of a file of disparities, against the ground truth."""
 
+    @classmethod
+    def idle(cls, given: Mapping[str, Any]) -> Mapping[str, str]:
+        """What is for predicting, beside disparities; and what is for disparities, without."""
+        if given.get("ext_disp_to_eval") is None:
+            for_disparities = {"eval_eigen_to_benchmark"} & given.keys()
+            reason = "it chooses among the disparities of --ext_disp_to_eval"
+            return {**super().idle(given), **dict.fromkeys(for_disparities, reason)}
+        for_predicting = ("load_weights_folder", "model_name", "post_process", "save_pred_disps")
+        for_predicting += ("min_depth", "max_depth")
+        reason = "--ext_disp_to_eval is already predicted"
+        return {name: reason for name in for_predicting if name in given}
+
     def conflicts(self) -> Conflicts:
         """Contradictions: options of the other task, and more or less than one source of depth."""
         relative = self.task == RELATIVE
@@ -643,6 +717,9 @@ class EvaluateOptions(
             yield "eval_mono", "cannot go with --eval_stereo; drop one"
         if self.allow_missing and self.eval_split == "benchmark":
             yield "allow_missing", "KITTI's server takes all images of --eval_split benchmark only"
+        if self.eval_eigen_to_benchmark and self.eval_split != IMPROVED_SPLIT:
+            problem = f"measures by that ground truth; add --eval_split {IMPROVED_SPLIT}"
+            yield "eval_eigen_to_benchmark", problem
         if self.ext_disp_to_eval is None:
             yield from super().conflicts("or disparities with --ext_disp_to_eval FILE.npy")
             return

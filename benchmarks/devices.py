@@ -21,7 +21,7 @@ from tools.stages import environment
 from training.trainer import Trainer
 
 BATCH, STEPS = 4, 8
-SIZE = ["--height", "96", "--width", "320"]
+SIZE = ["--height", "96", "--width", "320", "--weights_init", "scratch"]
 
 
 def worker(argv: list[str]) -> None:

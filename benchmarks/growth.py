@@ -26,6 +26,7 @@ from datasets.splits import load_split
 SHORT, LONG, TAKEN = 100, 40_000, 64
 EARLY, LATE = 200, 2000  # steps
 SMALL = ["--height", "64", "--width", "64", "--num_workers", "0", "--device", "cpu"]
+SMALL += ["--weights_init", "scratch"]
 
 
 def item_times(folder: Path) -> dict[str, float]:

@@ -65,6 +65,7 @@ def main() -> int:
     data = ["--data_path", out / "streets", "--split", out / "streets" / "splits"]
     train = [*data, *SIZE, "--frame_ids", "0", "-1", "1", "--use_stereo", "--log_frequency", "1"]
     train += ["--num_epochs", 99, "--save_every_steps", 2, "--log_dir", out]
+    train += ["--weights_init", "scratch"]
 
     good = True
     steps = STEPS if "training" in args.jobs else 1  # the others need some weights

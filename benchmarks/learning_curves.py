@@ -31,6 +31,7 @@ for mode in ("S", "MS"):
     label, words = MODES[mode]
     MODES[f"{mode}_started"] = (f"{label} with {' '.join(STARTED)}", [*words, *STARTED])
 SIZE = ["--height", "64", "--width", "192", "--batch_size", "4", "--num_workers", "1"]
+START = ["--weights_init", "scratch"]
 VALIDATION_LINES = 8  # enough for the log; the curves are of the test drives
 
 
@@ -64,7 +65,8 @@ def curve(
     streets, split = data
     name = f"{mode}_seed{seed}"
     train = ["--data_path", streets, "--split", split, "--log_dir", out, "--model_name", name]
-    train += [*MODES[mode][1], *SIZE, "--learning_rate", rate, "--num_epochs", 1000, "--seed", seed]
+    train += [*MODES[mode][1], *SIZE, *START, "--learning_rate", rate, "--num_epochs", 1000]
+    train += ["--seed", seed]
     options = parse(TrainOptions, [str(word) for word in train])
     untrained = out / f"{name}_untrained"
     save_checkpoint(untrained, initial_model(options), info_of(options))

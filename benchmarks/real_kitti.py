@@ -37,7 +37,7 @@ from benchmarks.kitti_table import (
     table,
 )
 from datasets.splits import load_split
-from options import SIZE_MULTIPLE, Conflicts, option, parse
+from options import SCRATCH, SIZE_MULTIPLE, Conflicts, option, parse
 from system import cpu_math
 from system.command_line import Options
 from system.errors import InputError, run_command
@@ -102,6 +102,8 @@ def training_words(
         # Saved once more at each interruption.
         **{"keep_checkpoints": len(options.points) + SPARE if options.every else 1},
     }
+    if "--weights_init" not in extras:
+        values["weights_init"] = SCRATCH
     if "--scheduler" not in extras:
         values["scheduler_step_size"] = epochs
     words = [word for name, value in values.items() for word in (f"--{name}", str(value))]

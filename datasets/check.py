@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from datasets.cache import data_parser, items_of, source_ids
 from datasets.camera import ASPECT_OF_PIXELS, USUAL_DEGREES
+from datasets.conventions import IMPROVED_SPLIT
 from datasets.frames import FrameFiles
 from datasets.items import OTHER_SIDE, TrainingItems
 from datasets.kitti import (
@@ -39,7 +40,7 @@ from datasets.layouts import LAYOUTS, Layout, archive_of_sequence
 from datasets.lidar import truth_paths
 from datasets.loader import make_batch
 from datasets.pictures import picture_size, read_picture
-from datasets.splits import IMPROVED_SPLIT, PARTS, SplitLine, load_split, split_folder
+from datasets.splits import PARTS, SplitLine, load_split, split_folder
 from system.command_line import path_of
 from system.errors import EXIT_BAD_INPUT, InputError, run_command
 
@@ -339,7 +340,7 @@ def check(args: argparse.Namespace) -> int:
         images[name] = check_part(name, lines, items, findings)
     every_line, every_image = (list(itertools.chain(*x.values())) for x in (parts, images))
     check_calibrations(args.data_path, every_line, layout, findings)
-    if "test" in parts and args.dataset == "kitti":
+    if "test" in parts and args.dataset in ("kitti", "kitti_depth"):
         improved = split_folder(args.split).resolve().name == IMPROVED_SPLIT
         evaluable = check_truth(items, improved, images["test"], findings)
     elif "test" in parts:

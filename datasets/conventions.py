@@ -6,3 +6,5 @@ KITTI_BASELINE_METRES = 0.54
 STEREO_SCALE_FACTOR = KITTI_BASELINE_METRES / NOMINAL_BASELINE
 
 STEREO = "s"  # the other camera of the stereo pair, among the sources of a target
+
+IMPROVED_SPLIT = "eigen_benchmark"  # measured on KITTI's improved depth, not on sweeps

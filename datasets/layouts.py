@@ -103,16 +103,18 @@ class Layout:
     calibration_archive: Callable[[str], str | None]  # likewise for its calibration
 
 
+KITTI_RAW = Layout(
+    kitti.drive_folder,
+    kitti.frame_path,
+    kitti.day_folder,
+    kitti.CAMERA_FILE,
+    kitti.read_calibration,
+    archive_of_drive,
+    archive_of_day,
+)
 LAYOUTS = {
-    "kitti": Layout(
-        kitti.drive_folder,
-        kitti.frame_path,
-        kitti.day_folder,
-        kitti.CAMERA_FILE,
-        kitti.read_calibration,
-        archive_of_drive,
-        archive_of_day,
-    ),
+    "kitti": KITTI_RAW,
+    "kitti_depth": KITTI_RAW,  # the same frames, with improved depth
     "kitti_odom": Layout(
         kitti_odom.drive_folder,
         kitti_odom.frame_path,

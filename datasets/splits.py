@@ -39,7 +39,7 @@ from system.files import make_writable_folder, read_text, written_whole
 FOLDER = Path(__file__).resolve().parents[1] / "splits"
 PUBLISHED_NAMES = ("eigen", "eigen_zhou", "eigen_full", "eigen_benchmark", "benchmark", "odom")
 PARTS = ("train", "val", "test")
-SIDES = ("l", "r")
+SIDES = {"l": "l", "r": "r", "2": "l", "3": "r"}  # as lists write them, KITTI's cameras too
 MOST_LINES = 2_000_000  # of a list; they take half a gigabyte in memory
 LONGEST_FOLDER = 1000  # characters; file systems take 4096 with all that is around it
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -65,7 +65,8 @@ def split_folder(name_or_dir: str) -> Path:
 
     A published name wins over a folder of the same name, which ``./name`` still reaches. The
     folder of a published name holds no lists, and may not exist: it is the place of what belongs
-    to the split.
+    to the split. A folder that is not there is looked for among those of the published names, where
+    the published code has all lists.
 
     Raises:
         InputError: neither a published name nor a folder.
@@ -73,6 +74,8 @@ def split_folder(name_or_dir: str) -> Path:
     if name_or_dir in PUBLISHED_NAMES:
         return FOLDER / name_or_dir
     folder = path_of(name_or_dir)
+    if not folder.is_dir() and (FOLDER / name_or_dir).is_dir():
+        return FOLDER / name_or_dir
     if not folder.is_dir():
         raise InputError(
             f"split '{name_or_dir}' is neither a published name nor a folder; known names: "
@@ -148,14 +151,14 @@ def _parse_lines(lines: Iterable[str], path: Path) -> list[SplitLine]:
         if len(fields) != 3 or not is_frame(fields[1]) or fields[2] not in SIDES:
             raise InputError(
                 f"{path}, line {number}: expected 'folder frame side' with a whole frame number "
-                f"and side l or r, got '{line.strip()[:80]}'"
+                f"and side l or r (or 2 or 3), got '{line.strip()[:80]}'"
             )
         if len(fields[0]) > LONGEST_FOLDER or CONTROL.search(fields[0]):
             raise InputError(
                 f"{path}, line {number}: no folder can be named '{fields[0][:80]}'; it is too "
                 "long, or holds characters that cannot be written"
             )
-        parsed.append(SplitLine(_folder(fields[0]), int(fields[1]), fields[2]))
+        parsed.append(SplitLine(_folder(fields[0]), int(fields[1]), SIDES[fields[2]]))
     return parsed
 
 
@@ -183,7 +186,7 @@ def decode(text: str) -> dict[str, tuple[str, ...]]:
             f"{folder} {frame} {side}"
             for folder, ranges in content["drives"].items()
             for frame in _frames(ranges)
-            for side in SIDES
+            for side in "lr"
         ]
         packed = zlib.decompress(base64.b64decode(content["validation"]))
         is_val = np.unpackbits(np.frombuffer(packed, np.uint8), count=len(lines)).astype(bool)

@@ -32,6 +32,7 @@ from evaluation.depth_set import (
     find_pictures,
     read_labels,
 )
+from evaluation.make3d import looks_like_make3d, open_make3d
 from evaluation.protocols import eigen_protocol, scored_mask
 from options import EvaluateOptions
 from system.errors import InputError
@@ -386,6 +387,11 @@ DEPTH_LAYOUTS = {
     "pairs": DepthLayout("rgb and depth folders", _looks_like_pairs, open_pairs),
     "kitti": DepthLayout("KITTI's drives", _looks_like_kitti, open_kitti),
     "nyu": DepthLayout("NYU Depth v2, rgb_N with sync_depth_N.png", _looks_like_nyu, open_nyu),
+    "make3d": DepthLayout(
+        "Make3D, img-N.jpg with depth_sph_corr-N.mat",
+        looks_like_make3d,
+        lambda options: open_make3d(options.data_path),
+    ),
     "diode": DepthLayout("DIODE, NAME.png with NAME_depth.npy", _looks_like_diode, open_diode),
     "diw": DepthLayout("ordinal labels in a CSV", _looks_like_diw, open_diw),
 }

@@ -69,6 +69,9 @@ class DepthSet:
         counted: from depth [H, W] to bool [H, W]: the pixels that are measured.
         farthest: predictions beyond are taken for this far, metres; None: no cap.
         note: what else is to be said of the ground truth.
+        of_another_size: whether depth is coarser than the pictures: predictions are brought to its
+            points.
+        with_log10: whether the mean error of log10 of depth is measured too.
         unit_remedy: what to do where depth looks as if in another unit.
         order_remedy: what to do where near and far look swapped.
         close: ends the use of the set.
@@ -80,6 +83,8 @@ class DepthSet:
     counted: Callable[[np.ndarray], np.ndarray] = lambda depth: depth > 0  # all that are known
     farthest: float | None = None
     note: str = ""
+    of_another_size: bool = False
+    with_log10: bool = False
     unit_remedy: str = "bring it into this layout's unit, or into the layout of pairs"
     order_remedy: str = 'bring it into the layout of pairs, with "kind": "inverse_depth"'
     close: Callable[[], None] = lambda: None

@@ -18,10 +18,11 @@ from typing import Callable
 import numpy as np
 from numpy.lib import format as npy
 
+from datasets.conventions import IMPROVED_SPLIT
 from datasets.depth_files import DAMAGE, known_depth, read_member
 from datasets.kitti import day_folder, improved_depth_path, read_calibration, sweep_path
 from datasets.lidar import project_sweep, read_improved_depth, read_sweep
-from datasets.splits import IMPROVED_SPLIT, SplitLine, split_folder
+from datasets.splits import SplitLine, split_folder
 from system.errors import InputError
 from system.files import check_regular
 from weight_files.pickled_names import PickledArray

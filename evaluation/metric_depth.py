@@ -38,10 +38,12 @@ from system.errors import InputError
 from system.files import check_regular, make_writable_folder, write_json, written_whole
 from weight_files.download import find_model
 from weight_files.folder import read_info
+from weight_files.model_info import INFO_FILE
 
 logger = logging.getLogger(__name__)
 
-BENCHMARK = "benchmark"
+BENCHMARK, EIGEN = "benchmark", "eigen"
+PUBLISHED_END = "_split"  # of the name of a file of disparities, without its suffix
 IMAGES = Path("depth_selection", "test_depth_prediction_anonymous", "image")
 WIDTH, HEIGHT = 1216, 352  # of all test images of the benchmark
 FARTHEST_METRES = 80
@@ -54,7 +56,7 @@ def check_model(options: EvaluateOptions) -> None:
     """Refuse a model that has no metric depth, before anything else is looked for.
 
     Raises:
-        InputError: it is not there, or its depth has an unknown shift.
+        InputError: it is not there, its depth has an unknown shift, or another range than is given.
     """
     folder = find_model(options.load_weights_folder, options.model_name)
     info = read_info(folder)
@@ -68,6 +70,13 @@ def check_model(options: EvaluateOptions) -> None:
             f"{folder}: is a {info.kind}, whose output is inverse depth up to scale and shift; "
             "add --task relative"
         )
+    for name in ("min_depth", "max_depth"):
+        given, own = getattr(options, name), getattr(info, name)
+        if given not in (None, own) and (folder / INFO_FILE).is_file():
+            raise InputError(
+                f"--{name} {given}: the model was trained with {own}, as "
+                f"{folder / INFO_FILE} says; leave it out"
+            )
 
 
 def predict_images(
@@ -76,7 +85,7 @@ def predict_images(
     """Return the disparities of images, predicted when they are asked for."""
     info = predictor.info
     images = image_batches(paths, info.width, info.height, options.batch_size, options.num_workers)
-    depths = (info.min_depth, info.max_depth)
+    depths = (options.min_depth or info.min_depth, options.max_depth or info.max_depth)
     disparities = predict(predictor.disparity, images, *depths, options.post_process)
     return tqdm(disparities, total=len(paths), desc="predicting", unit="image")
 
@@ -126,10 +135,12 @@ def evaluate_lines(
     split_name = split_folder(options.eval_split).resolve().name
     stereo, metres_per_unit, sizes = options.eval_stereo, STEREO_SCALE_FACTOR, None
     if options.ext_disp_to_eval:
-        saved = load_disparities(options.ext_disp_to_eval, len(lines))
-        there = [not options.allow_missing or not np.isnan(each).all() for each in saved]
+        path = disparities_file(options.ext_disp_to_eval)
+        of_lines = load_split(EIGEN, "test") if options.eval_eigen_to_benchmark else lines
+        saved, places = load_disparities(path, len(of_lines)), places_in(of_lines, lines)
+        there = [not options.allow_missing or not np.isnan(saved[p]).all() for p in places]
         chosen = choose(options, there, truth)
-        disparities = (saved[index] for index in chosen)
+        disparities = (saved[places[index]] for index in chosen)
     else:
         paths = image_paths(options.data_path, lines, options.png)
         chosen = choose(options, images_there(paths, options.allow_missing), truth)
@@ -162,7 +173,8 @@ def evaluate_lines(
             pass
         return
     scaled, factor = not options.disable_median_scaling, options.pred_depth_scale_factor
-    protocol = eigen_protocol(truth.kind, stereo, scaled, factor, metres_per_unit)
+    far = options.eval_max_depth
+    protocol = eigen_protocol(truth.kind, stereo, scaled, factor, metres_per_unit, far)
     scores = score(disparities, truth.part(chosen), protocol, names, sizes)
     name = f"eval_{split_name}_{'stereo' if stereo else 'mono'}{words_of(options)}{partial}"
     out_path = out_dir / f"{own_name(out_dir, name, inputs)}.json"
@@ -261,6 +273,29 @@ def save_disparities(
         file.writelines([gap] * (count - written))
     if about is not None:
         write_json(path.with_name(f"{path.name[: -len(path.suffix)]}.json"), about)
+
+
+def disparities_file(path: Path) -> Path:
+    """A file of disparities, or the one beside it that has our name or the published one for it.
+
+    ``--save_pred_disps`` writes ``disps_eigen.npy``, and in the published code
+    ``disps_eigen_split.npy``.
+    """
+    stem = path.stem
+    other = stem[: -len(PUBLISHED_END)] if stem.endswith(PUBLISHED_END) else stem + PUBLISHED_END
+    beside = path.with_name(other + path.suffix)
+    if path.exists() or not beside.is_file():
+        return path
+    logger.info("--ext_disp_to_eval %s: is not there, %s is read", path, beside.name)
+    return beside
+
+
+def places_in(whole: Sequence[SplitLine], part: Sequence[SplitLine]) -> Sequence[int]:
+    """Where the lines of one list are in another, which has all of them."""
+    if whole is part:  # a line may be in a list twice
+        return range(len(part))
+    place = {line: index for index, line in enumerate(whole)}
+    return [place[line] for line in part]
 
 
 def load_disparities(path: Path, count: int) -> np.ndarray:

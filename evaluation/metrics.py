@@ -42,6 +42,7 @@ class DepthMetrics(NamedTuple):
 
 
 METRIC_NAMES = DepthMetrics._fields
+LOG10 = "log10"
 
 
 def depth_metrics(gt: np.ndarray, pred: np.ndarray) -> DepthMetrics:
@@ -110,6 +111,7 @@ def relative_errors(
     counted: np.ndarray | None = None,
     farthest: float = LARGEST_DEPTH,
     alignment: str = SCALE_SHIFT,
+    with_log10: bool = False,
 ) -> dict[str, float] | None:
     """The seven metrics of one image after alignment; None where no depth is known.
 
@@ -119,6 +121,7 @@ def relative_errors(
         counted: bool [H, W], the pixels to align and measure on; None: all known ones.
         farthest: predictions beyond are taken for this far, metres.
         alignment: a key of :data:`ALIGNMENTS`.
+        with_log10: whether to give :data:`LOG10` too, the mean error of log10 of depth.
     """
     counted = depth > 0 if counted is None else counted
     if counted.sum() < 2:
@@ -126,7 +129,10 @@ def relative_errors(
     truth = depth[counted]
     _, align = ALIGNMENTS[alignment]
     predicted = np.clip(align(prediction[counted], truth), SMALLEST_DEPTH, farthest)
-    return depth_metrics(truth, predicted)._asdict()
+    errors = depth_metrics(truth, predicted)._asdict()
+    if with_log10:
+        errors[LOG10] = float(np.mean(np.abs(np.log10(truth) - np.log10(predicted))))
+    return errors
 
 
 def check_finite(metrics: Mapping[str, float], name: str) -> None:
@@ -144,4 +150,4 @@ def check_finite(metrics: Mapping[str, float], name: str) -> None:
 
 def mean_errors(errors: Sequence[dict[str, float]]) -> dict[str, float]:
     """The mean of each metric over images."""
-    return {name: float(np.mean([each[name] for each in errors])) for name in METRIC_NAMES}
+    return {name: float(np.mean([each[name] for each in errors])) for name in errors[0]}

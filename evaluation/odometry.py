@@ -61,9 +61,13 @@ def measure(
 
 def report(result: dict[str, Any]) -> str:
     """The result as text for people."""
+    what = result["footage"] if "footage" in result else f"sequence {result['sequence']}"
+    first = f"{what}: {result['frames']} frames, scale {result['scale']}"
+    if "length" in result:
+        return f"{first}\nnot measured, without true poses; {result['length']:.2f} long"
     five = result["five_frame_error"]
     lines = [
-        f"sequence {result['sequence']}: {result['frames']} frames, scale {result['scale']}",
+        first,
         f"five-frame error {five['mean']:.4f} +- {five['std']:.4f} m (each snippet scaled)",
         f"absolute trajectory error {result['absolute_error_metres']:.3f} m after alignment",
     ]
@@ -133,6 +137,11 @@ def chain(later_T_earlier: np.ndarray) -> np.ndarray:
 def relative_poses(trajectory: np.ndarray) -> np.ndarray:
     """Undo :func:`chain`: [N-1,4,4] of a trajectory [N,4,4]."""
     return np.linalg.inv(trajectory[1:]) @ trajectory[:-1]
+
+
+def length(trajectory: np.ndarray) -> float:
+    """How long the way is."""
+    return float(np.linalg.norm(np.diff(trajectory[:, :3, 3], axis=0), axis=1).sum())
 
 
 def scaled(trajectory: np.ndarray, scale: float) -> np.ndarray:
@@ -219,15 +228,19 @@ def write_tum(path: Path, trajectory: np.ndarray, seconds: np.ndarray) -> None:
         np.savetxt(temporary, columns, fmt="%.9f")
 
 
-def plot_trajectories(positions: np.ndarray, truth: np.ndarray, path: Path) -> None:
-    """Draw positions [N,3] and the true ones from above, z (forward) up, as PNG."""
+def plot_trajectories(
+    positions: np.ndarray, truth: np.ndarray | None, path: Path, unit: str = "m"
+) -> None:
+    """Draw positions [N,3], and the true ones if known, from above, z (forward) up, as PNG."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow
 
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.subplots()
-    axes.plot(truth[:, 0], truth[:, 2], "k-", label="truth")
-    axes.plot(positions[:, 0], positions[:, 2], "C1-", label="predicted, aligned")
-    axes.set(xlabel="x, m", ylabel="z, m", aspect="equal")
+    if truth is not None:
+        axes.plot(truth[:, 0], truth[:, 2], "k-", label="truth")
+    label = "predicted" if truth is None else "predicted, aligned"
+    axes.plot(positions[:, 0], positions[:, 2], "C1-", label=label)
+    axes.set(xlabel=f"x, {unit}", ylabel=f"z, {unit}", aspect="equal")
     axes.grid(alpha=0.3)
     axes.legend()
     with written_whole(path) as temporary:

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 # al. (ECCV 2016), which leaves out sky, bonnet and the strip one camera alone sees.
 GARG_CROP = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
 
+PUBLISHED_MAX_DEPTH = 80.0  # metres
+
 # An external prediction may hold zero disparities, infinitely far: they end at the cap.
 SMALLEST_DISPARITY = 1e-12
 
@@ -46,13 +48,15 @@ class Protocol:
         scale_factor: what every predicted depth is multiplied with, before median scaling.
         min_depth: nearer predictions are taken for this near, metres.
         max_depth: farther predictions are taken for this far, metres.
+        cut_truth: without ``crop`` too, score only the points nearer than ``max_depth``.
     """
 
     crop: bool
     median_scaling: bool
     scale_factor: float = 1.0
     min_depth: float = 1e-3
-    max_depth: float = 80.0
+    max_depth: float = PUBLISHED_MAX_DEPTH
+    cut_truth: bool = False
 
 
 def eigen_protocol(
@@ -61,14 +65,18 @@ def eigen_protocol(
     median_scaling: bool = True,
     scale_factor: float = 1.0,
     metres_per_unit: float = STEREO_SCALE_FACTOR,
+    max_depth: float = PUBLISHED_MAX_DEPTH,
 ) -> Protocol:
     """Return the published protocol for a kind of ground truth and of model.
 
     A stereo-trained model knows its scale: its depths are not scaled by medians, but multiplied by
     ``metres_per_unit``, and by ``scale_factor`` as those of every model.
-    The improved ground truth is scored whole, raw LiDAR inside the crop.
+    The improved ground truth is scored whole, raw LiDAR inside the crop. As published, only the
+    latter ends at ``max_depth``; both do where it is another one than the published.
     """
     return Protocol(
+        max_depth=max_depth,
+        cut_truth=max_depth != PUBLISHED_MAX_DEPTH,
         crop=ground_truth_kind != IMPROVED,
         median_scaling=median_scaling and not stereo,
         scale_factor=scale_factor * metres_per_unit if stereo else scale_factor,
@@ -264,9 +272,10 @@ def compared_depths(
 
 def scored_mask(gt: np.ndarray, protocol: Protocol) -> np.ndarray:
     """bool [H,W]: the points of a ground truth [H,W] that the protocol scores."""
-    if not protocol.crop:
+    if not (protocol.crop or protocol.cut_truth):
         return gt > 0
-    return (gt > protocol.min_depth) & (gt < protocol.max_depth) & garg_mask(*gt.shape)
+    near = (gt > protocol.min_depth) & (gt < protocol.max_depth)
+    return near & garg_mask(*gt.shape) if protocol.crop else near
 
 
 def garg_mask(height: int, width: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -22,6 +23,7 @@ from evaluation.depth_set import CONVENTION, DepthSet, Sample, listed, wrong_lab
 from evaluation.metrics import (
     ALIGNMENTS,
     LARGEST_DEPTH,
+    LOG10,
     METRIC_NAMES,
     NONE,
     SCALE_SHIFT,
@@ -132,7 +134,8 @@ def measure_set(
 ) -> Measured:
     """Measure image by image, and write a row of each to an open CSV."""
     measured = Measured()
-    writer = csv.DictWriter(table, ["name", *METRIC_NAMES, "labels", "wrong"])
+    more = [LOG10] if depth_set.with_log10 else []
+    writer = csv.DictWriter(table, ["name", *METRIC_NAMES, *more, "labels", "wrong"])
     writer.writeheader()
     for sample in tqdm(depth_set.samples, "evaluating", unit="image"):
         prediction = predictor(sample.picture() if callable(sample.picture) else sample.picture)
@@ -163,13 +166,17 @@ def _measure_depth(
 ) -> dict[str, float]:
     """The metrics of a picture; none where nothing can be measured, of which note is taken."""
     depth = sample.read_depth()
-    if prediction.disparity.shape != depth.shape:
+    disparity = prediction.disparity
+    if depth_set.of_another_size:
+        disparity = cv2.resize(disparity, depth.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    if disparity.shape != depth.shape:
         measured.mismatched.append(sample.name)
         return {}
     # The shift of a model that knows none is 0; only metres depend on the scale.
-    inverse = prediction.disparity * prediction.inverse_depth.scale
+    inverse = disparity * prediction.inverse_depth.scale
     counted, farthest = depth_set.counted(depth), depth_set.farthest or LARGEST_DEPTH
-    errors = relative_errors(inverse, depth, counted, farthest, alignment)
+    log10 = depth_set.with_log10
+    errors = relative_errors(inverse, depth, counted, farthest, alignment, log10)
     if errors is None:
         measured.without_depth.append(sample.name)
         return {}

@@ -30,6 +30,7 @@ WORDS = {
     "post_process": "post_process",
     "disable_median_scaling": "unscaled",
     "pred_depth_scale_factor": "times",
+    "eval_max_depth": "below",
     "png": "png",
     "model_name": "",
     "precision": "",

@@ -284,11 +284,17 @@ class PosePredictor:
 
 
 def pairwise_poses(predictor: PosePredictor, batches: Iterable[np.ndarray]) -> np.ndarray:
-    """Motions [N-1,4,4] float64 between each two following ones of N frames, given in batches."""
+    """Motions [N-1,4,4] float64 between each two following ones of N frames, given in batches.
+
+    Raises:
+        InputError: there are less than two frames.
+    """
     poses, last = [], None
     for batch in batches:
         frames = batch if last is None else np.concatenate([last, batch])
         if len(frames) > 1:
             poses.append(predictor.later_T_earlier(frames[:-1], frames[1:]))
         last = frames[-1:]
+    if not poses:
+        raise InputError("the way of a camera needs two frames or more")
     return np.concatenate(poses).astype(np.float64)

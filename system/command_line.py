@@ -1,18 +1,17 @@
-"""Options of a command: declared as frozen dataclasses, parsed, checked, saved and read back."""
+"""Options of a command: declared as frozen dataclasses, checked, saved and read back."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import math
 import operator
 import re
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, TypeVar, Union
+from typing import Any, Callable, ClassVar, NamedTuple, TypeVar, Union
 
 from system.errors import InputError
 from system.files import json_text, parse_json
@@ -76,6 +75,20 @@ def option(
     return dataclasses.field(default=default, metadata=facts)
 
 
+class Shorthand(NamedTuple):
+    """A flag without a value that stands for values of options which are not given themselves.
+
+    Attributes:
+        help: one line for ``--help``.
+        values: of the options, by name.
+        firm: whether an option that is given otherwise is refused, instead of kept.
+    """
+
+    help: str
+    values: Mapping[str, Any]
+    firm: bool = False
+
+
 class Option(NamedTuple):
     """An option of a class: its name and default, its annotation taken apart, and the rest."""
 
@@ -94,7 +107,18 @@ class Option(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """Base of all options: checks every value, then what `conflicts` says of them together."""
+    """Base of all options: checks every value, then what `conflicts` says of them together.
+
+    Attributes:
+        shorthands: of a class, besides those of its bases, by name.
+    """
+
+    shorthands: ClassVar[Mapping[str, Shorthand]] = {}
+
+    @classmethod
+    def idle(cls, given: Mapping[str, Any]) -> Mapping[str, str]:
+        """What does nothing of a command line's values, and why: left out with a note."""
+        return {}
 
     def __post_init__(self) -> None:
         for option in options_of(type(self)).values():
@@ -121,7 +145,7 @@ AnyOptions = TypeVar("AnyOptions", bound=Options)
 @functools.cache
 def options_of(cls: type[Options]) -> dict[str, Option]:
     """The options of a class by name."""
-    declared = [field for group in reversed(cls.__mro__) for field in _declared(group)]
+    declared = [field for group in reversed(cls.__mro__) for field in declared_by(group)]
     facts = {field.name: field.metadata for field in declared}
     hints = typing.get_type_hints(cls)
     found = {}
@@ -136,7 +160,13 @@ def options_of(cls: type[Options]) -> dict[str, Option]:
     return found
 
 
-def _declared(group: type) -> list[dataclasses.Field]:
+def shorthands_of(cls: type[Options]) -> dict[str, Shorthand]:
+    """The shorthands of a class by name."""
+    groups = [vars(group).get("shorthands", {}) for group in reversed(cls.__mro__)]
+    return {name: each for group in groups for name, each in group.items()}
+
+
+def declared_by(group: type) -> list[dataclasses.Field]:
     """The options that a class declares, rather than inherits or gives another default."""
     of_bases = [vars(base).get("__dataclass_fields__", {}) for base in group.__bases__]
     inherited = [field for fields in of_bases for field in fields.values()]
@@ -151,19 +181,7 @@ def by_task(cls: type[AnyOptions]) -> dict[str, type[AnyOptions]]:
 
 def flag(name: str, value: Any) -> str:
     """An option as a user gives it: ``--height 192``, ``--frame_ids 0 -1 1``, ``--png``."""
-    return f"--{name} {_text(value)}".rstrip()
-
-
-def parse(cls: type[AnyOptions], argv: Sequence[str] | None = None) -> AnyOptions:
-    """Options from a command line, by default the one of this process.
-
-    Where ``cls`` has a subclass for each task, they are of the one that ``--task`` chooses.
-
-    Raises:
-        InputError: a value is out of range, or options contradict each other.
-        SystemExit: ``--help`` (code 0), an unknown option or a missing one (code 2).
-    """
-    return _made(cls, vars(_argument_parser(cls).parse_args(argv)))
+    return f"--{name} {text_of(value)}".rstrip()
 
 
 def to_json(options: Options) -> str:
@@ -189,10 +207,10 @@ def from_json(cls: type[AnyOptions], text: str) -> AnyOptions:
             f"saved options: unknown {', '.join(unknown)}; remove them, "
             "or use the version that saved them"
         )
-    return _made(cls, values)
+    return made(cls, values)
 
 
-def _made(cls: type[AnyOptions], values: Mapping[str, Any]) -> AnyOptions:
+def made(cls: type[AnyOptions], values: Mapping[str, Any]) -> AnyOptions:
     """Options of the class that the task chooses, from a command line's or JSON's values.
 
     Options of another task may be among them, with their default.
@@ -202,6 +220,7 @@ def _made(cls: type[AnyOptions], values: Mapping[str, Any]) -> AnyOptions:
     if task not in list(tasks):
         _check_value(options_of(cls)[TASK], task)
     known = options_of(tasks[task])
+    values = _written_out(tasks, task, values)
     for other, each in tasks.items():
         foreign = [option for name, option in options_of(each).items() if name not in known]
         for option in foreign:
@@ -214,45 +233,26 @@ def _made(cls: type[AnyOptions], values: Mapping[str, Any]) -> AnyOptions:
     return tasks[task](**kept)
 
 
-def _argument_parser(cls: type[Options]) -> argparse.ArgumentParser:
-    """A parser whose help has one section for each class that declares options of ``cls``."""
-    parser = argparse.ArgumentParser(description=cls.__doc__, allow_abbrev=False)
-    tasks, done = by_task(cls), set()
-    for group in dict.fromkeys(group for each in tasks.values() for group in each.__mro__):
-        of = {task: options_of(each) for task, each in tasks.items() if issubclass(each, group)}
-        names = [field.name for field in _declared(group) if field.name not in done]
-        done.update(names)
-        if names:
-            only = f" (--{TASK} {next(iter(of))})" if len(of) < len(tasks) else ""
-            section = parser.add_argument_group((group.__doc__ or "").rstrip(".") + only)
-            for name in names:
-                _add_argument(section, {task: options[name] for task, options in of.items()})
-    return parser
+def _written_out(
+    tasks: Mapping[str, type[Options]], task: str, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values, with those that shorthands among them stand for in their place.
 
-
-def _add_argument(section: Any, options: Mapping[str, Option]) -> None:
-    """Add an option, given by task; what a user leaves out is left to the class's defaults."""
-    option = next(iter(options.values()))
-    defaults = {_text(each.default): f" with --{TASK} {task}" for task, each in options.items()}
-    defaults[_text(option.default)] = ""
-    if option.name == TASK:
-        defaults = {option.default: ""}
-    shown = [text + of for text, of in defaults.items() if text not in ("", "False")]
-    default = [f"default: {', or '.join(shown)}"] if shown else []
-    notes = "; ".join(default + option.facts["words"])
-    help = option.facts["help"] + (f" ({notes})" if notes else "")
-    common = {"default": argparse.SUPPRESS, "help": help.replace("%", "%%")}
-    if option.kind is bool:
-        section.add_argument(f"--{option.name}", action="store_true", **common)
-        return
-    common["type"] = functools.partial(_read, option.kind)
-    if option.facts["positional"]:
-        section.add_argument(option.name, **common)
-        return
-    if option.several:  # given twice, it holds the values of both
-        common.update(nargs="+", action="extend")
-    common.update(metavar=option.kind.__name__.upper(), required=option.required)
-    section.add_argument(f"--{option.name}", **common)
+    Raises:
+        InputError: a shorthand is of another task, or contradicts an option that is given.
+    """
+    known, written = shorthands_of(tasks[task]), dict(values)
+    for other, each in tasks.items():
+        for name in shorthands_of(each).keys() & written.keys() - known.keys():
+            raise InputError(f"--{name}: is for --{TASK} {other}; leave it out")
+    for name in known.keys() & written.keys():
+        del written[name]
+        for option, value in known[name].values.items():
+            if known[name].firm and values.get(option, value) != value:
+                given = flag(option, values[option])
+                raise InputError(f"--{name}: cannot go with {given}; drop one")
+            written.setdefault(option, path_of(str(value)) if isinstance(value, Path) else value)
+    return written
 
 
 def path_of(text: str) -> Path:
@@ -267,16 +267,6 @@ def path_of(text: str) -> Path:
         return path.expanduser()
     except RuntimeError:  # nobody of that name: it is a file's
         return path
-
-
-def _read(kind: type, text: str) -> Any:
-    """Turn text into a ``kind``; what cannot be is left for the check, which says what to do."""
-    try:
-        if kind is str and text.startswith("~"):  # of a text that may be a path
-            return str(path_of(text))
-        return path_of(text) if kind is Path else kind(text)
-    except ValueError:
-        return text
 
 
 def _restore(option: Option, value: Any) -> Any:
@@ -294,7 +284,7 @@ def _check_value(option: Option, value: Any) -> None:
         remedy = facts["advice"] if proposal is None else ""
         if not remedy:
             proposal = option.default if proposal is None else proposal
-            remedy = "leave it out" if proposal in (None, False) else f"try {_text(proposal)}"
+            remedy = "leave it out" if proposal in (None, False) else f"try {text_of(proposal)}"
             remedy = "give one" if option.required else remedy
         raise InputError(f"{flag(option.name, value)}: {problem}; {remedy}")
 
@@ -327,7 +317,7 @@ def _is_kind(kind: type, value: Any) -> bool:
     return isinstance(value, kind)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A value as it is typed on a command line."""
     if isinstance(value, (tuple, list)):
         return " ".join(map(str, value))

@@ -120,6 +120,7 @@ def test_training_takes_sequences(odom, tmp_path):
         "--eager",
     ]
     words += ["--batch_size", "2", "--max_steps", "1", "--num_workers", "0"]
+    words += ["--weights_init", "scratch"]
     train.main([str(word) for word in (*words, "--log_dir", tmp_path / "logs")])
     info = read_info(tmp_path / "logs" / "mdp" / "last")
     assert info.metric is True

@@ -184,7 +184,7 @@ def test_videos_are_found_beside_each_other(tmp_path):
 def test_training_prepares_footage_by_itself(footage, tmp_path, caplog):
     words = f"--dataset frames --data_path {footage} --height 64 --width 64 --batch_size 2"
     more = f"--num_workers 0 --max_steps 1 --eager --log_dir {tmp_path / 'logs'}"
-    train.main([*words.split(), *more.split()])
+    train.main([*words.split(), *more.split(), "--weights_init", "scratch"])
     assert "left out" not in caplog.text
     made = footage / "prepared"
     assert (tmp_path / "logs" / "mdp" / "last" / "model.json").is_file()

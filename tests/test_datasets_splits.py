@@ -265,3 +265,28 @@ def test_lists_that_the_form_cannot_hold_are_refused():
         encode(files)
     with pytest.raises(ValueError, match=r"test_files\.txt"):
         encode({"test_files.txt": ["day/a 1 r"]})
+
+
+def test_sides_may_be_the_numbers_of_kittis_cameras(tmp_path):
+    path = tmp_path / "test_files.txt"
+    path.write_text("day/drive 0 2\nday/drive 7 3\nday/drive 8 l\n")
+    assert read_split_file(path) == [
+        SplitLine("day/drive", 0, "l"),
+        SplitLine("day/drive", 7, "r"),
+        SplitLine("day/drive", 8, "l"),
+    ]
+    path.write_text("day/drive 0 4\n")
+    with pytest.raises(InputError, match="side l or r"):
+        read_split_file(path)
+
+
+def test_a_split_of_ones_own_may_lie_among_the_published(tmp_path, monkeypatch):
+    """There, the published code's users have theirs; one where we stand comes first."""
+    monkeypatch.setattr(splits, "FOLDER", tmp_path / "splits")
+    monkeypatch.chdir(tmp_path)
+    for folder, frame in ((tmp_path / "splits" / "mine", 1), (tmp_path / "mine", 2)):
+        folder.mkdir(parents=True)
+        (folder / "train_files.txt").write_text(f"day/drive {frame} l\n")
+    assert load_split("mine", "train")[0].frame == 2
+    (tmp_path / "mine").rename(tmp_path / "away")
+    assert load_split("mine", "train")[0].frame == 1

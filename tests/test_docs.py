@@ -14,8 +14,8 @@ from PIL import Image
 
 from datasets.conventions import STEREO
 from networks.monodepth import Architecture, Monodepth
-from options import DemoOptions, EvaluateOptions, ExportOptions, TrainOptions
-from system.command_line import by_task, options_of
+from options import PUBLISHED, DemoOptions, EvaluateOptions, ExportOptions, TrainOptions
+from system.command_line import by_task, options_of, shorthands_of
 from tools.align import AlignOptions
 from tools.convert_weights import ConvertOptions
 from tools.evaluate_objects import EvaluateObjectsOptions
@@ -82,6 +82,7 @@ def test_commands_have_their_programs_and_options(page):
             continue
         if program in OPTIONS:
             known = set().union(*map(options_of, by_task(OPTIONS[program]).values()))
+            known |= set().union(*map(shorthands_of, by_task(OPTIONS[program]).values()))
             for word in words:
                 if word.startswith("--") and word != "--help":
                     assert word.lstrip("-[").rstrip("]") in known, f"{program} {word}"
@@ -153,3 +154,19 @@ def test_python_of_the_pages_runs(place):
     printed = done.stdout.split("BLOCK\n")[1:]
     assert len(printed) == len(blocks)
     assert all(text.strip() for text in printed)
+
+
+def test_the_published_flags_of_the_page_are_taken():
+    """Each of them by the command of its kind; none is missing from what the commands know."""
+    page = text_of(ROOT / "docs" / "coming-from-monodepth2.md")
+    table = page.split("## Flag by flag")[1].split("##")[0]
+    rows = re.findall(r"^\| (`--.+?) \|", table, re.MULTILINE)
+    flags = re.findall(r"--(\w+)", " ".join(rows))
+    assert len(flags) == len(set(flags)) == 47
+    known = set()
+    for cls in (TrainOptions, EvaluateOptions, DemoOptions):
+        for each in by_task(cls).values():
+            known |= options_of(each).keys() | shorthands_of(each).keys()
+    assert set(flags) <= known
+    differing = re.findall(r"^\| `--(\w+)` \|", page.split("## Flag by flag")[0], re.MULTILINE)
+    assert differing == list(PUBLISHED)

@@ -15,8 +15,11 @@ import evaluate_depth
 import export_gt_depth
 from datasets.conventions import STEREO
 from datasets.kitti import frame_path
+from datasets.splits import load_split
+from evaluation import metric_depth
 from evaluation.metrics import METRIC_NAMES
 from networks.monodepth import Architecture
+from options import EvaluateOptions, parse
 from prediction.predictor import DepthPredictor
 from system.errors import InputError
 from weight_files.model_info import ModelInfo
@@ -333,3 +336,50 @@ def test_what_changes_an_evaluation_does_not_replace_another(place, monkeypatch)
     assert {"eval_split_stereo.json", "eval_split_stereo_post_process.json"} < set(results)
     # Neither truth nor scale changes what is predicted.
     assert len([name for name in contents if name.endswith(".npy")]) == 3
+
+
+def test_a_cap_is_part_of_the_protocol(place, monkeypatch):
+    weights = ["--load_weights_folder", place / "weights"]
+    run(monkeypatch, place, *weights, "--eval_max_depth", 20)
+    values = json.loads((place / "weights" / "eval_split_stereo_below20.0.json").read_text())
+    assert values["protocol"]["max_depth"] == 20
+    assert len(values["skipped"]) == 1  # the picture whose truth is 27 m
+
+
+def test_disparities_of_eigen_are_measured_on_those_of_the_benchmark(tmp_path, monkeypatch, capsys):
+    """The 652 of 697, matched by their lines; the others would be wrong."""
+    eigen, some = load_split("eigen", "test"), load_split("eigen_benchmark", "test")
+    disparities = np.full((len(eigen), 2, 4), 1e-6, np.float32)
+    truth = {}
+    place_of = {line: index for index, line in enumerate(eigen)}
+    for index, line in enumerate(some):
+        depth = 2 + index / 10
+        disparities[place_of[line]] = 1 / depth
+        truth[f"{index:06d}"] = np.full((2, 4), depth, np.float32)
+    np.save(tmp_path / "disps_eigen_split.npy", disparities)
+    np.savez(tmp_path / "gt_depths.npz", kind="kitti_improved", **truth)
+    line = (
+        f"evaluate_depth.py --ext_disp_to_eval {tmp_path}/disps_eigen.npy --eval_mono "
+        f"--eval_split eigen_benchmark --eval_eigen_to_benchmark --gt_path {tmp_path} "
+        "--disable_median_scaling --load_weights_folder nowhere"
+    )
+    monkeypatch.setattr("sys.argv", line.split())
+    evaluate_depth.main()
+    values = json.loads((tmp_path / "eval_eigen_benchmark_mono_unscaled.json").read_text())
+    assert values["images"] == 652
+    assert values["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_depth_range_is_of_the_model_or_given_where_nobody_says_it(place, monkeypatch):
+    """Of the darkest picture, disparity is near that of the farthest depth."""
+    weights = ["--load_weights_folder", place / "weights"]
+    checked = metric_depth.check_model
+    run(monkeypatch, place, *weights, "--min_depth", 0.1, "--max_depth", 50)
+    values = json.loads((place / "weights" / "eval_split_stereo.json").read_text())
+    assert values["metrics"]["abs_rel"] > 0.01
+    info = ModelInfo(Architecture(), height=64, width=64)
+    (place / "weights" / "model.json").write_text(info.to_json())
+    line = f"--load_weights_folder {place / 'weights'} --max_depth"
+    checked(parse(EvaluateOptions, [*line.split(), "100"]))
+    with pytest.raises(InputError, match=r"--max_depth 50.0: the model was trained with 100"):
+        checked(parse(EvaluateOptions, [*line.split(), "50"]))

@@ -17,6 +17,7 @@ from evaluation.protocols import (
     report,
     result,
     score,
+    scored_mask,
 )
 from system.errors import InputError
 
@@ -239,3 +240,20 @@ def test_missing_image_is_named(paths, num_workers):
     paths[4].unlink()
     with pytest.raises(InputError, match=r"4\.png"):
         list(image_batches(paths, 8, 4, 3, num_workers))
+
+
+def test_a_cap_cuts_predictions_and_truth_in_every_kind_of_ground_truth():
+    gt = np.full((100, 200), 20.0)
+    gt[50:] = 60
+    gt[80:] = 90
+    shares = {}
+    for kind in (FORWARD, IMPROVED):
+        for cap in (80.0, 50.0, 100.0):
+            protocol = eigen_protocol(kind, stereo=False, max_depth=cap)
+            shares[kind, cap] = sorted(set(gt[scored_mask(gt, protocol)]))
+            assert protocol.max_depth == cap
+    assert shares[FORWARD, 80] == [20, 60]
+    assert shares[IMPROVED, 80] == [20, 60, 90]  # as published
+    for kind in (FORWARD, IMPROVED):
+        assert shares[kind, 50] == [20]
+        assert shares[kind, 100] == [20, 60, 90]

@@ -27,6 +27,7 @@ def model(shared, tmp_path_factory):
     where = ["--data_path", str(data), "--split", str(place), "--log_dir", str(place / "logs")]
     size = ["--height", "64", "--width", "128", "--batch_size", "2", "--num_workers", "0"]
     run = ["--model_name", "real", "--num_epochs", "1", "--log_frequency", "1", "--eager"]
+    run += ["--weights_init", "scratch"]
     train.main([*where, *size, *run])
     return place / "logs" / "real" / "last"
 

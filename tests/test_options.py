@@ -24,6 +24,7 @@ from options import (
 )
 from system.command_line import by_task, options_of
 from system.errors import InputError
+from tools.evaluate_pose import EvaluatePoseOptions
 
 PUBLISHED_DEFAULTS = {
     "data_path": Path("kitti_data"),
@@ -45,7 +46,7 @@ PUBLISHED_DEFAULTS = {
     "ema_decay": 0.0,
     "no_color_jitter": False,
     "log_frequency": 250,
-    "save_frequency": 1,
+    "weights_init": "pretrained",
 }
 COMMANDS = {
     TrainOptions: [],
@@ -170,8 +171,8 @@ def test_a_value_out_of_range_is_refused_by_name_with_a_remedy(line, given, reme
         ("--resume --load_weights_folder w", "--load_weights_folder w", "drop one"),
         ("--models_to_load depth", "--models_to_load depth", "--load_weights_folder FOLDER"),
         (
-            "--weights_init pretrained --load_weights_folder w",
-            "--weights_init pretrained",
+            "--weights_init resnet18.pth --load_weights_folder w",
+            "--weights_init resnet18.pth",
             "--models_to_load",
         ),
         (
@@ -203,6 +204,8 @@ def test_contradictions_in_training_are_refused(line, given, remedy):
         "--resume",
         "--resume --weights_init pretrained",
         "--weights_init pretrained --load_weights_folder w --models_to_load depth",
+        "--weights_init pretrained --load_weights_folder w",
+        "--weights_init scratch --load_weights_folder w",
         "--num_workers 0 --eager --seed 4294967295",
     ],
 )
@@ -223,11 +226,10 @@ def test_sound_combinations_are_accepted(line):
             "drop one",
         ),
         ("--model_name mono", "--model_name mono: must be mono_640x192, ", "leave it out"),
-        ("--ext_disp_to_eval d.npy --eval_mono --post_process", "--post_process", "drop one"),
         (
-            "--ext_disp_to_eval d.npy --eval_mono --load_weights_folder w",
-            "--load_weights_folder w",
-            "drop one",
+            "--ext_disp_to_eval d.npy --eval_mono --eval_eigen_to_benchmark",
+            "--eval_eigen_to_benchmark",
+            "add --eval_split eigen_benchmark",
         ),
         ("--load_weights_folder w --layout nyu", "--layout nyu: is for --task relative", "leave"),
         ("--load_weights_folder w --alignment none", "--alignment none", "leave it out"),
@@ -307,7 +309,8 @@ def test_options_made_in_python_are_checked_and_frozen():
     ("cls", "line", "named"),
     [
         (TrainOptions, "--no_such_option", "--no_such_option"),
-        (TrainOptions, "--heigh 192", "--heigh"),
+        (TrainOptions, "--hight 192", "--hight"),
+        (TrainOptions, "--s 0", "--scales"),
         (TrainOptions, "--height", "--height"),
         (DemoOptions, "--load_weights_folder w", "--image_path"),
     ],
@@ -349,7 +352,9 @@ REFUSED = {
     "demo": "--image_path street.jpg --load_weights_folder w --fov 0",
     "tools.align": "--image_path street.jpg --load_weights_folder w",
     "tools.convert_weights": "src dst --to torch --height 30",
-    "tools.evaluate_pose": "--eval_split odom_1",
+    "tools.evaluate_pose": "--eval_split odom_22",
+    "evaluate_pose": "--eval_split odom_22",
+    "test_simple": "--image_path street.jpg --load_weights_folder w --fov 0",
     "tools.export_model": "--format onnx --precision fp8",
     "tools.quickstart": "--help",  # it has --seed alone
     "tools.quickstart_midas": "--help",
@@ -452,3 +457,124 @@ def test_homes_are_known_in_every_option_that_may_be_a_path(home):
 def test_other_waves_belong_to_the_name(text, home):
     demo = parse(DemoOptions, ["--load_weights_folder", "w", "--image_path", text])
     assert demo.image_path == (Path(text),)
+
+
+# Lines of the published code's users, and what they come to.
+PUBLISHED_LINES = [
+    ("train", "--model_name mono_model", {"weights_init": "pretrained", "use_stereo": False}),
+    (
+        "train",
+        "--model_name stereo_model --frame_ids 0 --use_stereo --split eigen_full",
+        {"source_ids": ("s",), "split": "eigen_full"},
+    ),
+    ("train", "--model_name mono+stereo_model --frame_ids 0 -1 1 --use_stereo", {}),
+    (
+        "train",
+        "--model_name finetuned_mono --load_weights_folder ~/tmp/mono_model/models/weights_19",
+        {"load_weights_folder": Path.home() / "tmp/mono_model/models/weights_19"},
+    ),
+    (
+        "train",
+        "--model_name f --load_weights_folder w --models_to_load encoder depth --png",
+        {"models_to_load": ("encoder", "depth"), "png": True},
+    ),
+    ("train", "--model_name test --num_workers 0 --no_cuda", {"device": "cpu"}),
+    (
+        "train",
+        "--model_name d --dataset kitti_depth --split eigen_zhou",
+        {"dataset": "kitti_depth"},
+    ),
+    ("train", "--model_name o --dataset kitti_odom --split odom --png", {"split": "odom"}),
+    ("train", "--model_name c --save_frequency 5 --log_frequency 100", {"save_frequency": 5}),
+    ("train", "--model_name e --eval_mono --eval_split eigen --post_process", {}),
+    ("train", "--model_name a --disable_automasking --predictive_mask --v1_multi", {}),
+    ("train", "--model_name s --weights_init scratch --num_epochs 25 --scheduler_step 10", {}),
+    ("train", "--model_name h --height 320 --width 1024 --batch_size 4 --learning 5e-5", {}),
+    (
+        "evaluate",
+        "--load_weights_folder ~/tmp/mono_model/models/weights_19/ --eval_mono",
+        {"load_weights_folder": Path.home() / "tmp/mono_model/models/weights_19"},
+    ),
+    (
+        "evaluate",
+        "--load_weights_folder w --eval_stereo --data_path d --num_layers 50 --height 192 "
+        "--width 640 --use_stereo --frame_ids 0 -1 1 --max_depth 80 --model_name stereo_model",
+        {"eval_stereo": True, "model_name": None, "max_depth": 80},
+    ),
+    ("evaluate", "--load_weights_folder w --eval_mono --eval_split eigen_benchmark --no_cuda", {}),
+    ("evaluate", "--eval_mono --load_weights_folder w --save_pred_disps --no_eval", {}),
+    ("evaluate", "--ext_disp_to_eval ~/d.npy --eval_mono", {"eval_mono": True}),
+    (
+        "evaluate",
+        "--ext_disp_to_eval d.npy --load_weights_folder w --eval_stereo --disable_median_scaling "
+        "--post_process --save_pred_disps",
+        {"load_weights_folder": None, "post_process": False},
+    ),
+    (
+        "evaluate",
+        "--ext_disp_to_eval disps_eigen_split.npy --eval_mono --eval_split eigen_benchmark "
+        "--eval_eigen_to_benchmark",
+        {"eval_eigen_to_benchmark": True},
+    ),
+    ("evaluate", "--load_weights_folder w --eval_eigen_to_benchmark --eval_mono", {}),
+    (
+        "pose",
+        "--eval_split odom_9 --load_weights_folder ./odom_split.M/models/weights_29 "
+        "--data_path kitti_odom/ --num_layers 18 --png --eval_stereo",
+        {"eval_split": "odom_9", "data_path": Path("kitti_odom")},
+    ),
+    ("export", "--data_path kitti_data --split eigen_benchmark", {"split": "eigen_benchmark"}),
+    (
+        "demo",
+        "--image_path assets/test_image.jpg --model_name mono+stereo_640x192 --no_cuda "
+        "--pred_metric_depth --ext png",
+        {"device": "cpu", "model_name": "mono+stereo_640x192"},
+    ),
+]
+PUBLISHED_COMMANDS = {
+    "train": (TrainOptions, [EvaluateOptions]),
+    "evaluate": (EvaluateOptions, [TrainOptions]),
+    "pose": (EvaluatePoseOptions, [TrainOptions, EvaluateOptions]),
+    "export": (ExportOptions, []),
+    "demo": (DemoOptions, []),
+}
+
+
+@pytest.mark.parametrize(("command", "line", "values"), PUBLISHED_LINES)
+def test_lines_of_the_published_code_are_taken(command, line, values):
+    cls, others = PUBLISHED_COMMANDS[command]
+    options = parse(cls, line.split(), others)
+    assert {name: getattr(options, name) for name in values} == values
+
+
+def test_what_does_nothing_is_said(caplog):
+    caplog.set_level("INFO")
+    line = "--load_weights_folder w --eval_mono --height 192 --frame_ids 0 -1 1 --model_name mine"
+    parse(EvaluateOptions, line.split(), [TrainOptions])
+    assert "another command: --height 192, --frame_ids 0 -1 1" in caplog.text
+    assert "the weights folder says the model: --model_name mine" in caplog.text
+    caplog.clear()
+    parse(EvaluateOptions, ["--load_weights_folder", "w", "--eval_mono"], [TrainOptions])
+    assert caplog.text == ""
+
+
+def test_published_takes_the_values_that_differ_but_not_those_given():
+    assert (
+        "--resize area (lanczos), --intrinsics calibration"
+        in parse(TrainOptions, []).unlike_published
+    )
+    options = read(TrainOptions, "--published")
+    assert options.unlike_published == ""
+    assert (options.resize, options.intrinsics, options.num_workers) == ("lanczos", "published", 12)
+    assert (options.log_dir, options.save_frequency) == (Path.home() / "tmp", 1)
+    options = read(TrainOptions, "--num_workers 2 --published --log_dir=~/runs")
+    assert (options.resize, options.num_workers) == ("lanczos", 2)
+    assert options.log_dir == Path.home() / "runs"
+    message = refusal(TrainOptions, "--task supervised --dataset rgbd --published")
+    assert "--published: is for --task self_supervised" in message
+
+
+def test_no_cuda_contradicts_a_gpu():
+    assert "--no_cuda: cannot go with --device gpu:1" in refusal(
+        TrainOptions, "--no_cuda --device gpu:1"
+    )

@@ -188,3 +188,54 @@ def test_missing_images_and_poses_are_named(data, predicting, words, capsys):
         run_command(lambda: evaluate_pose.main(words("weights")))
     assert end.value.code == EXIT_BAD_INPUT
     assert "000003.png" in capsys.readouterr().err
+
+
+def test_a_sequence_without_poses_is_predicted_only(data, predicting, words, tmp_path, capsys):
+    """Sequences 11 to 21, whose truth KITTI keeps: the way, its length, files and a plot."""
+    (data / "sequences" / "09").rename(data / "sequences" / "11")
+
+    def ahead(earlier, later):
+        motion = np.tile(np.eye(4), (len(earlier), 1, 1))
+        motion[:, 2, 3] = -0.25
+        return motion
+
+    predicting(ahead)
+    evaluate_pose.main(words("weights", "--eval_split", "odom_11"))
+    result = json.loads((tmp_path / "odom_11.json").read_text())
+    assert result["length"] == pytest.approx(0.25 * (FRAMES - 1))
+    assert "five_frame_error" not in result
+    tum = np.loadtxt(tmp_path / "odom_11_tum.txt")
+    np.testing.assert_allclose(tum[:, 3], 0.25 * np.arange(FRAMES), atol=1e-6)
+    assert (tmp_path / "odom_11.png").stat().st_size > 1000
+    assert "without a unit" in capsys.readouterr().out
+
+
+def test_a_sequence_whose_poses_are_published_needs_them(data, words):
+    (data / "sequences" / "09").rename(data / "sequences" / "00")
+    with pytest.raises(InputError, match=r"00\.txt: no such file of poses"):
+        evaluate_pose.main(words("weights", "--eval_split", "odom_0"))
+
+
+def test_the_way_of_ones_own_frames_is_written(data, predicting, words, tmp_path):
+    """Every second one of a folder of pictures: they meet the network in their order."""
+    folder = data / "sequences" / "09" / "image_2"
+    for index in range(FRAMES):
+        Image.new("RGB", (32, 24), (10 * index,) * 3).save(folder / f"{index:06d}.png")
+
+    def brighter(earlier, later):
+        assert earlier.shape[1:] == (64, 96, 3)
+        motion = np.tile(np.eye(4), (len(earlier), 1, 1))
+        motion[:, 0, 3] = -(later[:, 0, 0, 0].astype(float) - earlier[:, 0, 0, 0])
+        return motion
+
+    predicting(brighter)
+    line = ["--image_path", str(folder), "--stride", "2", "--eval_out_dir", str(tmp_path)]
+    evaluate_pose.main(["--load_weights_folder", "weights", *line, "--batch_size", "2"])
+    tum = np.loadtxt(tmp_path / "image_2_tum.txt")
+    np.testing.assert_allclose(tum[:, 0], [0, 0.2, 0.4, 0.6])
+    np.testing.assert_allclose(tum[:, 1], [0, 20, 40, 60])
+    assert (tmp_path / "image_2.png").is_file()
+    for path in list(folder.iterdir())[1:]:
+        path.unlink()
+    with pytest.raises(InputError, match="two frames or more"):
+        evaluate_pose.main(["--load_weights_folder", "weights", *line])

@@ -28,6 +28,7 @@ TINY = {
             "--frames 4",
             "train": [
                 "--frame_ids 0 --use_stereo --height 64 --width 64 --batch_size 2 --max_steps 1 "
+                "--weights_init scratch "
                 "--eager",
                 "--frame_ids 0 --use_stereo --height 64 --width 96 --batch_size 2 --max_steps 1 "
                 "--eager",

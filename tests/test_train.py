@@ -66,7 +66,9 @@ def arguments(data: Path, place: Path, *more: object, name: str = "run") -> list
     size = ["--height", "64", "--width", "64", "--batch_size", "2", "--num_workers", "0"]
     where = ["--data_path", str(data), "--split", str(place / "split")]
     where += ["--log_dir", str(place / "logs"), "--model_name", name]
-    return [*where, *size, "--eager", "--log_frequency", "1", *(str(word) for word in more)]
+    start = [] if "--weights_init" in more else ["--weights_init", "scratch"]
+    how = [*size, *start, "--eager", "--log_frequency", "1"]
+    return [*where, *how, *(str(word) for word in more)]
 
 
 def run(*args: object, name: str = "run") -> None:
@@ -319,3 +321,27 @@ def test_weights_of_another_model_are_refused(more, given, trained, streets, pla
     argv = arguments(streets, place, *MODES["S"], *start, *more, name="second")
     assert given in refusal(capsys, argv)
     assert not (place / "logs" / "second").exists()
+
+
+def test_depth_is_logged_by_the_published_names_where_there_is_lidar(streets, place, trained):
+    """And the weights are those of a run that did not look: LiDAR is for the eye only."""
+    folder = trained("S")
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert {row["phase"] for row in rows} == {"train", "val"}
+    for row in rows:
+        assert 0 < row["de/abs_rel"] < 20
+        assert 0 <= row["da/a1"] <= row["da/a2"] <= row["da/a3"] <= 1
+    blind = shutil.copytree(streets, place / "blind")
+    for sweeps in blind.rglob("velodyne_points"):
+        shutil.rmtree(sweeps)
+    run(blind, place, *MODES["S"], "--num_epochs", 1, name="S")
+    assert "de/abs_rel" not in (place / "logs" / "S" / "metrics.jsonl").read_text()
+    assert contents(place / "logs" / "S" / "last") == contents(folder / "last")
+
+
+def test_a_damaged_sweep_ends_the_look_and_not_the_training(own_data, place, caplog):
+    for sweep in own_data.rglob("velodyne_points/data/*.bin"):
+        sweep.write_bytes(b"123")
+    run(own_data, place, *MODES["S"], "--num_epochs", 1)
+    assert caplog.text.count("depth is not compared with LiDAR any more") == 1
+    assert (place / "logs" / "run" / "last" / "model.json").is_file()

@@ -65,7 +65,7 @@ def train(task, name, *more, data=numbers):
     trainer.train(parse(TrainOptions, stub_task.words(data, out, *more, name=name)))
     group.mean([0])  # the second process waits until the first one has saved
 
-train(SelfSupervised, "streets", "--max_steps", 2, data=streets)
+train(SelfSupervised, "streets", "--max_steps", 2, "--weights_init", "scratch", data=streets)
 stub = stub_task.StubTask
 train(stub, "straight", "--num_epochs", 2, "--ema_decay", 0.9)
 train(stub, "stopped", "--num_epochs", 2, "--ema_decay", 0.9, "--max_steps", 3)

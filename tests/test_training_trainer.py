@@ -644,3 +644,23 @@ def test_nothing_of_a_run_is_lost_on_a_disk_that_is_full_to_the_brim(
     assert {name: contents(folder / name) for name in before} == before
     run(*more, "--resume", logs=small_disk)
     assert_same_end(folder, straight)
+
+
+def test_weights_of_each_epoch_are_kept_where_the_published_code_has_them(run):
+    folder = run("--num_epochs", 4, "--save_frequency", 2)
+    kept = folder / "models"
+    assert sorted(path.name for path in kept.iterdir()) == ["weights_1", "weights_3"]
+    for name, step in (("weights_1", 4), ("weights_3", 8)):
+        assert json.loads((kept / name / "model.json").read_text())["step"] == step
+        assert not (kept / name / "optimiser.safetensors").exists()
+    last, kept_last = (
+        load_file(f / "depth.safetensors") for f in (folder / "last", kept / "weights_3")
+    )
+    for key, value in last.items():
+        np.testing.assert_array_equal(kept_last[key], value)
+    assert not (run("--num_epochs", 2, name="plain") / "models").exists()
+
+
+def test_a_part_of_an_epoch_is_not_kept_as_one(run):
+    folder = run("--num_epochs", 3, "--save_frequency", 1, "--max_steps", 3)
+    assert [path.name for path in (folder / "models").iterdir()] == ["weights_0"]

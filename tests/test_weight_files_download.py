@@ -21,7 +21,7 @@ import demo
 from datasets.conventions import STEREO
 from networks.monodepth import Architecture, Monodepth
 from networks.resnet_encoder import ResnetEncoder
-from options import SelfSupervisedOptions
+from options import SelfSupervisedOptions, TrainOptions, parse
 from system.errors import InputError
 from tests.blank import blank_networks
 from training.self_supervised import initial_model
@@ -456,5 +456,29 @@ def test_imagenet_weights_are_taken_from_the_cache(home, monkeypatch):
     monkeypatch.setitem(download.IMAGENET, "resnet18", (name,))
     (home / "downloads" / name).write_bytes(content)
     assert imagenet_file("resnet18") == home / "downloads" / name
-    with pytest.raises(InputError, match="known for resnet18, resnet34, resnet50, convnext_tiny"):
-        imagenet_file("resnet101")
+    with pytest.raises(InputError, match=r"known for resnet18, resnet34, .*, convnext_tiny"):
+        imagenet_file("resnet200")
+
+
+def start(line, **values):
+    """The model that training starts from."""
+    return initial_model(parse(TrainOptions, f"--height 64 --width 64 {line}".split()))
+
+
+def test_without_a_network_training_names_both_remedies(home):
+    with pytest.raises(InputError) as caught:
+        start("--num_layers 18")
+    assert str(home / "downloads" / "resnet18-f37072fd.pth") in str(caught.value)
+    assert "--weights_init scratch" in str(caught.value)
+    start("--weights_init scratch")
+
+
+def test_imagenet_is_looked_for_only_where_an_encoder_is_not_loaded(home, tmp_path):
+    model = Monodepth(Architecture())
+    save_weights(tmp_path, model, ModelInfo(Architecture(), 64, 64))
+    start(f"--load_weights_folder {tmp_path}")
+    start("--resume")
+    stereo = "--frame_ids 0 --use_stereo"
+    start(f"{stereo} --load_weights_folder {tmp_path} --models_to_load encoder depth")
+    with pytest.raises(InputError, match="resnet18-f37072fd"):  # for the pose encoder
+        start(f"--load_weights_folder {tmp_path} --models_to_load encoder depth")

@@ -288,3 +288,13 @@ def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path):
             break
     assert path.read_bytes()[:1] == b"\x80"
     np.testing.assert_array_equal(read_weights(path)["x"], arrays["x"])
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_names_lose_what_data_parallel_puts_before_them(kind, tmp_path):
+    """From all parameters, or from none: a layer may be called module."""
+    path, wrapped = tmp_path / "weights", {f"module.{name}": v for name, v in VALUES.items()}
+    WRITERS[kind](path, {**wrapped, **NUMBERS})
+    assert list(read_weights(path)) == [*VALUES, *NUMBERS]
+    WRITERS[kind](path, {**wrapped, "other": VALUES["empty"]})
+    assert list(read_weights(path)) == [*wrapped, "other"]

@@ -25,7 +25,7 @@ SHOWN = 6  # changes
 
 # Options that leave the weights of a run as they are.
 FREE_TO_CHANGE = (
-    *("resume", "load_weights_folder", "models_to_load", "log_dir", "model_name"),
+    *("resume", "weights_init", "load_weights_folder", "models_to_load", "log_dir", "model_name"),
     *("data_path", "cache_dir", "num_workers", "device", "allow_changed_data"),
     *("log_frequency", "save_frequency", "save_every_steps", "keep_checkpoints"),
     *("num_epochs", "max_steps"),
@@ -82,6 +82,7 @@ def starting_options(folder: Path, options: TrainOptions) -> TrainOptions:
         options,
         resume=False,
         allow_changed_data=False,
+        weights_init=saved.weights_init,
         load_weights_folder=saved.load_weights_folder,
         models_to_load=saved.models_to_load,
     )
@@ -149,19 +150,28 @@ def open_run_folder(
 ) -> None:
     """Make the run's folder what it has to be before the first step from ``progress``."""
     make_writable_folder(folder, "choose another --log_dir")
-    warn_of_a_full_disk(folder, num_parameters, options.keep_checkpoints, options.ema_decay > 0)
+    every = options.save_frequency
+    epochs = (options.num_epochs - progress.epoch) // every if every else 0
+    averaged = options.ema_decay > 0
+    warn_of_a_full_disk(folder, num_parameters, options.keep_checkpoints, averaged, epochs)
     with written_whole(folder / OPTIONS_FILE) as path:
         path.write_text(to_json(options))
     forget_metrics_after(folder, progress)
 
 
 def warn_of_a_full_disk(
-    folder: Path, num_parameters: int, keep_checkpoints: int, averaged: bool = False
+    folder: Path,
+    num_parameters: int,
+    keep_checkpoints: int,
+    averaged: bool = False,
+    epochs: int = 0,
 ) -> None:
-    """Say so when the disk has no room for the checkpoints of a run."""
+    """Say so when the disk has no room for the checkpoints of a run, and weights of ``epochs``."""
     # Each has the weights, raw ones too if these are averaged, and Adam's two moments; best has the
-    # weights; one more is being written.
-    needed = BYTES_OF_A_NUMBER * num_parameters * ((3 + averaged) * (keep_checkpoints + 1) + 1)
+    # weights, and so has each epoch that is kept; one more is being written.
+    needed = (
+        BYTES_OF_A_NUMBER * num_parameters * ((3 + averaged) * (keep_checkpoints + 1) + 1 + epochs)
+    )
     free = shutil.disk_usage(folder).free
     if free < needed:
         logger.warning(

@@ -17,12 +17,15 @@ from datasets.layouts import LAYOUTS, SPLITS
 from datasets.loader import Batch
 from datasets.prepare import prepared
 from datasets.splits import load_split
+from layers import disp_to_depth
 from networks.monodepth import Architecture, Monodepth, Prediction
-from options import SCRATCH, SelfSupervisedOptions, TrainOptions
+from options import SelfSupervisedOptions, TrainOptions
 from prediction.visualise import colorize_disparity
+from system.errors import InputError
 from training.color_jitter import jitter_batch
 from training.cpu.arrays import to_tensor
 from training.cpu.fast_paths import fast_paths
+from training.depth_watch import KIND_OF_TRUTH, watched_depth
 from training.health import Signs, signs_of_frames
 from training.logger import image_picture
 from training.model_with_loss import ModelWithLoss, TracedLayer
@@ -113,6 +116,14 @@ class SelfSupervised(Task):
     def __init__(self, options: TrainOptions) -> None:
         super().__init__(options)
         self.architecture = architecture_of(options)
+        self.parts: dict[str, TrainingItems] = {}
+        self.kind_of_truth = KIND_OF_TRUTH.get(options.dataset)
+        if options.unlike_published and options.dataset != "frames":
+            logger.info(
+                "unlike the published code, whose values are in brackets: %s; --published takes "
+                "them",
+                options.unlike_published,
+            )
 
     def items(self, part: str) -> TrainingItems:
         """The items of a part of the split.
@@ -141,9 +152,10 @@ class SelfSupervised(Task):
             # Validation stays the published loss, so that `best` means the same with hints.
             depth_hints=options.depth_hints and part == "train",
         )
-        if options.cache_dir is None:
-            return items
-        return with_cache(items, options.cache_dir, options.num_workers)
+        if options.cache_dir is not None:
+            items = with_cache(items, options.cache_dir, options.num_workers)
+        self.parts[part] = items
+        return items
 
     def initial_model(self) -> Monodepth:
         """Depth and pose networks; see :func:`initial_model`."""
@@ -204,6 +216,21 @@ class SelfSupervised(Task):
         if output.hinted is not None:
             scalars["hinted_share"] = float(output.hinted.mean())
         return scalars
+
+    def depth_scalars(
+        self, output: SelfSupervisedOutput, batch: Batch, part: str
+    ) -> dict[str, float]:
+        """The depth of a batch beside its LiDAR, by the published tags; see `watched_depth`."""
+        if self.kind_of_truth is None:
+            return {}
+        options = self.options
+        _, depth = disp_to_depth(output.disp[:, 0], options.min_depth, options.max_depth)
+        try:
+            return watched_depth(depth.numpy(), batch, self.parts[part], self.kind_of_truth)
+        except InputError as error:
+            logger.warning("depth is not compared with LiDAR any more: %s", error)
+            self.kind_of_truth = None
+            return {}
 
     def pictures(self, output: SelfSupervisedOutput, batch: Batch) -> dict[str, np.ndarray]:
         """Target, disparity, warped sources, auto-mask and depth hint."""
@@ -267,11 +294,8 @@ def initial_model(options: TrainOptions) -> Monodepth:
     """
     paddle.seed(options.seed)
     model = random_monodepth(architecture_of(options), options)
-    if options.weights_init != SCRATCH and not options.resume:
-        start_encoders(model, options.weights_init)
+    start_encoders(model, options)
     folder = options.load_weights_folder
-    if folder is None and options.weights_init == SCRATCH and not options.resume:
-        logger.info("encoders start from random weights; --weights_init pretrained: from ImageNet")
     if folder is not None:
         opened = open_model(folder, options.models_to_load)
         check_depth_range(opened.info, folder, options)

@@ -18,7 +18,7 @@ from evaluation.metrics import mean_errors, relative_errors
 from layers import disp_to_depth, resize_bilinear
 from networks.any_picture import ANY_PICTURE, SIZES, any_picture_network
 from networks.kinds import KINDS
-from networks.monodepth import Architecture, Monodepth
+from networks.monodepth import Architecture
 from options import SCRATCH, SSI, TRUNK, TrainOptions
 from prediction.visualise import colorize_disparity
 from system.errors import InputError
@@ -290,8 +290,8 @@ def initial_model(options: TrainOptions) -> DepthNetwork:
         model.start_from_random()
     else:
         model = random_monodepth(architecture_of(options), options)
-    if options.weights_init not in (SCRATCH, *DEPTH_MODELS) and not options.resume:
-        start_encoders(model, options.weights_init)
+    if options.weights_init not in (SCRATCH, *DEPTH_MODELS):
+        start_encoders(model, options)
     folder = None if options.resume else options.load_weights_folder
     if options.weights_init in DEPTH_MODELS and not options.resume:
         folder = named_model(options.weights_init)

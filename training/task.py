@@ -14,12 +14,12 @@ from paddle import Tensor, nn
 
 from datasets.loader import Batch, Items
 from networks.monodepth import Architecture, Monodepth
-from options import PRETRAINED, TrainOptions
+from options import PRETRAINED, SCRATCH, TrainOptions
 from system.errors import InputError
 from training.health import Signs
 from training.model_with_loss import ModelWithLoss
 from weight_files.download import find_weights_file, imagenet_file
-from weight_files.folder import encoder_variants, load_imagenet
+from weight_files.folder import encoder_variants, encoders_of, load_imagenet
 from weight_files.model_info import ModelInfo
 
 logger = logging.getLogger(__name__)
@@ -103,6 +103,10 @@ class Task(ABC):
     def scalars(self, output: Output, batch: Batch) -> dict[str, float]:
         """What to log of a batch besides its loss."""
 
+    def depth_scalars(self, output: Output, batch: Batch, part: str) -> dict[str, float]:
+        """What to log of a batch of ``train`` or ``val`` whose depth happens to be known."""
+        return {}
+
     @abstractmethod
     def pictures(self, output: Output, batch: Batch) -> dict[str, np.ndarray]:
         """What the first item of a batch looks like, [H, W, 3] uint8 by tag."""
@@ -124,16 +128,29 @@ def random_monodepth(architecture: Architecture, options: TrainOptions) -> Monod
     return model
 
 
-def start_encoders(model: Monodepth, weights_init: str) -> None:
+def start_encoders(model: Monodepth, options: TrainOptions) -> None:
     """Give the encoders of a model the weights that ``--weights_init`` names.
 
+    Nothing is looked for where all of them come from ``--load_weights_folder`` or ``--resume``.
     A file of one's own is of one encoder; what it does not fit, a ResNet beside a ConvNeXt, stays.
 
     Raises:
         InputError: a file cannot be had, or is of another encoder.
     """
+    loaded = () if options.load_weights_folder is None else options.models_to_load
+    if options.resume or encoders_of(model).keys() <= set(loaded):
+        return
+    weights_init = options.weights_init
+    if weights_init == SCRATCH:
+        logger.info("encoders start from random weights; --weights_init pretrained: from ImageNet")
+        return
     if weights_init == PRETRAINED:
-        paths = [imagenet_file(variant) for variant in sorted(encoder_variants(model))]
+        try:
+            paths = [imagenet_file(variant) for variant in sorted(encoder_variants(model))]
+        except InputError as error:
+            raise InputError(
+                f"{error}; or start from random weights with --weights_init {SCRATCH}"
+            ) from error
     else:
         paths = [find_weights_file(Path(weights_init))]
     for path in paths:

@@ -54,6 +54,7 @@ from training.task import Output, Place, Task
 
 logger = logging.getLogger(__name__)
 
+EPOCH_FOLDER = "models/weights_{}"  # as published, counted from 0
 VALIDATION_STEP = 0  # what is drawn is the same for every validation
 
 
@@ -282,8 +283,11 @@ class Trainer:
             self.progress = replace(self.progress, best_loss=loss)
             self.save("best")
         last_epoch = self.progress.epoch == options.num_epochs or self.steps_done()
-        if last_epoch or self.progress.epoch % options.save_frequency == 0:
+        due = self.progress.epoch % (options.save_frequency or 1) == 0
+        if last_epoch or due:
             self.save(LAST)
+        if options.save_frequency and due and self.progress.step_in_epoch == 0:
+            self.save(EPOCH_FOLDER.format(self.progress.epoch - 1))
 
     def or_save(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Pass batches on; save the steps done so far when one cannot be read."""
@@ -330,6 +334,7 @@ class Trainer:
         if self.logger is not None and step % self.options.log_frequency == 0:
             values = {"loss": loss, "learning_rate": self.update.rate}
             values.update(self.task.scalars(output, batch))
+            values.update(self.task.depth_scalars(output, batch, "train"))
             self.log("train", step, output, batch, values)
             for message in self.health.look(self.task.signs(output, batch)):
                 logger.warning("step %d: %s", step, message)
@@ -381,7 +386,8 @@ class Trainer:
         total, items = self.group.mean([total, items])
         loss = total / items
         if self.logger is not None:
-            self.log("val", self.progress.step, output, batch, {"loss": loss})
+            values = {"loss": loss, **self.task.depth_scalars(output, batch, "val")}
+            self.log("val", self.progress.step, output, batch, values)
         logger.info("step %d: validation loss %.5f", self.progress.step, loss)
         return loss
 

@@ -19,6 +19,8 @@ from networks.monodepth import Architecture
 # Buffers of batch normalisation, the only leaves whose names differ: Paddle's and PyTorch's.
 LEAVES = {"_mean": "running_mean", "_variance": "running_var"}
 
+WRAPPER = "module."
+
 # Entries of published files that are no parameters of a depth or pose network: counters of batch
 # normalisation, the classifiers of the encoders, and what the encoder's file says of the training.
 BOOKKEEPING = re.compile(
@@ -73,6 +75,14 @@ def paddle_name(name: str) -> str:
     """The name that Paddle has for a parameter or buffer of PyTorch's."""
     layer, dot, leaf = name.rpartition(".")
     return layer + dot + {published: own for own, published in LEAVES.items()}.get(leaf, leaf)
+
+
+def unwrapped(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries by name without the ``module.`` that DataParallel puts before every parameter."""
+    tensors = [name for name, value in values.items() if isinstance(value, np.ndarray)]
+    if not tensors or not all(name.startswith(WRAPPER) for name in tensors):
+        return dict(values)
+    return {name[len(WRAPPER) * name.startswith(WRAPPER) :]: v for name, v in values.items()}
 
 
 def split_bookkeeping(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

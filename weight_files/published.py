@@ -62,8 +62,10 @@ DEPTH_MODELS = (*MODELS, *OFFICIAL_FILES)
 # the start of the file's SHA-256.
 IMAGENET = {
     "resnet18": ("resnet18-f37072fd.pth", "resnet18-5c106cde.pth"),
-    "resnet34": ("resnet34-333f7ec4.pth",),
+    "resnet34": ("resnet34-333f7ec4.pth", "resnet34-b627a593.pth"),
     "resnet50": ("resnet50-0676ba61.pth", "resnet50-19c8e357.pth"),
+    "resnet101": ("resnet101-63fe2227.pth", "resnet101-5d3b4d8f.pth"),
+    "resnet152": ("resnet152-394f9c45.pth", "resnet152-b121ed2d.pth"),
     "convnext_tiny": ("convnext_tiny-983f1562.pth",),
     "convnext_small": ("convnext_small-0c510722.pth",),
     "convnext_base": ("convnext_base-6075fbad.pth",),

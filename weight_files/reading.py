@@ -15,6 +15,7 @@ from safetensors.numpy import load
 
 from system.errors import InputError
 from system.files import parse_json, read_bytes
+from weight_files.names import unwrapped
 from weight_files.pickled_names import PickledArray
 from weight_files.restricted_pickle import load_pickle
 from weight_files.torch_files import LEGACY_MAGIC, most_unpacked, read_legacy, read_zip
@@ -45,6 +46,10 @@ def read_weights(path: Path) -> dict[str, Value]:
 
 def parse_weights(content: bytes, path: Path) -> dict[str, Value]:
     """What :func:`read_weights` gives for a file with this content."""
+    return unwrapped(_parse(content, path))
+
+
+def _parse(content: bytes, path: Path) -> dict[str, Value]:
     # The length of a JSON header that fits into the file; it may begin like a pickle.
     if content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
         return _read_safetensors(content, path)
