@@ -183,7 +183,12 @@ class RunOptions(Options):
         "model, such as midas_v21_small",
     )
     seed: int = option(0, "decides every random draw", minimum=0, maximum=2**32 - 1)
-    log_frequency: int = option(250, "steps between logged scalars and pictures", minimum=1)
+    log_frequency: Optional[int] = option(
+        None,
+        "steps between logged scalars and pictures; without it 250, or fewer for 20 in a short run",
+        minimum=1,
+        advice="try 250",
+    )
     save_frequency: Optional[int] = option(
         None,
         "epochs between saved weights, which are kept as models/weights_N too, the first epoch's "

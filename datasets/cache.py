@@ -42,6 +42,7 @@ from system.command_line import path_of
 from system.errors import InputError, run_command
 from system.files import FileState, read_bytes
 from system.locks import locked
+from system.terminal import offer_verbose
 
 logger = logging.getLogger(__name__)
 
@@ -261,6 +262,7 @@ def data_parser(prog: str, description: str) -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    offer_verbose(parser)
     parser.add_argument("--data_path", type=path_of, default=Path("kitti_data"), help="the data")
     parser.add_argument("--dataset", default="kitti", choices=tuple(LAYOUTS), help="as training")
     parser.add_argument("--split", default="eigen_zhou", help="name of a split, or a folder")

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from datasets.camera import CAMERA_FILE, Camera, camera_of_angle, read_camera_file
+from datasets.footage.advice import too_few, training_line
 from datasets.footage.finding import FEWEST_FRAMES, LOCK, Footage, find_footage
 from datasets.footage.selection import (
     ROTATION,
@@ -35,6 +36,7 @@ from system.command_line import path_of
 from system.errors import InputError, run_command
 from system.files import folder_written_whole, json_text
 from system.locks import locked
+from system.terminal import offer_verbose
 
 logger = logging.getLogger(__name__)
 
@@ -158,8 +160,11 @@ def prepare(
     degrees: float | None = None,
     stride: int | None = None,
     max_width: int | None = 1280,
-) -> None:
+) -> str:
     """Make a data folder ``out`` of footage; it is there whole, or not at all.
+
+    Returns:
+        A command that trains on it.
 
     Raises:
         InputError: the footage or camera cannot be used, or ``out`` is there already.
@@ -184,10 +189,10 @@ def prepare(
         writer.finish(camera)
     train, val = (len(writer.lines[part]) for part in ("train", "val"))
     logger.info("%s: %d items to train on, %d to validate with", out, train, val)
-    logger.info("look at %s, then train:", out / "contact_sheet.jpg")
-    stereo = " --use_stereo" if camera.stereo else ""
-    data = shlex.quote(str(out))
-    logger.info("python train.py --dataset frames --data_path %s%s --model_name mine", data, stereo)
+    few = too_few(train)
+    if few is not None:
+        logger.warning("%s: %s", out, few)
+    return training_line(out, writer.size, train, camera.stereo is not None)
 
 
 def prepared(data_path: Path) -> Path:
@@ -265,6 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m datasets.prepare", description=__doc__.splitlines()[0]
     )
+    offer_verbose(parser)
     parser.add_argument("source", type=path_of, help="a video, or a folder of videos or frames")
     parser.add_argument("out", type=path_of, help="folder to make")
     parser.add_argument("--camera", type=path_of, help="camera.json; without it, the one in SOURCE")
@@ -276,7 +282,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise InputError(f"--stride {args.stride}: must be at least 1; leave it out")
     if args.max_width < 64:
         raise InputError(f"--max_width {args.max_width}: must be at least 64; try 1280")
-    prepare(args.source, args.out, args.camera, args.horizontal_fov, args.stride, args.max_width)
+    how = (args.camera, args.horizontal_fov, args.stride, args.max_width)
+    line = prepare(args.source, args.out, *how)
+    logger.info("look at %s, then train:\n%s", args.out / "contact_sheet.jpg", line)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from system.command_line import path_of
 from system.errors import InputError, run_command
 from system.files import folder_written_whole
+from system.terminal import offer_verbose
 
 logger = logging.getLogger(__name__)
 
@@ -173,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    offer_verbose(parser)
     parser.add_argument("out", type=path_of, help="folder to make")
     parser.add_argument("--seed", type=int, default=0, help="draws the rooms")
     parser.add_argument("--width", type=int, default=256, help="of the pictures")

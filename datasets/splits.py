@@ -35,6 +35,7 @@ from datasets.split_formats import convert, is_frame
 from system.command_line import path_of
 from system.errors import InputError, run_command
 from system.files import make_writable_folder, read_text, written_whole
+from system.terminal import offer_verbose
 
 FOLDER = Path(__file__).resolve().parents[1] / "splits"
 PUBLISHED_NAMES = ("eigen", "eigen_zhou", "eigen_full", "eigen_benchmark", "benchmark", "odom")
@@ -243,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description="Print a published split, write its text files, or convert a list of another "
         "project.",
     )
+    offer_verbose(parser)
     parser.add_argument("name", nargs="?", choices=PUBLISHED_NAMES, help="of the split")
     parser.add_argument("part", nargs="?", choices=PARTS, help="list to print")
     parser.add_argument(

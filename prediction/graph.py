@@ -21,6 +21,7 @@ from layers import disp_to_depth
 from networks.kinds import MONODEPTH
 from prediction.depth_map import FAMILIES, network_input
 from system.errors import InputError
+from system.terminal import without_their_output
 from weight_files.model_info import ModelInfo
 
 if TYPE_CHECKING:
@@ -89,7 +90,10 @@ def save_onnx(model: nn.Layer, info: ModelInfo, path: Path) -> None:
     program, parameters = path.parent / PROGRAM, path.parent / PARAMETERS
     # Any other optimize_tool has paddle2onnx install packages while it runs.
     settings = {"optimize_tool": "None", "enable_onnx_checker": False, "verbose": False}
-    paddle2onnx.export(str(program), str(parameters), str(path), opset_version=OPSET, **settings)
+    with without_their_output():
+        paddle2onnx.export(
+            str(program), str(parameters), str(path), opset_version=OPSET, **settings
+        )
     program.unlink()
     parameters.unlink()
     content = onnx.load(path)

@@ -22,6 +22,7 @@ from system.command_line import (
     path_of,
     text_of,
 )
+from system.terminal import offer_verbose
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ def _argument_parser(
     Those of ``others`` are not in its help; their names begin with `OTHER` in what is parsed.
     """
     parser = argparse.ArgumentParser(description=cls.__doc__)
+    offer_verbose(parser)
     tasks, done = by_task(cls), set()
     for group in dict.fromkeys(group for each in tasks.values() for group in each.__mro__):
         of = {task: options_of(each) for task, each in tasks.items() if issubclass(each, group)}

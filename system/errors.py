@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import sys
 from typing import Callable
 from unicodedata import category
+
+from system.terminal import set_up
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -60,10 +61,10 @@ def run_command(main: Callable[[], int | None]) -> None:
     """Run a command line's ``main`` and exit: 0, its own code, 2 on bad input, 130 on Ctrl-C.
 
     A full disk, or one that may not be written to, counts as bad input. A reader of the output that
-    has seen enough, as ``head``, ends the command without a word.
+    has seen enough, as ``head``, ends the command without a word. Libraries are quiet unless the
+    command line has ``--verbose``.
     """
-    # force: importing Paddle's companions may have set up a format of their own.
-    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    sys.argv[1:] = set_up(sys.argv[1:])
     try:
         code = main() or 0
         sys.stdout.flush()

@@ -3,6 +3,8 @@
 import json
 import logging
 import pickle
+import shlex
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,12 +12,14 @@ import pytest
 from PIL import Image
 
 import train
+from datasets.footage.advice import batch_size, too_few, training_line, training_size
 from datasets.footage.finding import find_footage
 from datasets.footage.selection import choose_stride, held_out, measure_step, select, small_grey
 from datasets.items import make_items
 from datasets.layouts import LAYOUTS
 from datasets.prepare import main, prepare, prepared
 from datasets.splits import load_split
+from options import TrainOptions, parse
 from system.errors import InputError
 
 WIDTH, HEIGHT = 192, 96
@@ -199,3 +203,50 @@ def test_training_prepares_footage_by_itself(footage, tmp_path, caplog):
 
 def test_workers_can_be_given_every_layout():
     assert pickle.loads(pickle.dumps(LAYOUTS)).keys() == LAYOUTS.keys()
+
+
+@pytest.mark.parametrize(
+    ("frames", "size"),
+    [
+        ((1920, 1080), (448, 256)),
+        ((720, 1280), (256, 448)),
+        ((640, 480), (384, 288)),
+        ((1242, 375), (640, 192)),
+        ((192, 96), (192, 96)),
+        ((64, 64), (64, 64)),
+    ],
+)
+def test_frames_are_trained_on_in_their_shape(frames, size):
+    assert training_size(*frames) == size
+
+
+def test_a_batch_leaves_an_epoch_its_steps():
+    assert [batch_size(items) for items in (8, 100, 299, 300, 40_000)] == [2, 4, 11, 12, 12]
+
+
+def test_too_few_frames_are_said_with_what_will_happen():
+    assert too_few(300) is None
+    assert "40 frames" in too_few(40)
+    assert "hundreds are needed" in too_few(40)
+
+
+def test_preparing_ends_with_a_line_that_trains(footage, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    out = tmp_path / "my ride"
+    main([str(footage), str(out)])
+    assert "hundreds are needed" in caplog.text
+    program, command, *words = shlex.split(caplog.messages[-1].splitlines()[-1])
+    assert (program, command) == ("python", "train.py")
+    options = parse(TrainOptions, words)
+    items = len(load_split(str(out / "splits"), "train"))
+    assert (options.dataset, options.data_path) == ("frames", out)
+    assert (options.width, options.height, options.batch_size) == (192, 96, batch_size(items))
+    assert options.model_name == "my_ride"
+    assert not options.use_stereo
+
+
+@pytest.mark.parametrize("name", ["...", "Straße 7", "夜", "a=b"])
+def test_any_folder_gives_a_line_that_is_taken(name):
+    words = shlex.split(training_line(Path(name), (1280, 720), 500, True))[2:]
+    options = parse(TrainOptions, words)
+    assert (options.data_path, options.use_stereo) == (Path(name), True)

@@ -119,8 +119,8 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
     paddle.seed(0)
     architecture = Architecture(source_ids=(STEREO,))
-    for name in ("best", "best_1024x320"):
-        weights = folder / "weights" / name
+    for name in ("weights/best", "runs/quickstart/model/last"):
+        weights = folder / name
         weights.mkdir(parents=True)
         info = ModelInfo(architecture, 64, 96, name="street")
         save_weights(weights, Monodepth(architecture), info)

@@ -45,7 +45,7 @@ PUBLISHED_DEFAULTS = {
     "warmup_steps": 0,
     "ema_decay": 0.0,
     "no_color_jitter": False,
-    "log_frequency": 250,
+    "log_frequency": None,
     "weights_init": "pretrained",
 }
 COMMANDS = {

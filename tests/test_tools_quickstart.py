@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from options import TrainOptions, parse
-from tools import quickstart
+from tools import quickstart, stages
+from training import checkpoint, self_supervised
 
 STREETS = quickstart.RUN / "streets_seed0"
 
@@ -48,3 +49,20 @@ def test_the_metrics_are_those_that_the_evaluation_wrote(tmp_path):
     path = tmp_path / "eval_splits_stereo.json"
     path.write_text(json.dumps({"metrics": metrics}))
     assert quickstart.read_metrics(tmp_path) == metrics
+
+
+def test_stages_are_counted(monkeypatch, tmp_path, capsys):
+    wrote = {"metrics": {"abs_rel": 0.1}, "summary": {"car": {"found": 1.0}}}
+    monkeypatch.setattr(stages, "run_stage", lambda words: 1.0)
+    monkeypatch.setattr(quickstart, "read_json", lambda path: wrote)
+    monkeypatch.setattr(quickstart, "show", lambda series, *_: series.run(["demo.py"]))
+    monkeypatch.setattr(quickstart, "ROOT", tmp_path)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", lambda *_: None)
+    monkeypatch.setattr(self_supervised, "initial_model", lambda options: None)
+    monkeypatch.setattr(quickstart, "write_result", lambda *_: {})
+    monkeypatch.setattr(quickstart, "summary", lambda *_: "")
+    monkeypatch.chdir(tmp_path)
+    quickstart.main([])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("stage")]
+    assert lines == [f"stage {n} of {len(lines)}" for n in range(1, len(lines) + 1)]
+    assert len(lines) > 5

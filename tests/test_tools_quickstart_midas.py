@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from options import TrainOptions, parse
-from tools import quickstart_midas
+from tools import quickstart_midas, stages
 from tools.sheet import SHEET_WIDTH, metric_table, relative_sheet
+from training import checkpoint, supervised
 
 ROOMS = quickstart_midas.RUN / "rooms_seed3"
 
@@ -50,3 +52,24 @@ def test_the_sheet_shows_every_inverse_depth_over_its_own_range():
     )
     np.testing.assert_array_equal(before, after)
     assert (after != true).any()
+
+
+@pytest.mark.parametrize("rendered", [False, True])
+def test_stages_are_counted(monkeypatch, tmp_path, capsys, rendered):
+    def two_predictions(series, *_):
+        return [series.run(["demo.py"]) for _ in range(2)]
+
+    monkeypatch.setattr(stages, "run_stage", lambda words: 1.0)
+    monkeypatch.setattr(quickstart_midas, "read_json", lambda path: {"metrics": {}})
+    monkeypatch.setattr(quickstart_midas, "write_sheet", two_predictions)
+    monkeypatch.setattr(quickstart_midas, "ROOT", tmp_path)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", lambda *_: None)
+    monkeypatch.setattr(supervised, "initial_model", lambda options: None)
+    monkeypatch.setattr(quickstart_midas, "write_result", lambda *_: {})
+    monkeypatch.setattr(quickstart_midas, "summary", lambda *_: "")
+    monkeypatch.chdir(tmp_path)
+    if rendered:
+        (tmp_path / quickstart_midas.RUN / "rooms_seed0").mkdir(parents=True)
+    quickstart_midas.main([])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("stage")]
+    assert lines == [f"stage {n} of 6" for n in range(1 + rendered, 7)]

@@ -51,8 +51,14 @@ def test_nothing_to_watch(clock):
 
 def test_advice_is_given_only_where_waiting_is_long(clock, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert watched(clock, 0.1, 4).advice(2, cached=False) is None
-    slow = watched(clock, 2, 2)
+    assert watched(clock, 0.1, 4, count=11).advice(2, cached=False) is None
+    slow = watched(clock, 2, 2, count=11)
     assert slow.advice(2, cached=False).endswith("try --num_workers 8, or --cache_dir")
     assert "all 8 cores" in slow.advice(8, cached=False)
     assert "faster" in slow.advice(8, cached=True)
+
+
+def test_few_batches_tell_nothing(clock):
+    assert not watched(clock, 2, 2, count=10).telling
+    assert watched(clock, 2, 2, count=10).advice(2, cached=False) is None
+    assert watched(clock, 2, 2, count=11).telling

@@ -19,7 +19,7 @@ from system.files import read_json
 from system.locks import alone_at
 from tools.evaluate_objects import RESULT
 from tools.reproduce import load_recipe
-from tools.stages import ROOT, run_stage, seed_given, summary, train_anew, write_result
+from tools.stages import ROOT, Series, seed_given, summary, write_result
 
 RUN = Path("runs/quickstart")  # relative to ROOT, as are the commands
 UNTRAINED, START, MODEL = RUN / "untrained", RUN / "start", RUN / "model"
@@ -33,6 +33,7 @@ REMARK = (
     "(--initial_disparity 0.05)"
 )
 METRICS = "eval_splits_stereo.json"
+STAGES = 7 + len(RECIPE.train)  # streets, truth, three measurements, objects, prediction
 PICTURE = 4  # the test image that is shown, by its place in the list
 
 
@@ -57,25 +58,26 @@ def read_metrics(weights: Path) -> dict[str, float]:
     return read_json(weights / METRICS)["metrics"]
 
 
-def measure(streets: Path, weights: Path) -> tuple[dict[str, float], float]:
+def measure(series: Series, streets: Path, weights: Path) -> tuple[dict[str, float], float]:
     """The metrics of weights on the test drives, no image scaled to its truth; and the seconds."""
     model = ["--load_weights_folder", weights, "--eval_stereo"]
     data = ["--data_path", streets, "--eval_split", streets / "splits", "--num_workers", 1]
     (weights / METRICS).unlink(missing_ok=True)  # of other streets
-    seconds = run_stage(["evaluate_depth.py", *model, *data])
+    seconds = series.run(["evaluate_depth.py", *model, *data])
     return read_metrics(weights), seconds
 
 
-def find_objects(streets: Path, weights: Path) -> tuple[dict[str, float], float]:
+def find_objects(series: Series, streets: Path, weights: Path) -> tuple[dict[str, float], float]:
     """Shares of the cars, poles and trees that the depth shows, by kind; and the seconds."""
     model = ["--load_weights_folder", weights, "--num_workers", 1]
     (weights / RESULT).unlink(missing_ok=True)
-    seconds = run_stage(["-m", "tools.evaluate_objects", "--data_path", streets, *model])
+    seconds = series.run(["-m", "tools.evaluate_objects", "--data_path", streets, *model])
     summary = read_json(weights / RESULT)["summary"]
     return {kind: figures["found"] for kind, figures in summary.items()}, seconds
 
 
 def show(
+    series: Series,
     streets: Path,
     weights: Path,
     metrics: Mapping[str, Mapping[str, float]],
@@ -95,7 +97,7 @@ def show(
     lines = load_split(split, "test")
     picture = image_paths(streets, lines, png=None)[PICTURE]
     demo = ["--image_path", picture, "--load_weights_folder", weights, "--output", PREDICTION]
-    seconds = run_stage(["demo.py", *demo, "--pred_metric_depth"])
+    seconds = series.run(["demo.py", *demo, "--pred_metric_depth"])
     with open_truth_of_split(split, None, lines) as truth:
         true_depth = truth[PICTURE]
     depth = np.load(PREDICTION / f"{picture.stem}_depth.npy", allow_pickle=False)
@@ -125,23 +127,24 @@ def run_all(seed: int) -> None:
     models = [options.log_dir / options.model_name for options in parsed]
     options = replace(parsed[0], height=parsed[-1].height, width=parsed[-1].width)
 
-    start, figures = time.monotonic(), {}
+    start, figures, series = time.monotonic(), {}, Series(STAGES)
     render = ["-m", "datasets.streets", streets, *shlex.split(RECIPE.generate), "--seed", seed]
-    seconds = {"streets": run_stage(render)}
+    seconds = {"streets": series.run(render)}
     export = ["--data_path", streets, "--split", streets / "splits", "--num_workers", 1]
-    seconds["ground_truth"] = run_stage(["export_gt_depth.py", *export])
+    seconds["ground_truth"] = series.run(["export_gt_depth.py", *export])
     choose_device(options.device)
     # As published, outputs start near 0.5; as trained here, near --initial_disparity.
     published = replace(options, initial_disparity=None)
     for row, folder, untrained in (("before", UNTRAINED, published), ("start", START, options)):
         save_checkpoint(folder, initial_model(untrained), info_of(untrained))
-        figures[row], seconds[f"evaluation_{folder.name}"] = measure(streets, folder)
-    seconds["training"] = sum(map(train_anew, stages, models))
+        figures[row], seconds[f"evaluation_{folder.name}"] = measure(series, streets, folder)
+    seconds["training"] = sum(map(series.train_anew, stages, models))
     weights = MODEL / "last"
-    figures["after"], seconds["evaluation_after"] = measure(streets, weights)
-    objects, seconds["objects"] = find_objects(streets, weights)
+    figures["after"], seconds["evaluation_after"] = measure(series, streets, weights)
+    objects, seconds["objects"] = find_objects(series, streets, weights)
     labels = ("untrained, as published", "untrained, outputs at 10 m", "trained")
-    seconds["prediction"] = show(streets, weights, dict(zip(labels, figures.values())), objects)
+    metrics = dict(zip(labels, figures.values()))
+    seconds["prediction"] = show(series, streets, weights, metrics, objects)
     figures["objects_found"] = objects
     result = write_result(RUN, figures, seconds, start, seed, *RECIPE.train)
     found = ", ".join(f"{kind} {share:.0%}" for kind, share in objects.items())

@@ -18,7 +18,7 @@ from system.errors import run_command
 from system.files import read_json
 from system.locks import alone_at
 from tools import stages
-from tools.stages import ROOT, run_stage, seed_given, train_anew, write_result
+from tools.stages import ROOT, Series, seed_given, write_result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +31,9 @@ ROOMS = ["--width", "64", "--height", "64", "--train", "1500", "--val", "40", "-
 TRAINING = [
     *("--task", "supervised", "--dataset", "rgbd", "--height", "64", "--width", "64"),
     *("--trim", "0", "--gradient_weight", "0", "--batch_size", "16", "--learning_rate", "1e-3"),
-    *("--num_epochs", "4", "--scheduler_step_size", "3", "--log_frequency", "20"),
+    *("--num_epochs", "4", "--scheduler_step_size", "3"),
 ]
+STAGES = 6  # rooms, training, two measurements, two predictions
 PICTURE = 4  # the test picture that is shown, by its place in the list
 
 
@@ -42,21 +43,21 @@ def training_arguments(rooms: Path, seed: int) -> list[str]:
     return ["--data_path", str(rooms), *name, *TRAINING, "--seed", str(seed), "--num_workers", "1"]
 
 
-def measure(rooms: Path, weights: Path) -> tuple[dict[str, float], float]:
+def measure(series: Series, rooms: Path, weights: Path) -> tuple[dict[str, float], float]:
     """The metrics of weights on the test rooms, after alignment, and the seconds it took."""
     data = ["--task", "relative", "--data_path", rooms / "test"]
     result = weights / "eval_test_relative.json"
     result.unlink(missing_ok=True)  # of other rooms
-    seconds = run_stage(["evaluate_depth.py", "--load_weights_folder", weights, *data])
+    seconds = series.run(["evaluate_depth.py", "--load_weights_folder", weights, *data])
     return read_json(result)["metrics"], seconds
 
 
-def predict(picture: Path, weights: Path, output: Path) -> np.ndarray:
+def predict(series: Series, picture: Path, weights: Path, output: Path) -> np.ndarray:
     """Relative inverse depth [H, W] of a picture, by ``demo.py``."""
     import numpy as np  # --help does without
 
     words = ["--image_path", picture, "--load_weights_folder", weights, "--output", output]
-    run_stage(["demo.py", *words, "--extras", "side"])
+    series.run(["demo.py", *words, "--extras", "side"])
     return np.load(output / f"{picture.stem}_disp.npy", allow_pickle=False).squeeze()
 
 
@@ -66,7 +67,9 @@ def summary(result: Mapping[str, Any]) -> str:
     return stages.summary(result, f"abs_rel after alignment fell to {share:.0%} of what it was")
 
 
-def write_sheet(rooms: Path, weights: Path, metrics: Mapping[str, Mapping[str, float]]) -> None:
+def write_sheet(
+    series: Series, rooms: Path, weights: Path, metrics: Mapping[str, Mapping[str, float]]
+) -> None:
     """Draw one test picture, its inverse depth before, after and in truth, and the metrics."""
     # --help needs none of these.
     from datasets.depth_files import read_depth
@@ -76,7 +79,7 @@ def write_sheet(rooms: Path, weights: Path, metrics: Mapping[str, Mapping[str, f
 
     pair = find_pairs(rooms / "test")[PICTURE]
     depths = {
-        label: predict(pair.picture, folder, RUN / label.lower())
+        label: predict(series, pair.picture, folder, RUN / label.lower())
         for label, folder in (("Before", UNTRAINED), ("After", weights))
     }
     truth = read_depth(pair.depth, read_note(rooms / "test"))
@@ -103,18 +106,20 @@ def run_all(seed: int) -> None:
     training = training_arguments(rooms, seed)
     options = parse(TrainOptions, training)
 
-    start, seconds = time.monotonic(), {}
+    start, seconds, series = time.monotonic(), {}, Series(STAGES)
     if not rooms.exists():
         rooms.parent.mkdir(parents=True, exist_ok=True)
-        seconds["rooms"] = run_stage(["-m", "datasets.rooms", rooms, *ROOMS, "--seed", seed])
+        seconds["rooms"] = series.run(["-m", "datasets.rooms", rooms, *ROOMS, "--seed", seed])
+    else:
+        series.leave_out()
     choose_device(options.device)
     save_checkpoint(UNTRAINED, initial_model(options), info_of(options))
     figures = {}
-    figures["before"], seconds["evaluation_before"] = measure(rooms, UNTRAINED)
-    seconds["training"] = train_anew(training, MODEL)
+    figures["before"], seconds["evaluation_before"] = measure(series, rooms, UNTRAINED)
+    seconds["training"] = series.train_anew(training, MODEL)
     weights = MODEL / "last"
-    figures["after"], seconds["evaluation_after"] = measure(rooms, weights)
-    write_sheet(rooms, weights, figures)
+    figures["after"], seconds["evaluation_after"] = measure(series, rooms, weights)
+    write_sheet(series, rooms, weights, figures)
     result = write_result(RUN, figures, seconds, start, seed, TRAINING)
     print(f"\n{summary(result)}\nsee {RUN / 'result.png'} and {RUN / 'result.json'}")
 

@@ -11,11 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from system.files import write_json
+from system.terminal import offer_verbose
 
 try:
     import resource
@@ -28,9 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def environment() -> dict[str, str]:
     """For processes that find the project from any folder."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # Paddle recommends a compiler cache at every start; nothing here compiles.
-    quiet = {"PYTHONWARNINGS": "ignore:No ccache found:UserWarning"}
-    return {**os.environ, **quiet, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def run_stage(arguments: Sequence[object]) -> float:
@@ -57,11 +57,33 @@ def run_stage(arguments: Sequence[object]) -> float:
     return time.monotonic() - start
 
 
-def train_anew(training: Sequence[object], model: Path) -> float:
-    """Train in the place of an earlier model; return the seconds it took."""
-    if model.exists():
-        shutil.rmtree(model)
-    return run_stage(["train.py", *training])
+@dataclass
+class Series:
+    """The stages of a longer job, numbered as they run.
+
+    Attributes:
+        total: how many there will be.
+        done: how many there were.
+    """
+
+    total: int
+    done: int = 0
+
+    def run(self, arguments: Sequence[object]) -> float:
+        """Run the next one, see :func:`run_stage`."""
+        self.done += 1
+        print(f"\nstage {self.done} of {self.total}", end="")
+        return run_stage(arguments)
+
+    def leave_out(self) -> None:
+        """Count one that has nothing to do."""
+        self.done += 1
+
+    def train_anew(self, training: Sequence[object], model: Path) -> float:
+        """Train in the place of an earlier model; return the seconds it took."""
+        if model.exists():
+            shutil.rmtree(model)
+        return self.run(["train.py", *training])
 
 
 def peak_memory_mib() -> float | None:
@@ -76,6 +98,7 @@ def peak_memory_mib() -> float | None:
 def seed_given(argv: Sequence[str] | None, description: str, decides: str) -> int:
     """The seed on a quickstart's command line, of which its words say what it decides."""
     parser = argparse.ArgumentParser(description=description)
+    offer_verbose(parser)
     parser.add_argument("--seed", type=int, default=0, help=f"decides {decides}")
     return parser.parse_args(argv).seed
 

@@ -31,7 +31,7 @@ from weight_files.model_info import ModelInfo
 
 logger = logging.getLogger(__name__)
 
-LAST = "last"
+BEST, LAST = "best", "last"
 OPTIMISER_FILE = "optimiser.safetensors"
 PROGRESS_FILE = "progress.json"
 RAW_FILE = "raw_weights.safetensors"

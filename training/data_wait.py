@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from datasets.loader import Batch
 
 TOLERABLE = 0.1  # share of the time
+FEWEST = 10  # batches that tell anything
 
 
 class DataWait:
@@ -19,11 +20,13 @@ class DataWait:
     Attributes:
         waited: seconds until the batches came.
         worked: seconds between them.
+        batches: that were measured.
     """
 
     def __init__(self) -> None:
         self.waited = 0.0
         self.worked = 0.0
+        self.batches = 0
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Pass batches on."""
@@ -41,7 +44,13 @@ class DataWait:
                 return
             given = time.perf_counter()
             self.waited += given - asked
+            self.batches += 1
             yield batch
+
+    @property
+    def telling(self) -> bool:
+        """Whether enough was measured to say anything."""
+        return self.batches >= FEWEST
 
     @property
     def share(self) -> float:
@@ -50,7 +59,7 @@ class DataWait:
 
     def advice(self, num_workers: int, cached: bool) -> str | None:
         """What to change, when the share is not tolerable."""
-        if self.share <= TOLERABLE:
+        if self.share <= TOLERABLE or not self.telling:
             return None
         cores = os.cpu_count() or 1
         if cached:

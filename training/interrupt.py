@@ -62,6 +62,12 @@ class Unbroken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same stream, which those who write between progress bars ask."""
+        return other is self or other is self._stream
+
+    __hash__ = object.__hash__
+
     def write(self, text: str) -> int:
         """Write what can be written."""
         with contextlib.suppress(OSError):

@@ -22,12 +22,14 @@ class Logger:
 
     ``metrics.jsonl`` has one object per line: ``{"step": ..., "phase": "train", "loss": ...}``.
     All methods raise an ``OSError`` that names the file where there is no room for it.
+    VisualDL names the scalars by their folders, ``<log_dir>/<model_name>/train`` and ``val``.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._metrics = (folder / METRICS_FILE).open("ab", buffering=0)
-        self._records = {phase: Records(folder / phase, phase) for phase in ("train", "val")}
+        # A display name would make one of all runs that have it.
+        self._records = {phase: Records(folder / phase) for phase in ("train", "val")}
 
     def scalars(self, phase: str, step: int, values: dict[str, float]) -> None:
         """Log scalars of ``train`` or ``val``."""
@@ -55,11 +57,11 @@ class Records:
     for it for ever.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"vdlrecords.{int(time.time()):010d}.log"
         self._file = path.open("ab", buffering=0)
-        self.add(meta_data, display_name=name)
+        self.add(meta_data, display_name="")
 
     def add(self, make: Any, **facts: Any) -> None:
         """Write what one of VisualDL's functions makes of some facts."""

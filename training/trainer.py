@@ -8,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import paddle
-from tqdm import tqdm
 
 from datasets.facts import Facts
 from datasets.loader import Batch, Loader, Share
@@ -23,15 +22,16 @@ from system.device import choose_device
 from system.errors import InputError
 from system.locks import alone_at
 from training.averaging import WeightAverage
-from training.checkpoint import LAST, Progress, resume, save_checkpoint
+from training.checkpoint import BEST, LAST, Progress, resume, save_checkpoint
 from training.cpu.fast_paths import compile_layers
 from training.cpu.process import keep_freed_memory, use_threads
 from training.data_wait import DataWait
 from training.group import is_first, join_group, synchronised
 from training.health import Health
-from training.interrupt import Interrupted, StopRequest, Unbroken
+from training.interrupt import Interrupted, StopRequest
 from training.logger import Logger
 from training.optimisation import Update, check_precision
+from training.pace import RunBar, log_frequency
 from training.recompute import recompute_blocks
 from training.run_folder import (
     check_data,
@@ -42,6 +42,7 @@ from training.run_folder import (
 )
 from training.schedule import (
     in_turns,
+    last_step,
     learning_rate,
     make_schedule,
     step_in_words,
@@ -94,8 +95,12 @@ class Trainer:
         progress: where the run stands.
         rate: learning rate that it began with.
         schedule: what becomes of that rate.
+        last_step: optimiser steps after which it ends.
+        log_frequency: steps between logged points: given, or by the length of the run.
+        bar: on the terminal, while it runs.
         logger: of the first process, while it runs.
         health: of this run, once it lasts.
+        advised: whether it was said that training waits for its data.
 
     Raises:
         InputError: data, weights, device or an earlier run of that name keep it from starting.
@@ -133,8 +138,12 @@ class Trainer:
         self.rate = self.choose_rate()
         self.schedule = make_schedule(self.progress, options, len(self.train_loader))
         self.progress = replace(self.progress, schedule_steps=self.schedule.steps)
+        self.last_step = last_step(self.progress, options, len(self.train_loader))
+        self.log_frequency = options.log_frequency or log_frequency(self.last_step)
+        self.bar = self.run_bar(shown=False)
         self.logger: Logger | None = None
         self.health = Health()
+        self.advised = False
 
     def loader(self, part: str) -> Loader:
         """Batches of the items of ``train`` or ``val``, this process's share of them.
@@ -182,6 +191,12 @@ class Trainer:
         logger.info("%s; learning rate %s, not scaled by any of these", step, words)
         return rate
 
+    def run_bar(self, shown: bool) -> RunBar:
+        """The bar of what is left of the run."""
+        validation_steps = len(self.val_loader.items) / self.train_loader.items_per_step
+        per_epoch = len(self.train_loader)
+        return RunBar(self.progress, self.last_step, per_epoch, validation_steps, shown)
+
     def run(self) -> None:
         """Train to the last epoch or step.
 
@@ -206,10 +221,14 @@ class Trainer:
                 self.progress = replace(self.progress, data=self.facts())
             open_run_folder(self.folder, self.options, int(count), self.progress)
             self.logger = Logger(self.folder)
+        self.bar = self.run_bar(shown=self.group.is_first)
         try:
             with StopRequest() as self.stop:
                 self.run_epochs()
+            self.bar.close()
+            logger.info("done: %s and %s are for --load_weights_folder", *self.saved())
         finally:
+            self.bar.close()
             if self.logger is not None:
                 self.logger.close()
             self.train_loader.close()
@@ -240,6 +259,10 @@ class Trainer:
         with self.average.in_model():
             save_checkpoint(self.folder / name, self.model, info, *(more if name == LAST else ()))
 
+    def saved(self) -> tuple[Path, Path]:
+        """Its weights folders: of the lowest validation loss, and of the last step."""
+        return self.folder / BEST, self.folder / LAST
+
     def steps_done(self) -> bool:
         """Whether ``--max_steps`` is reached."""
         return self.options.max_steps is not None and self.progress.step >= self.options.max_steps
@@ -249,39 +272,31 @@ class Trainer:
         options, start = self.options, self.progress
         self.model_with_loss.train()
         wait = DataWait()
-        per_step = self.train_loader.items_per_step
-        with tqdm(
-            total=len(self.train_loader) * per_step,
-            initial=start.step_in_epoch * per_step,
-            unit="item",
-            desc=f"epoch {start.epoch + 1}/{options.num_epochs}",
-            disable=not self.group.is_first,
-            file=Unbroken(sys.stderr),
-        ) as bar:
-            batches = self.train_loader.batches(start.epoch, skip=start.step_in_epoch)
-            if self.steps_done():  # all but their validation
-                batches = []
-            for turns in in_turns(wait.watch(self.or_save(batches)), options.accumulate):
-                loss, stop = self.train_on(turns)
-                bar.set_postfix(loss=f"{loss:.4f}", step=self.progress.step)
-                bar.update(per_step)
-                if stop:
-                    raise Interrupted
-                if self.steps_done():
-                    break
-                if options.save_every_steps and self.progress.step % options.save_every_steps == 0:
-                    self.save(LAST)
-        logger.info("waited for data %.1f %% of the epoch's time", 100 * wait.share)
+        batches = self.train_loader.batches(start.epoch, skip=start.step_in_epoch)
+        if self.steps_done():  # all but their validation
+            batches = []
+        for turns in in_turns(wait.watch(self.or_save(batches)), options.accumulate):
+            loss, stop = self.train_on(turns)
+            self.bar.step(self.progress, loss)
+            if stop:
+                raise Interrupted
+            if self.steps_done():
+                break
+            if options.save_every_steps and self.progress.step % options.save_every_steps == 0:
+                self.save(LAST)
+        if wait.telling:
+            logger.info("waited for data %.1f %% of the epoch's time", 100 * wait.share)
         advice = wait.advice(options.num_workers, self.train_loader.items.cached)
-        if advice is not None:
+        if advice is not None and not self.advised:
             logger.warning(advice)
+            self.advised = True
         loss = self.validate()
         self.progress = replace(self.progress, validated=self.progress.step)
         if self.progress.step_in_epoch == len(self.train_loader):
             self.progress = replace(self.progress, epoch=start.epoch + 1, step_in_epoch=0)
         if self.progress.best_loss is None or loss < self.progress.best_loss:
             self.progress = replace(self.progress, best_loss=loss)
-            self.save("best")
+            self.save(BEST)
         last_epoch = self.progress.epoch == options.num_epochs or self.steps_done()
         due = self.progress.epoch % (options.save_frequency or 1) == 0
         if last_epoch or due:
@@ -331,7 +346,7 @@ class Trainer:
             step_in_epoch=self.progress.step_in_epoch + 1,
             loss_scaling=self.update.scaling,
         )
-        if self.logger is not None and step % self.options.log_frequency == 0:
+        if self.logger is not None and step % self.log_frequency == 0:
             values = {"loss": loss, "learning_rate": self.update.rate}
             values.update(self.task.scalars(output, batch))
             values.update(self.task.depth_scalars(output, batch, "train"))
@@ -369,12 +384,10 @@ class Trainer:
         self.model_with_loss.eval()
         batches = self.or_save(self.val_loader.batches(epoch=0))
         share = math.ceil(len(self.val_loader) / self.group.size)
-        hidden, file = not self.group.is_first, Unbroken(sys.stderr)
-        bar = tqdm(batches, "validation", share, leave=False, disable=hidden, file=file)
         total, items = 0.0, 0
         output, batch = None, None  # a process may have no share of few batches
-        with self.average.in_model(), paddle.no_grad():
-            for batch in bar:
+        with self.average.in_model(), paddle.no_grad(), self.bar.validation(share) as after_batch:
+            for batch in batches:
                 size = len(batch["index"])
                 output = self.evaluate(batch, Place(VALIDATION_STEP, 0, size))
                 loss = float(output.total)
@@ -382,6 +395,7 @@ class Trainer:
                 if self.stop.requested and self.group.size == 1:
                     raise Interrupted
                 total, items = total + size * loss, items + size
+                after_batch()
         self.model_with_loss.train()
         total, items = self.group.mean([total, items])
         loss = total / items

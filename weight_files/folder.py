@@ -43,6 +43,7 @@ from system.files import (
 from system.folders import recover_folder, where_now
 from weight_files.model_info import INFO_FILE, ModelInfo, infer_info, parse_info
 from weight_files.names import own_parameter_name, paddle_name, split_bookkeeping
+from weight_files.nearby import what_to_do
 from weight_files.reading import MOST_BYTES, SUFFIXES, Value, parse_weights, read_weights
 
 MOST_TEXT = 1 << 20  # bytes of model.json and of the checksums
@@ -202,7 +203,7 @@ def _read_at_once(folder: Path, modules: Collection[str]) -> dict[str, bytes]:
         recover_folder(folder, PATIENCE)
     place = where_now(folder)
     if place is None:
-        raise InputError(f"{folder}: no such weights folder")
+        raise InputError(f"{folder}: no such weights folder; {what_to_do(folder)}")
     before = place.stat()
     with ExitStack() as stack:
         files = {}
@@ -225,6 +226,8 @@ def _read_at_once(folder: Path, modules: Collection[str]) -> dict[str, bytes]:
         moved = (before.st_ctime_ns, *_state(before)) != (after.st_ctime_ns, *_state(after))
         if moved or where_now(folder) != place:
             raise FileNotFoundError
+        if not files:
+            raise InputError(f"{folder}: holds no weights; {what_to_do(folder)}")
         # A copy that is made into the folder meanwhile changes the files themselves.
         opened = {name: _state(os.fstat(file.fileno())) for name, file in files.items()}
         contents = {name: file.read() for name, file in files.items()}

@@ -28,6 +28,7 @@ from datasets.streets.world import Street, make_street
 from system.command_line import path_of
 from system.errors import InputError
 from system.files import json_text, written_whole
+from system.terminal import offer_verbose
 from system.workers import leave_stops_to_parent
 
 logger = logging.getLogger(__name__)
@@ -248,6 +249,7 @@ def main(arguments: list[str] | None = None) -> None:
         description="Render generated streets in the layout of KITTI raw.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    offer_verbose(parser)
     parser.add_argument("out", type=path_of, help="folder to write to")
     for setting in fields(StreetSettings):
         kind = {"action": "store_true"} if setting.name == "png" else {"type": int}
