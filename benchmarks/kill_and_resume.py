@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from benchmarks.measure import last_step, logged, training
+from datasets.pictures import read_picture
 from system.errors import InputError, run_command
 from tools.stages import ROOT, environment, run_stage
 
@@ -121,7 +123,8 @@ def write_video(out: Path, frames: int = 120) -> Path:
     path, pictures = out / "drive.mp4", sorted((out / "more").glob("*/*/image_02/data/*.jpg"))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (160, 64))
     for number in range(frames):
-        writer.write(cv2.imread(str(pictures[number % len(pictures)])))
+        picture = read_picture(pictures[number % len(pictures)])
+        writer.write(np.ascontiguousarray(picture[..., ::-1]))
     writer.release()
     return path
 

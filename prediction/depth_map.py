@@ -31,6 +31,7 @@ METRES, RELATIVE, RELATIVE_INVERSE = "m", "relative", "relative inverse depth"
 Size = tuple[int, int]  # width, height
 MOST_POINTS = 2000  # of a depth file
 MOST_PAIRS = 200_000
+BAND = 256  # rows that are enlarged at once
 LONGEST = 4  # longest side of an input of Depth Anything, in sides that it was trained on
 UNITS = {
     "metres": depth_files.METRES,
@@ -144,13 +145,22 @@ def _cubic_from_pixels(output: np.ndarray, size: Size) -> np.ndarray:
 
 def _linear_by_corners(output: np.ndarray, size: Size) -> np.ndarray:
     """Linearly, the corners' pixels in the corners, which OpenCV cannot."""
-    for axis, count in ((0, size[1]), (1, size[0])):
-        places = np.linspace(0, output.shape[axis] - 1, count)
-        before = np.minimum(places.astype(int), max(output.shape[axis] - 2, 0))
-        share = (places - before).astype(np.float32).reshape([-1, 1] if axis == 0 else [1, -1])
-        after = np.minimum(before + 1, output.shape[axis] - 1)
-        output = output.take(before, axis) * (1 - share) + output.take(after, axis) * share
-    return output
+    width, height = size
+    rows = _between_rows(output, height)
+    enlarged = np.empty((height, width), np.float32)
+    for top in range(0, height, BAND):  # of large pictures, not all in memory several times
+        band = slice(top, top + BAND)
+        enlarged[band] = _between_rows(rows[band].T, width).T
+    return enlarged
+
+
+def _between_rows(values: np.ndarray, count: int) -> np.ndarray:
+    """``count`` rows, evenly from the first to the last of those of ``values``."""
+    places = np.linspace(0, len(values) - 1, count)
+    before = np.minimum(places.astype(int), max(len(values) - 2, 0))
+    share = (places - before).astype(np.float32)[:, None]
+    after = np.minimum(before + 1, len(values) - 1)
+    return values[before] * (1 - share) + values[after] * share
 
 
 FAMILIES = {

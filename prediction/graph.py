@@ -67,7 +67,8 @@ def save_paddle(model: nn.Layer, info: ModelInfo, folder: Path) -> None:
     graph.eval()
     static = paddle.jit.to_static(graph, input_spec=[spec], full_graph=True)
     paddle.jit.save(static, str(folder / Path(PROGRAM).stem))
-    numbers, path = sum(math.prod(value.shape) for value in model.parameters()), folder / PARAMETERS
+    learnt = [value for value in model.parameters() if not value.stop_gradient]
+    numbers, path = sum(math.prod(value.shape) for value in learnt), folder / PARAMETERS
     if path.stat().st_size < USED * 4 * numbers:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 

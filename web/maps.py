@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -39,7 +38,7 @@ class PictureDepth:
     ) -> None:
         self.predictor, self.shape = predictor, shape
         enlarge = FAMILIES[predictor.info.kind].enlarge
-        self._output = cv2.resize(output, shape[::-1], interpolation=enlarge)
+        self._output = enlarge(output, shape[::-1])
         looked_at = self.thinned(grid_step(shape, MOST_LOOKED_AT))
         self.unit, self.metric = looked_at.unit, looked_at.metric
         self._inverse_depth = looked_at.inverse_depth
@@ -85,11 +84,11 @@ def values_at(
     Of a model that knows inverse depth up to a shift only, the disparity alone is meant.
     """
     enlarge = FAMILIES[predictor.info.kind].enlarge
-    wide = cv2.resize(output, (shape[1], output.shape[0]), interpolation=enlarge)
+    wide = enlarge(output, (shape[1], output.shape[0]))
     values = []
     for x, y in pixels:
         column = np.ascontiguousarray(wide[:, x : x + 1])
-        values.append(cv2.resize(column, (1, shape[0]), interpolation=enlarge)[y, 0])
+        values.append(enlarge(column, (1, shape[0]))[y, 0])
     part = np.array([values], np.float32)
     return predictor.depth_map(part, part.shape)
 
