@@ -297,7 +297,7 @@ def test_the_second_pass_of_a_video_has_no_more_time_than_the_first(jobs, tmp_pa
 
     def late(*given):
         now[0] = 1e6
-        return 0.0, 1.0
+        return 0.0, 1.0, 1.0
 
     monkeypatch.setattr("prediction.video.DisparityStore.range", late)
     with pytest.raises(Refusal, match="more than 60 seconds"):

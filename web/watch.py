@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from datasets.footage.video import Video
@@ -75,11 +74,7 @@ def one_at_a_time(predictor: DepthPredictor) -> Watched:
 
 def frame_size(file: Path) -> tuple[int, int]:
     """(width, height) that a video says its frames have, before one of them is decoded."""
-    capture = cv2.VideoCapture(str(file))
-    sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-    width, height = (int(capture.get(side)) for side in sides)
-    capture.release()
-    return width, height
+    return Video(file).size
 
 
 def check_length(file: Path, most: int, seconds: float) -> None:
