@@ -25,11 +25,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     camera_index = options.camera_index
     inputs = [] if camera_index is not None else find_inputs(options.image_path, options.ext)
     from prediction.outputs import new_recording
-    from prediction.pictures import predict_files, video_format
+    from prediction.pictures import predict_files, unit_in_words, video_format
     from prediction.predictor import open_predictor
     from prediction.video import predict_camera
 
-    predictor = open_predictor(options, options.alignment, options.max_side)
+    predictor = open_predictor(options, options.alignment, options.max_side, options.keep_aspect)
     if options.pred_metric_depth and predictor.unit != "m":
         raise InputError(
             f"--pred_metric_depth: the depth of {predictor.info.name} has no unit, it was trained "
@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if done:
         where = options.output or inputs[0].parent
         unit = predictor.unit
-        depth = f"depth in {options.depth_unit}" if unit == "m" else f"{unit}, without a unit"
+        metric = unit == "m"
+        depth = unit_in_words(options.depth_unit) if metric else f"{unit}, without a unit"
         logger.info("%d of %d done: %s (%s)", done, len(inputs), where, depth)
     if failures:
         raise InputError("\n".join(failures))

@@ -44,7 +44,7 @@ EXTENSION = Form("a file extension such as jpg or png", r"\.?\w+")
 
 AUTO = "auto"  # the fastest engine that is installed
 ENGINES = ("paddle", "paddle-inference", "onnxruntime", "openvino")
-DEPTH_UNITS = ("millimetres", "kitti")
+DEPTH_UNITS = ("kitti", "millimetres")
 # Perceptually uniform; each is dark at its low end.
 COLORMAPS = ("inferno", "magma", "plasma", "viridis", "cividis")
 SELF_SUPERVISED, SUPERVISED = "self_supervised", "supervised"
@@ -780,8 +780,11 @@ class PictureOptions(Options):
         None, "folder for what is written; without it, beside each picture"
     )
     depth_unit: str = option(
-        "millimetres", "unit of the 16-bit depth picture; kitti is 1/256 m", choices=DEPTH_UNITS
+        DEPTH_UNITS[0],
+        "unit of the 16-bit depth picture; kitti is 1/256 m, up to 256 m; millimetres end at 65 m",
+        choices=DEPTH_UNITS,
     )
+    no_arrays: bool = option(False, "write no .npy of the disparity")
     pred_metric_depth: bool = option(
         False, "also write the depth in metres as .npy (stereo-trained or aligned models)"
     )
@@ -802,6 +805,11 @@ class PictureOptions(Options):
         "the network is given",
         minimum=32,
     )
+    keep_aspect: bool = option(
+        False,
+        "pad pictures to the shape of models of a fixed shape, which they are squeezed into "
+        "without it",
+    )
     batch_size: int = option(4, "frames of a video predicted at once", minimum=1)
     alignment: Optional[Path] = option(
         None, "metres by this file, which python -m tools.align makes"
@@ -810,7 +818,7 @@ class PictureOptions(Options):
 
 @dataclass(frozen=True)
 class CameraOptions(Options):
-    """Camera, for points and meshes; without any of these, 70 degrees across are assumed."""
+    """Camera, for points and meshes; without any, what EXIF says, or 70 degrees across."""
 
     camera: Optional[Path] = option(None, "camera.json, or KITTI's calib_cam_to_cam.txt")
     K: Optional[tuple[float, ...]] = option(
@@ -854,6 +862,8 @@ class DemoOptions(PictureOptions, CameraOptions, VideoOptions, PredictorOptions)
 
     def conflicts(self) -> Conflicts:
         """What a camera has not, besides what the groups of options say."""
+        if self.no_arrays and self.pred_metric_depth:
+            yield "no_arrays", "cannot go with --pred_metric_depth, which is an array; drop one"
         if self.video_depth and self.camera_index is not None:
             yield "video_depth", "is for videos; record the camera, then name the recording"
         yield from super().conflicts()

@@ -27,7 +27,7 @@ from PIL import Image, UnidentifiedImageError
 
 from datasets.pictures import MOST_BYTES, PNG_END, PNG_SIZE, open_picture
 from system.errors import InputError
-from system.files import check_regular, read_bytes
+from system.files import check_regular, read_bytes, read_json
 
 MOST_PIXELS = 40_000_000  # of a depth map; reading it takes 20 bytes of memory for each
 MOST_UNPACKED = 16 * MOST_PIXELS  # bytes of the arrays of an archive: sparse depth and its places
@@ -60,6 +60,10 @@ class DepthNote:
 METRES = DepthNote("depth", 1.0, 1.0)
 MILLIMETRES = DepthNote("depth", 1 / 1000, 1.0)
 KITTI_STEPS = DepthNote("depth", 1 / 256, 1.0)  # of KITTI's 16-bit pictures of depth
+
+UNIT = "unit"  # the key by which predictions written here name one of these
+STATED_UNITS = {"millimetres": MILLIMETRES, "kitti": KITTI_STEPS}
+PREDICTED, ABOUT = "_depth.png", "_disp.json"  # ends of a prediction, and of what describes it
 
 
 def read_depth(path: Path, note: DepthNote, dtype: type = np.float32) -> np.ndarray:
@@ -109,6 +113,8 @@ def in_metres(
     """
     whole = numbers.dtype.kind in "ui"
     step = note.metres_per_step if whole else note.metres_per_float or note.metres_per_step or 1
+    if step is None and note.kind == "depth" and (unit := stated_unit(path)) is not None:
+        step = STATED_UNITS[unit].metres_per_step
     if step is None:
         raise InputError(
             f"{path}: holds whole numbers of an unknown unit; say in {NOTE} of its data set "
@@ -119,6 +125,25 @@ def in_metres(
             # 1 / 0.001 is exactly 1000, while 0.001 is not exactly a thousandth.
             numbers = numbers.astype(np.float64) / (1 / np.float64(step))
         return known_depth(1 / numbers if note.kind == "inverse_depth" else numbers, dtype)
+
+
+def stated_unit(path: Path) -> str | None:
+    """The unit that a 16-bit picture of predicted depth says it is in: a key of STATED_UNITS.
+
+    Predictions written here say it in a text chunk, and ``NAME_disp.json`` says it beside
+    ``NAME_depth.png``. None where neither does.
+    """
+    if path.suffix.lower() != ".png":
+        return None
+    try:
+        with open_picture(path) as picture:
+            unit = picture.info.get(UNIT)
+        if unit is None and path.name.endswith(PREDICTED):
+            fields = read_json(path.with_name(path.name[: -len(PREDICTED)] + ABOUT))
+            unit = fields.get(UNIT) if isinstance(fields, dict) else None
+    except DAMAGE:
+        return None
+    return unit if isinstance(unit, str) and unit in STATED_UNITS else None
 
 
 def known_depth(metres: np.ndarray, dtype: type = np.float32) -> np.ndarray:

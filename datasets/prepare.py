@@ -20,8 +20,16 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from datasets.camera import CAMERA_FILE, Camera, camera_of_angle, read_camera_file
+from datasets.exif import camera_of_frames
 from datasets.footage.advice import too_few, training_line
-from datasets.footage.finding import FEWEST_FRAMES, LOCK, Footage, find_footage
+from datasets.footage.finding import (
+    FEWEST_FRAMES,
+    LOCK,
+    Footage,
+    find_footage,
+    pictures_in,
+    pieces_of,
+)
 from datasets.footage.selection import (
     ROTATION,
     choose_stride,
@@ -136,16 +144,25 @@ def stride_of(footage: Footage) -> int:
 
 
 def camera_of_footage(source: Path, file: Path | None, degrees: float | None) -> Camera | None:
-    """The camera that was named, or the one beside the footage; None when only an angle is known.
+    """The camera that was named, or beside the footage, or that the frames' EXIF tells of.
+
+    None when only an angle is known.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the frames tell of several.
     """
     if file is None:
         if degrees is not None:
             return None
         file = (source if source.is_dir() else source.parent) / CAMERA_FILE
         if not file.is_file():
+            pieces = pieces_of(source)
+            videos = any(piece.is_file() for piece in pieces)
+            frames = [] if videos else [p for piece in pieces for p in pictures_in(piece)]
+            stated = camera_of_frames(frames)
+            if stated is not None:
+                logger.info("%s: no %s; taken is %s", source, CAMERA_FILE, stated.source)
+                return stated
             raise InputError(
                 f"{file}: no such file; describe the camera in it (docs/own-data.md), or give "
                 "its horizontal angle of view, as in --horizontal_fov 70"

@@ -35,13 +35,14 @@ BAND = 256  # rows that are enlarged at once
 LONGEST = 4  # longest side of an input of Depth Anything, in sides that it was trained on
 UNITS = {
     "metres": depth_files.METRES,
-    "millimetres": depth_files.MILLIMETRES,
-    "kitti": depth_files.KITTI_STEPS,
+    **depth_files.STATED_UNITS,
 }
 ARRAYS = (".npy", ".npz")
 DOUBTFUL_ERROR = 0.2  # of a fit, in the median; published models are off by 0.1
 FLAT = 1e-3  # of the largest disparity
 SMALLEST = 1e-12  # disparity that is divided by
+SQUEEZED = 1.5  # times that a picture's shape may differ from a network's before it is said
+PADDING = 115  # of 255: the mean that encoders subtract, so that they see 0, as around any image
 
 
 @dataclass(frozen=True)
@@ -182,16 +183,59 @@ FAMILIES = {
 }
 
 
-def network_input(info: ModelInfo, picture: np.ndarray, side: int | None = None) -> np.ndarray:
+def network_input(
+    info: ModelInfo, picture: np.ndarray, side: int | None = None, keep_aspect: bool = False
+) -> np.ndarray:
     """A picture [H, W, 3] uint8 in the size, and the type of pixels, that a model is given it in.
 
     Args:
         info: of the model.
         picture: of any size.
         side: longest side, for networks that take any size; None: the model's own.
+        keep_aspect: pad it, grey, to the network's shape, in the place of squeezing it.
     """
     family = FAMILIES[info.kind]
-    return family.shrink(picture, family.input_size(info, picture.shape[1::-1], side))
+    size = family.input_size(info, picture.shape[1::-1], side)
+    if not keep_aspect:
+        return family.shrink(picture, size)
+    rows, columns = inside_padding(size, picture.shape[1::-1])
+    padded = np.full((size[1], size[0], 3), PADDING, family.pixels)
+    inner = columns.stop - columns.start, rows.stop - rows.start
+    padded[rows, columns] = family.shrink(picture, inner)
+    return padded
+
+
+def inside_padding(size: Size, picture: Size) -> tuple[slice, slice]:
+    """Rows and columns of a picture that is fitted into the middle of an image, its shape kept.
+
+    Args:
+        size: (width, height) of the image.
+        picture: (width, height) of the picture.
+    """
+    share = min(to / of for to, of in zip(size, picture))
+    inner = [max(1, round(of * share)) for of in picture]
+    left, top = ((to - of) // 2 for to, of in zip(size, inner))
+    return slice(top, top + inner[1]), slice(left, left + inner[0])
+
+
+def squeezed(info: ModelInfo, picture: Size) -> str | None:
+    """What becomes of a picture of another shape than a model's, in words; None if little does.
+
+    Args:
+        info: of the model.
+        picture: (width, height).
+    """
+    if KINDS[info.kind].side:  # it takes any shape
+        return None
+    change = (info.width / info.height) / (picture[0] / picture[1])
+    if max(change, 1 / change) <= SQUEEZED:
+        return None
+    how = f"{change:.1f} times too wide" if change > 1 else f"{1 / change:.1f} times too tall"
+    return (
+        f"pictures of {picture[0]}x{picture[1]} are brought to the model's {info.width}x"
+        f"{info.height}, where things look {how}, and depth suffers; --keep_aspect pads instead, "
+        "and models for any shape need neither (docs/models.md)"
+    )
 
 
 def limit_side(picture: np.ndarray, max_side: int | None) -> np.ndarray:
@@ -339,8 +383,8 @@ def read_sparse_depth(path: Path, unit: str | None, shape: tuple[int, int]) -> n
 
     Args:
         path: floating-point numbers are metres.
-        unit: of whole numbers, a key of :data:`UNITS`; without it, those of a picture are
-            millimetres.
+        unit: of whole numbers, a key of :data:`UNITS`; without it, the one that a prediction
+            states, else those of a picture are millimetres.
         shape: (height, width) of the picture.
 
     Raises:
@@ -359,7 +403,12 @@ def read_sparse_depth(path: Path, unit: str | None, shape: tuple[int, int]) -> n
             f"{path}: holds whole numbers of an unknown unit; add --depth_unit "
             f"{', '.join(UNITS)}, or save metres as floating-point numbers"
         )
-    depth = depth_files.in_metres(numbers, UNITS[unit or "millimetres"], path, np.float64)
+    stated = depth_files.stated_unit(path)
+    if numbers.dtype.kind != "f" and None not in (unit, stated) and unit != stated:
+        words = "%s: says itself that it is in the unit %s; --depth_unit %s is taken, as given"
+        logger.warning(words, path, stated, unit)
+    note = UNITS[unit or stated or "millimetres"]
+    depth = depth_files.in_metres(numbers, note, path, np.float64)
     if depth.shape != shape:
         raise InputError(
             f"{path}: has shape {'x'.join(map(str, depth.shape[::-1]))}, the picture "
@@ -384,21 +433,26 @@ def alignment_json(
     return json_text({**fields, "points": points, "median_error": error, **(about or {})})
 
 
-def read_alignment(path: Path, model: str) -> ScaleShift:
+def read_alignment(path: Path, model: str, keep_aspect: bool = False) -> ScaleShift:
     """Read what :func:`alignment_json` made, for a model of that name.
 
     Raises:
-        InputError: it is missing or damaged, or of another model.
+        InputError: it is missing or damaged, of another model, or of pictures that were padded
+            where ``keep_aspect`` is not set, or the other way round.
     """
     try:
         fields = read_json(path)
         scale, shift, of = float(fields["scale"]), float(fields["shift"]), fields["model"]
+        padded = bool(fields.get("keep_aspect"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; python -m tools.align makes it") from None
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: cannot be read as an alignment ({error})") from error
     if of != model:
         raise InputError(f"{path}: is of the model {of}, this one is {model}; align it anew")
+    if padded != keep_aspect:
+        how = "with" if padded else "without"
+        raise InputError(f"{path}: was made {how} --keep_aspect; predict in the same way")
     if not (np.isfinite(scale) and scale > 0 and np.isfinite(shift)):
         raise InputError(f"{path}: impossible scale {scale} or shift {shift}; align anew")
     return ScaleShift(scale, shift)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
 from datasets.camera import Camera
+from datasets.depth_files import NOTE, STATED_UNITS, UNIT
 from datasets.footage.video import VIDEOS
 from datasets.pictures import read_picture
-from prediction.depth_map import RELATIVE_INVERSE, DepthMap, limit_side
+from prediction.depth_map import RELATIVE_INVERSE, DepthMap, limit_side, squeezed
 from prediction.outputs import ABOUT, SOURCE, Place, free_place, places_of
 from prediction.points import back_project, camera_of_picture, encode_glb, encode_ply
 from prediction.predictor import DepthPredictor
@@ -26,9 +28,11 @@ from system.files import folder_written_whole, json_text, written_whole
 if TYPE_CHECKING:
     from options import DemoOptions
 
-UNITS_PER_METRE = {"millimetres": 1000, "kitti": 256}
+logger = logging.getLogger(__name__)
+
+UNITS_PER_METRE = {n: round(1 / note.metres_per_step) for n, note in STATED_UNITS.items()}
 FARTHEST = 2**16 - 1
-VERSION = 2  # of what is written and how it is described
+VERSION = 3  # of what is written and how it is described
 
 
 def predict_files(
@@ -48,23 +52,35 @@ def predict_files(
     }
     if options.calibration is not None:
         about["calibration"] = str(options.calibration)
-    failures = []
+    failures, shapes = [], set()
     places = places_of(inputs, options.output)
     for place in tqdm(places, unit="file", disable=len(places) == 1):
-        predict = _predict_video if place.source.suffix.lower() in VIDEOS else _predict_picture
+        described = {**about, SOURCE: place.seen_source}
         try:
-            predict(predictor, place, options, {**about, SOURCE: place.seen_source})
+            if place.source.suffix.lower() in VIDEOS:
+                _predict_video(predictor, place, options, described)
+            else:
+                _predict_picture(predictor, place, options, described, shapes)
         except InputError as error:
             failures.append(str(error))
     return failures
 
 
 def _predict_picture(
-    predictor: DepthPredictor, place: Place, options: DemoOptions, about: Mapping[str, Any]
+    predictor: DepthPredictor,
+    place: Place,
+    options: DemoOptions,
+    about: Mapping[str, Any],
+    shapes: set[str],
 ) -> None:
+    """Predict a picture; ``shapes`` keeps what was said of shapes, to say it once of each."""
     picture = read_picture(place.source)
+    words = None if predictor.keep_aspect else squeezed(predictor.info, picture.shape[1::-1])
+    if words is not None and words not in shapes:
+        logger.warning("%s: %s", place.source, words)
+        shapes.add(words)
     given = (options.camera, options.K, options.fov)
-    camera = camera_of_picture(picture.shape[1::-1], *given)
+    camera = camera_of_picture(picture.shape[1::-1], *given, place.source)
     if predictor.side is None:  # otherwise the limit is the network's
         picture = limit_side(picture, options.max_side)
     camera = camera.resized(picture.shape[1::-1])
@@ -99,13 +115,17 @@ class DepthFrames:
         """Write the next one: metres in the unit, or else disparity in steps of the ``largest``."""
         if depth_map.metric:
             steps, _ = encode_depth(depth_map.depth, self.unit)
-            said = {"unit": self.unit, "depth_picture": f"1/{UNITS_PER_METRE[self.unit]} m"}
+            said = {UNIT: self.unit, "depth_picture": f"1/{UNITS_PER_METRE[self.unit]} m"}
         else:
             step = (largest or 1.0) / FARTHEST
             steps = np.clip(np.rint(depth_map.disparity / step), 0, FARTHEST).astype(np.uint16)
-            said = {"unit": depth_map.unit, "disparity_picture": f"whole numbers of {step:.9g}"}
+            said = {UNIT: depth_map.unit, "disparity_picture": f"whole numbers of {step:.9g}"}
         path = self.folder / f"{self.count:06d}.png"
         try:
+            if depth_map.metric and self.count == 0:
+                step = STATED_UNITS[self.unit].metres_per_step
+                note = json_text({"kind": "depth", "metres_per_step": step})
+                (self.folder / NOTE).write_text(note, encoding="utf-8")
             path.write_bytes(_png(steps, said))
         except OSError as error:
             raise InputError(
@@ -134,9 +154,10 @@ def depth_files(
 ) -> dict[str, bytes]:
     """The files that say what was predicted of a picture, by the endings of their names.
 
-    ``disp.jpeg`` shows the disparity, ``disp.npy`` holds it, ``disp.json`` says what it is. Depth
-    in metres is in ``depth.png`` (16 bit) and, if asked for, in ``depth.npy``; relative depth has
-    its disparity in ``disp.png`` (16 bit). Extras are ``side.jpeg``, ``cloud.ply``, ``mesh.glb``.
+    ``disp.jpeg`` shows the disparity, ``disp.npy`` holds it unless arrays are switched off, and
+    ``disp.json`` says what it is. Depth in metres is in ``depth.png`` (16 bit) and, if asked for,
+    in ``depth.npy``; relative depth has its disparity in ``disp.png`` (16 bit). Extras are
+    ``side.jpeg``, ``cloud.ply``, ``mesh.glb``.
 
     Args:
         picture: uint8 RGB [H, W, 3].
@@ -154,7 +175,7 @@ def depth_files(
         "version": VERSION,
         "width": width,
         "height": height,
-        "unit": options.depth_unit if depth_map.metric else depth_map.unit,
+        UNIT: options.depth_unit if depth_map.metric else depth_map.unit,
         "disparity": "relative inverse depth, up to scale and shift; near is large"
         if depth_map.unit == RELATIVE_INVERSE
         else "inverse depth in model units; near is large",
@@ -164,10 +185,8 @@ def depth_files(
     description["colours"] = f"{colormap}, disparity {low:.6g} dark to {high:.6g} bright (near)"
     description["K"] = np.round(camera.K, 4).tolist()
     description["camera"] = camera.source
-    files = {
-        "disp.npy": _npy(disparity),
-        "disp.jpeg": _jpeg(colorize(disparity, low, high, colormap)),
-    }
+    files = {} if options.no_arrays else {"disp.npy": _npy(disparity)}
+    files["disp.jpeg"] = _jpeg(colorize(disparity, low, high, colormap))
     if depth_map.metric:
         per_metre = UNITS_PER_METRE[options.depth_unit]
         steps, saturated = encode_depth(depth_map.depth, options.depth_unit)
@@ -177,9 +196,10 @@ def depth_files(
             f"whole numbers of 1/{per_metre} m; "
             f"{FARTHEST} means {FARTHEST / per_metre:g} m or farther"
         )
+        description["metres_per_step"] = STATED_UNITS[options.depth_unit].metres_per_step
         description["saturated_pixels"] = saturated
         files["depth.png"] = _png(steps, description)
-        if options.pred_metric_depth:
+        if options.pred_metric_depth and not options.no_arrays:
             files["depth.npy"] = _npy(depth_map.depth)
     else:
         largest = float(disparity.max()) or 1.0
@@ -198,6 +218,11 @@ def depth_files(
             files["mesh.glb"] = encode_glb(points, picture)
     files["disp.json"] = json_text(description).encode()
     return files
+
+
+def unit_in_words(unit: str) -> str:
+    """What 1 means in a 16-bit picture of depth, for people."""
+    return f"16-bit depth in steps of 1/{UNITS_PER_METRE[unit]} m, {unit}"
 
 
 def encode_depth(depth: np.ndarray, unit: str) -> tuple[np.ndarray, int]:

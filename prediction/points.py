@@ -20,6 +20,7 @@ from datasets.camera import (
     camera_of_pixels,
     read_camera_file,
 )
+from datasets.exif import camera_of_exif
 from datasets.kitti import read_calibration
 
 KITTI_CALIBRATION = "calib_cam_to_cam.txt"
@@ -36,14 +37,18 @@ def camera_of_picture(
     file: Path | None = None,
     K: tuple[float, ...] | None = None,
     fov: float | None = None,
+    picture: Path | None = None,
 ) -> Camera:
     """The camera that pictures of ``size`` (width, height) are taken to be from.
+
+    What was given comes first, then what the picture's EXIF says; else an angle is assumed.
 
     Args:
         size: of the pictures.
         file: ``camera.json``, or KITTI's ``calib_cam_to_cam.txt`` (its left colour camera).
         K: fx, fy, cx, cy in pixels of ``size``.
         fov: horizontal angle of view, degrees.
+        picture: file of the picture.
 
     Raises:
         InputError: what was given cannot be the camera of such pictures.
@@ -56,6 +61,9 @@ def camera_of_picture(
         return camera_of_pixels(size, *K, "--K")
     if fov is not None:
         return camera_of_angle(size, fov, "--fov")
+    stated = None if picture is None else camera_of_exif(picture)
+    if stated is not None:
+        return stated.resized(size)
     return camera_of_angle(size, ASSUMED_DEGREES, f"assumed: {ASSUMED_DEGREES:g} degrees across")
 
 

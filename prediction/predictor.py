@@ -33,6 +33,7 @@ from prediction.depth_map import (
     RELATIVE_INVERSE,
     DepthMap,
     ScaleShift,
+    inside_padding,
     network_input,
     read_alignment,
 )
@@ -115,11 +116,14 @@ class DepthPredictor:
         network: the depth network, for images of its own size.
         alignment: from its disparity to inverse metres, in the place of what the model says.
         side: longest side that a network for any size is given; None: the one it was trained on.
+        keep_aspect: pad pictures to the shape of a network of a fixed one, see
+            :func:`prediction.depth_map.network_input`.
     """
 
     network: Predictor
     alignment: ScaleShift | None = None
     side: int | None = None
+    keep_aspect: bool = False
 
     @classmethod
     def from_folder(
@@ -131,6 +135,7 @@ class DepthPredictor:
         calibration: Path | None = None,
         alignment: ScaleShift | None = None,
         side: int | None = None,
+        keep_aspect: bool = False,
     ) -> DepthPredictor:
         """Load the model of a weights folder.
 
@@ -140,14 +145,16 @@ class DepthPredictor:
             engine: one of :data:`options.ENGINES`, or ``auto``.
             precision: ``fp32``; ``int8`` with OpenVINO and ONNX Runtime; ``bf16`` with OpenVINO.
             calibration: folder of pictures that ``int8`` is fitted to, for its first use.
-            alignment, side: see :class:`DepthPredictor`.
+            alignment, side, keep_aspect: see :class:`DepthPredictor`.
 
         Raises:
             InputError: the folder, device or engine cannot be used.
         """
         opened = open_model(Path(folder), FOR_DEPTH)
         running = open_engine(opened, engine, precision, device, calibration)
-        return cls(Predictor(running, opened.info, opened.digest()), alignment, side)
+        network = Predictor(running, opened.info, opened.digest())
+        padded = keep_aspect and not KINDS[opened.info.kind].side  # the others keep it anyway
+        return cls(network, alignment, side, padded)
 
     @property
     def info(self) -> ModelInfo:
@@ -184,12 +191,18 @@ class DepthPredictor:
 
     def network_input(self, picture: np.ndarray) -> np.ndarray:
         """A picture [H, W, 3] uint8 in the size and type of the network's input."""
-        return network_input(self.info, picture, self.side)
+        return network_input(self.info, picture, self.side, self.keep_aspect)
+
+    def without_padding(self, output: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """That part of the network's output [h, w] that is of a picture of ``shape``."""
+        if not self.keep_aspect:
+            return output
+        return output[inside_padding(output.shape[::-1], shape[::-1])]
 
     def depth_map(self, output: np.ndarray, shape: tuple[int, int]) -> DepthMap:
         """The network's output [h, w] as depth of a picture of ``shape`` (height, width)."""
         info, family = self.info, FAMILIES[self.info.kind]
-        output = family.enlarge(output, shape[::-1])
+        output = family.enlarge(self.without_padding(output, shape), shape[::-1])
         disparity = family.disparity(info, output)
         inverse_depth = self.alignment
         if inverse_depth is None and self.unit == RELATIVE_INVERSE:
@@ -205,6 +218,7 @@ def open_predictor(
     options: PredictorOptions,
     alignment: Path | None = None,
     side: int | None = None,
+    keep_aspect: bool = False,
 ) -> DepthPredictor:
     """The model that the options of a command name, in the engine that they choose.
 
@@ -213,6 +227,7 @@ def open_predictor(
             ``precision`` and ``calibration``.
         alignment: file of ``python -m tools.align`` for this model.
         side: longest side that a network for any size is given.
+        keep_aspect: pad pictures to the shape of a network of a fixed one.
 
     Raises:
         InputError: it cannot be loaded or fetched, or the alignment is not of it.
@@ -225,8 +240,11 @@ def open_predictor(
         options.calibration,
     )
     info = predictor.info
-    fit = alignment and read_alignment(alignment, info.name)
-    return replace(predictor, alignment=fit, side=side if KINDS[info.kind].side else None)
+    any_shape = KINDS[info.kind].side
+    padded = keep_aspect and not any_shape
+    fit = alignment and read_alignment(alignment, info.name, padded)
+    side = side if any_shape else None
+    return replace(predictor, alignment=fit, side=side, keep_aspect=padded)
 
 
 def as_array(picture: Picture) -> np.ndarray:

@@ -25,7 +25,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.footage.video import Video
-from prediction.depth_map import DepthMap, limit_side
+from prediction.depth_map import DepthMap, limit_side, squeezed
 from prediction.predictor import DepthPredictor
 from prediction.video_files import try_to_write, write_video
 from prediction.visualise import COLORMAP, colorize, disparity_range, side_by_side
@@ -79,15 +79,21 @@ def predict_video(
     before = _facts(source)
     video = Video(source)
     # Whatever refuses the result does so before the long work.
-    try_to_write(target, _rehearsed(source, form), video.rate, form.container)
+    first = limit_side(next(Video(source).frames()), form.max_side)
+    warn_of_shape(predictor, first, source)
+    try_to_write(target, _rehearsed(first, form), video.rate, form.container)
     parts = target.with_name(f".{target.name}.parts")
-    key = {**about, "version": STORED, "side": predictor.side, "source": sha256(source)}
+    size = {"side": predictor.side, "keep_aspect": predictor.keep_aspect}
+    key = {**about, "version": STORED, **size, "source": sha256(source)}
     store = DisparityStore(parts, {**key, "weights": predictor.network.digest})
     started = time.monotonic()
     done = store.frames
     if done:
         logger.info("%s: going on after %d frames", source, done)
-    images = map(predictor.network_input, video.frames(skip=done))
+    frames = video.frames(skip=done)
+    if predictor.keep_aspect:  # whose padding is that of the frames that are shown
+        frames = (limit_side(frame, form.max_side) for frame in frames)
+    images = map(predictor.network_input, frames)
     batches = iter(lambda: list(islice(images, batch_size)), [])
     progress = tqdm(total=video.count or None, initial=done, unit="frame", desc=source.name)
     with progress:
@@ -98,7 +104,7 @@ def predict_video(
         store.finish()
     rate = (store.frames - done) / max(time.monotonic() - started, 1e-9)
 
-    low, high, largest = store.range(predictor)
+    low, high, largest = store.range(predictor, first.shape[:2])
     shown = Range(low, high) if form.range == "whole" else Range()
 
     def colored() -> Iterator[tuple[Fraction, np.ndarray]]:
@@ -134,9 +140,15 @@ def predict_video(
     logger.info("%s: %d frames at %.1f a second", target, count, rate)
 
 
-def _rehearsed(source: Path, form: VideoFormat) -> np.ndarray:
-    """A frame of the result, of the first one of the source, with any depth."""
-    picture = limit_side(next(Video(source).frames()), form.max_side)
+def warn_of_shape(predictor: DepthPredictor, frame: np.ndarray, source: Path | str) -> None:
+    """Say where frames are squeezed into the shape of a network."""
+    words = None if predictor.keep_aspect else squeezed(predictor.info, frame.shape[1::-1])
+    if words is not None:
+        logger.warning("%s: %s", source, words)
+
+
+def _rehearsed(picture: np.ndarray, form: VideoFormat) -> np.ndarray:
+    """A frame of the result, of one of the source, with any depth."""
     depth_map = DepthMap(np.zeros(picture.shape[:2], np.float32))
     return Range(0.0, 1.0).picture(picture, depth_map, form)
 
@@ -170,6 +182,8 @@ def predict_camera(
             try:
                 for seconds, frame in islice(video.timed_frames(), max_frames):
                     picture = limit_side(frame, form.max_side)
+                    if progress.n == 0:
+                        warn_of_shape(predictor, picture, video.name)
                     yield seconds, shown.picture(picture, predictor(picture), form)
                     progress.update()
             except KeyboardInterrupt:  # the way to end it; what there is is a whole video
@@ -262,9 +276,17 @@ class DisparityStore:
                 yield values.astype(np.float32)
             first += len(chunk)
 
-    def range(self, predictor: DepthPredictor) -> tuple[float, float, float]:
-        """Disparities of all frames: the lowest, nearly the highest, and the highest one."""
-        maps = (predictor.depth_map(each, each.shape).disparity for each in self.disparities())
+    def range(
+        self, predictor: DepthPredictor, shape: tuple[int, int]
+    ) -> tuple[float, float, float]:
+        """Disparities of all frames: the lowest, nearly the highest, and the highest one.
+
+        Args:
+            predictor: of the frames.
+            shape: of them, (height, width).
+        """
+        shown = (predictor.without_padding(each, shape) for each in self.disparities())
+        maps = (predictor.depth_map(each, each.shape).disparity for each in shown)
         ranges = [(*disparity_range(disparity), float(disparity.max())) for disparity in maps]
         lows, highs, largest = zip(*ranges)
         return min(lows), float(np.percentile(highs, 95)), max(largest)

@@ -15,6 +15,7 @@ WHITE = (255, 255, 255)
 BLACK = (0, 0, 0)
 GREY = (150, 150, 150)  # no depth is known: in no colormap, so that it cannot be taken for far
 COLORMAP = COLORMAPS[0]
+SMALLEST_LETTERS, WIDTH_IN_LETTERS = 10, 53  # pixels; of a picture and its depth side by side
 
 # Depths that a legend names: the first ones wherever they fit, the others in between.
 ROUND_DEPTHS = (5, 10, 20, 40, 80, 2, 1, 0.5, 15, 30, 7, 3, 60, 4, 6, 8, 12, 25, 50, 1.5, 100)
@@ -167,7 +168,7 @@ def side_by_side(
 ) -> np.ndarray:
     """A picture beside its depth in colours, above a bar that says which are near.
 
-    Of metric depth it also says how near and far, in metres.
+    Of metric depth it also says how near and far, in metres. Bar and letters grow with the picture.
 
     Args:
         picture: uint8 RGB [H, W, 3].
@@ -179,13 +180,17 @@ def side_by_side(
         uint8 RGB [H + h, 2 W, 3].
     """
     low, high = disparity_range(depth_map.disparity) if shown is None else shown
-    pair = [picture, colorize(depth_map.disparity, low, high, colormap)]
     width = 2 * picture.shape[1]
-    bar = colorize(np.tile(np.linspace(low, high, width), (16, 1)), low, high, colormap)
+    size = max(SMALLEST_LETTERS, round(width / WIDTH_IN_LETTERS))
+    pair = [picture, colorize(depth_map.disparity, low, high, colormap)]
+    ramp = np.tile(np.linspace(low, high, width), (round(size * 2 / 3), 1))
+    bar = colorize(ramp, low, high, colormap)
+    length, margin = ImageFont.load_default(size).getlength, round(size / 6)
     far, near = "far", "near"
     if depth_map.metric:
         ends = DepthMap(np.array([low, high], np.float32), METRES, depth_map.inverse_depth)
-        far, near = (f"{word} ({d:.3g} m)" for word, d in zip((far, near), ends.depth))
-    size = max(10, min(24, width // 30))
-    pieces = [(4, far), (max(4, width - 4 - round(0.62 * size * len(near))), near)]
+        words = [f"{word} ({d:.3g} m)" for word, d in zip((far, near), ends.depth)]
+        if sum(map(length, words)) + size + 2 * margin <= width:  # or there is no room for them
+            far, near = words
+    pieces = [(margin, far), (width - margin - round(length(near)), near)]
     return np.concatenate([np.concatenate(pair, axis=1), bar, text_line(pieces, width, size)])

@@ -12,9 +12,11 @@ from PIL import Image
 
 import demo
 from datasets.conventions import STEREO
+from datasets.depth_files import DepthNote, read_depth, stated_unit
 from datasets.pictures import read_picture
+from datasets.rgbd import find_part
 from networks.monodepth import Architecture
-from prediction.depth_map import DepthMap, ScaleShift
+from prediction.depth_map import PADDING, DepthMap, ScaleShift, read_sparse_depth
 from prediction.inputs import find_inputs
 from prediction.outputs import new_recording
 from prediction.pictures import encode_depth
@@ -91,25 +93,158 @@ def test_a_metric_model_writes_disparity_and_depth_at_the_pictures_size(tmp_path
     assert depth.size == (100, 40)
     assert depth.mode.startswith("I")
     # sigmoid 0.2 -> scaled disparity 2.008 -> 0.498 model units -> times 5.4 -> 2.689 m
-    assert (np.asarray(depth) == round(5.4 / scaled(0.2) * 1000)).all()
-    assert depth.text["unit"] == "millimetres"
+    assert (np.asarray(depth) == round(5.4 / scaled(0.2) * 256)).all()
+    assert depth.text["unit"] == "kitti"
     assert depth.text["saturated_pixels"] == "0"
     description = json.loads((tmp_path / "street_disp.json").read_text())
     assert description["model"] == "stub"
-    assert description["unit"] == "millimetres"
+    assert description["unit"] == "kitti"
+    assert description["metres_per_step"] == 1 / 256
+    assert description["depth_picture"].startswith("whole numbers of 1/256 m;")
     assert (description["width"], description["height"]) == (100, 40)
     assert description["metres_per_model_unit"] == pytest.approx(5.4)
 
 
-def test_the_kitti_unit_is_a_256th_of_a_metre(tmp_path, stub):
-    run(save(tmp_path / "street.png"), "--depth_unit", "kitti")
+def test_roads_fit_into_the_picture_of_depth_and_the_last_line_says_its_unit(
+    tmp_path, stub, caplog
+):
+    caplog.set_level("INFO")
+    run(save(tmp_path / "far.png", red=1))  # 113.6 m: beyond what millimetres hold
+    depth = Image.open(tmp_path / "far_depth.png")
+    assert np.asarray(depth)[0, 0] / 256 == pytest.approx(5.4 / scaled(1 / 255), abs=1 / 256)
+    assert depth.text["saturated_pixels"] == "0"
+    assert "in steps of 1/256 m" in caplog.messages[-1]
+    run(save(tmp_path / "far.png", red=1), "--depth_unit", "millimetres")
+    assert "in steps of 1/1000 m" in caplog.messages[-1]
+
+
+def test_millimetres_are_written_where_asked_for(tmp_path, stub):
+    run(save(tmp_path / "street.png"), "--depth_unit", "millimetres")
     depth = Image.open(tmp_path / "street_depth.png")
-    assert (np.asarray(depth) == round(5.4 / scaled(0.2) * 256)).all()
-    assert depth.text["unit"] == "kitti"
+    assert (np.asarray(depth) == round(5.4 / scaled(0.2) * 1000)).all()
+    assert depth.text["unit"] == "millimetres"
+
+
+@pytest.mark.parametrize("unit", ["kitti", "millimetres"])
+@pytest.mark.parametrize("text", [True, False])
+def test_what_is_written_is_read_in_its_unit(tmp_path, stub, unit, text):
+    run(save(tmp_path / "street.png"), "--depth_unit", unit)
+    path = tmp_path / "street_depth.png"
+    if not text:  # another program wrote it anew
+        Image.open(path).save(path)
+    metres = 5.4 / scaled(0.2)
+    points = read_sparse_depth(path, None, (40, 100))
+    np.testing.assert_allclose(points[:, 2], metres, atol=1 / 256)
+    np.testing.assert_allclose(read_depth(path, DepthNote()), metres, atol=1 / 256)
+    # What a data set says of all its files comes first.
+    assert read_depth(path, DepthNote("depth", 1.0)).min() > 100
+
+
+def test_a_unit_that_contradicts_the_file_is_taken_and_said(tmp_path, stub, caplog):
+    run(save(tmp_path / "street.png"))
+    points = read_sparse_depth(tmp_path / "street_depth.png", "millimetres", (40, 100))
+    assert points[0, 2] == round(256 * 5.4 / scaled(0.2)) / 1000
+    assert "says itself that it is in the unit kitti" in caplog.text
+
+
+def test_depth_of_other_programs_states_no_unit(tmp_path):
+    Image.new("I;16", (4, 3), 500).save(tmp_path / "a_depth.png")
+    assert stated_unit(tmp_path / "a_depth.png") is None
+    for said in ("[]", '{"unit": ["kitti"]}', '{"unit": "furlongs"}', "{"):
+        (tmp_path / "a_disp.json").write_text(said)
+        assert stated_unit(tmp_path / "a_depth.png") is None
+    with pytest.raises(InputError, match="unknown unit"):
+        read_depth(tmp_path / "a_depth.png", DepthNote())
+
+
+def test_predicted_depth_is_a_data_set_of_pairs(tmp_path, stub):
+    for name in ("a", "b"):
+        (tmp_path / "rgb").mkdir(exist_ok=True)
+        save(tmp_path / "rgb" / f"{name}.png")
+    run(tmp_path / "rgb", "--output", str(tmp_path / "depth"), "--no_arrays")
+    part = find_part(tmp_path, "train", 0)
+    assert [pair.depth.name for pair in part.pairs] in (["a_depth.png"], ["b_depth.png"])
+    depth = read_depth(part.pairs[0].depth, part.note)
+    np.testing.assert_allclose(depth, 5.4 / scaled(0.2), atol=1 / 256)
+
+
+def test_arrays_can_be_switched_off(tmp_path, stub):
+    run(save(tmp_path / "street.png"), "--no_arrays")
+    assert names(tmp_path) == [
+        "street.png",
+        "street_depth.png",
+        "street_disp.jpeg",
+        "street_disp.json",
+    ]
+    with pytest.raises(InputError, match="--no_arrays: cannot go with --pred_metric_depth"):
+        run(tmp_path / "street.png", "--no_arrays", "--pred_metric_depth")
+
+
+def test_a_portrait_is_said_to_be_squeezed_once_and_padded_on_demand(tmp_path, stub, caplog):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        save(tmp_path / "in" / f"{name}.png", size=(40, 80))
+    save(tmp_path / "in" / "c.png", size=(100, 50))
+    run(tmp_path / "in", "--output", str(tmp_path / "out"))
+    (words,) = [m for m in caplog.messages if "--keep_aspect" in m]
+    assert "a.png: pictures of 40x80 are brought to the model's 64x32" in words
+    assert "4.0 times too wide" in words
+    caplog.clear()
+    run(tmp_path / "in", "--output", str(tmp_path / "out"), "--keep_aspect")
+    assert "--keep_aspect" not in caplog.text
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 80), (300, 50), (64, 32), (7, 500)])
+def test_padding_keeps_shapes_and_is_cut_off_again(width, height):
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[:] = np.linspace(40, 220, height)[:, None, None]
+    picture[:, :, 1] = np.linspace(40, 220, width)[None].astype(np.uint8)
+    predictor = DepthPredictor(StubPredictor(), keep_aspect=True)
+    given = predictor.network_input(picture)
+    assert given.shape == (HEIGHT, WIDTH, 3)
+    inside = (given != PADDING).any(axis=2)
+    rows, columns = np.nonzero(inside.any(axis=1))[0], np.nonzero(inside.any(axis=0))[0]
+    # As large as it goes, in the middle, of the picture's shape within half a pixel a side.
+    assert len(rows) == HEIGHT or len(columns) == WIDTH
+    assert abs(len(columns) - len(rows) * width / height) <= max(1, width / height)
+    assert abs(rows[0] - (HEIGHT - 1 - rows[-1])) <= 1
+    assert abs(columns[0] - (WIDTH - 1 - columns[-1])) <= 1
+    # A ramp from the upper to the lower border comes out from border to border.
+    seen = predictor(picture).disparity
+    assert seen.shape == (height, width)
+    expected = scaled(np.linspace(40, 220, height) / 255)
+    cell = (scaled(220 / 255) - scaled(40 / 255)) / len(rows)
+    np.testing.assert_allclose(seen[:, width // 2], expected, atol=1.01 * cell)
+
+
+def test_a_circle_stays_one_with_padding_only():
+    y, x = np.mgrid[:96, :32]
+    disc = (((x - 15.5) ** 2 + (y - 47.5) ** 2) < 14**2).astype(np.uint8) * 255
+    picture = np.repeat(disc[..., None], 3, axis=2)
+
+    def shape_of_disc(keep_aspect):
+        given = DepthPredictor(StubPredictor(), keep_aspect=keep_aspect).network_input(picture)
+        bright = given[..., 0] > 128
+        return bright.any(axis=0).sum() / bright.any(axis=1).sum()
+
+    assert shape_of_disc(True) == pytest.approx(1, abs=0.15)
+    assert shape_of_disc(False) == pytest.approx(6, rel=0.2)
+
+
+def test_the_camera_of_a_picture_is_what_its_exif_says(tmp_path, stub):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 26
+    run(save(tmp_path / "a.jpg", size=(120, 90), exif=exif))
+    about = json.loads((tmp_path / "a_disp.json").read_text())
+    assert about["camera"].startswith("EXIF: a focal length of 26 mm for 35 mm film")
+    assert about["K"][0][0] == pytest.approx(26 * 150 / np.hypot(36, 24), abs=1e-3)
+    run(tmp_path / "a.jpg", "--fov", "50")
+    about = json.loads((tmp_path / "a_disp.json").read_text())
+    assert about["camera"] == "--fov"
 
 
 def test_depth_beyond_16_bits_saturates_and_says_so(tmp_path, stub):
-    run(save(tmp_path / "sky.png", red=0))  # 540 m
+    run(save(tmp_path / "sky.png", red=0), "--depth_unit", "millimetres")  # 540 m
     depth = Image.open(tmp_path / "sky_depth.png")
     assert (np.asarray(depth) == 65535).all()
     assert depth.text["saturated_pixels"] == "4000"

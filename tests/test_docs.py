@@ -113,6 +113,18 @@ def test_both_readmes_have_the_same_commands_figures_and_links():
         assert ours == theirs
 
 
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_a_readme_fits_on_screens(name):
+    """Lines under 100 characters, the picture first, sections of at most 40 lines."""
+    text = text_of(ROOT / name)
+    assert max(map(len, text.splitlines())) < 100
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    assert max(len(section.splitlines()) for section in sections) <= 40
+    assert "(docs/quickstart.png)" in sections[0]
+    assert "    make quickstart\n" in sections[0]
+    assert sections[1].count("\n    ") <= 10
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with weights of random numbers and a picture, as the pages name them."""

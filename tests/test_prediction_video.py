@@ -9,6 +9,7 @@ import pytest
 from datasets.footage.video import Video
 from networks.monodepth import Architecture
 from prediction import video, video_files
+from prediction.depth_map import PADDING
 from prediction.predictor import DepthPredictor, Predictor
 from prediction.video import DisparityStore, VideoFormat, predict_camera, predict_video
 from prediction.video_files import write_video
@@ -162,3 +163,31 @@ def test_a_folder_that_cannot_be_written_to_is_refused(source):
     target = source / "below" / "out.mp4"
     with pytest.raises(InputError, match="--output"):
         predict_video(predictor(), source, target, VideoFormat(), 4, {})
+
+
+def test_padding_is_not_shown_of_a_video(tmp_path, caplog):
+    """What a network says of the padding is in no frame, and not in the range of the colours."""
+    path = tmp_path / "tall.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), RATE, (40, 80))
+    for _ in range(3):
+        writer.write(np.full((80, 40, 3), 200, np.uint8))
+    writer.release()
+
+    class Padded(Engine):
+        def disparity(self, images):
+            inside = slice(24, 40)  # 16 of 64 columns
+            assert (images[:, :, :24] == PADDING).all()
+            assert (images[:, :, inside] != PADDING).all()
+            seen = np.full(images.shape[:3], 0.9, np.float32)
+            seen[:, :, inside] = np.linspace(0.2, 0.3, 16)
+            return seen
+
+    padded = DepthPredictor(Predictor(Padded(), predictor().info), keep_aspect=True)
+    target = run(path, VideoFormat(side_by_side=True), padded)
+    assert "--keep_aspect" not in caplog.text
+    assert frames(target)[0].shape[1] == 80
+    low, high = json.loads(target.with_suffix(".json").read_text())["disparity_range"]
+    assert low == pytest.approx(0.01 + 9.99 * 0.2, rel=1e-3)
+    assert high < 0.01 + 9.99 * 0.31
+    run(path)
+    assert caplog.text.count("--keep_aspect pads instead") == 1

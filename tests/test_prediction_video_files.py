@@ -353,7 +353,7 @@ def test_depth_of_every_frame_is_kept_where_asked_for(tmp_path):
     source = film(tmp_path / "in" / "a.mp4", [0, 0.04, 0.08])
     (tmp_path / "depth").mkdir()
     run(source, keep=DepthFrames(tmp_path / "depth", "millimetres").add)
-    paths = sorted((tmp_path / "depth").iterdir())
+    paths = sorted((tmp_path / "depth").iterdir())  # of relative depth, without a note of metres
     assert [path.name for path in paths] == ["000000.png", "000001.png", "000002.png"]
     maps = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in paths]
     assert {(each.dtype, each.shape) for each in maps} == {(np.dtype(np.uint16), (48, 64))}
@@ -376,10 +376,12 @@ def test_the_command_keeps_a_video_and_a_picture_of_one_name_apart(tmp_path, mon
             *(f"a.png_{end}" for end in ("disp.npy", "disp.jpeg", "disp.json", "depth.png")),
         }
     with Image.open(tmp_path / "out" / "a.mp4_depth" / "000002.png") as depth:
-        assert depth.text["unit"] == "millimetres"
+        assert depth.text["unit"] == "kitti"
         nearest = 0.8 * 30 / 255 + 0.1  # sigmoid, at the right border
-        expected = 1000 * 5.4 / (0.01 + 9.99 * nearest)
+        expected = 256 * 5.4 / (0.01 + 9.99 * nearest)
         assert np.asarray(depth)[:, -1].mean() == pytest.approx(expected, rel=0.02)
+    note = json.loads((tmp_path / "out" / "a.mp4_depth" / "depth.json").read_text())
+    assert note == {"kind": "depth", "metres_per_step": 1 / 256}
     with pytest.raises(InputError, match="--video_depth: is for videos"):
         demo.main(["--image_path", "0", "--load_weights_folder", "w", "--video_depth"])
 

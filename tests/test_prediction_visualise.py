@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from options import COLORMAPS
+from prediction.depth_map import METRES, DepthMap, ScaleShift
 from prediction.visualise import (
     GREY,
     add_label,
@@ -15,6 +16,7 @@ from prediction.visualise import (
     legend,
     legend_ticks,
     resize_sparse_depth,
+    side_by_side,
     stack_labelled,
 )
 
@@ -150,3 +152,25 @@ def test_legend_runs_from_far_to_near(width):
     assert tuple(picture[0, 0]) == DARKEST
     assert tuple(picture[0, -1]) == BRIGHTEST
     assert picture[16:].min() < 100
+
+
+@pytest.mark.parametrize("width", [20, 100, 640, 4000])
+def test_the_bar_below_a_pair_grows_with_the_picture(width):
+    """Bar and letters together take the same share of it, as far as letters can be read."""
+    height = width // 2
+    disparity = np.tile(np.linspace(0.1, 1, width, dtype=np.float32), (height, 1))
+    depth_map = DepthMap(disparity, METRES, ScaleShift(1.0))
+    picture = np.full((height, width, 3), 128, np.uint8)
+    below = side_by_side(picture, depth_map)[height:]
+    assert below.shape[1] == 2 * width
+    letters = max(10, round(2 * width / 53))
+    bar = below[: round(letters * 2 / 3)]
+    assert tuple(bar[-1, 0]) == DARKEST
+    assert tuple(bar[-1, -1]) == BRIGHTEST
+    text = below[len(bar) :]
+    assert len(text) == round(1.6 * letters)
+    inked = np.nonzero((text < 128).all(axis=2).any(axis=0))[0]
+    assert inked[0] <= letters  # far, on the left
+    assert 2 * width - inked[-1] <= letters  # near, whole, on the right
+    if width >= 100:  # and room between them
+        assert np.diff(inked).max() > letters / 2

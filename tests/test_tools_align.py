@@ -205,7 +205,8 @@ def words(tmp_path, monkeypatch):
     """The arguments of the command for a picture in which a stub sees ``DISPARITY``."""
     predictor = lambda picture: SimpleNamespace(disparity=DISPARITY)  # noqa: E731
     predictor.info, predictor.unit = SimpleNamespace(name="stub"), "relative"
-    monkeypatch.setattr("prediction.predictor.open_predictor", lambda options: predictor)
+    predictor.keep_aspect = False
+    monkeypatch.setattr("prediction.predictor.open_predictor", lambda options, **_: predictor)
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     return ["--image_path", str(tmp_path / "a.png"), "--load_weights_folder", "w"]
 
@@ -231,7 +232,13 @@ def test_the_command_writes_what_demo_reads(words, tmp_path):
     assert read_alignment(path, "stub") == ScaleShift(pytest.approx(0.25, rel=1e-5), 0.0)
     with pytest.raises(InputError, match="of the model stub"):
         read_alignment(path, "another")
+    with pytest.raises(InputError, match="was made without --keep_aspect"):
+        read_alignment(path, "stub", keep_aspect=True)
     fields = json.loads(path.read_text())
+    path.write_text(json.dumps({**fields, "keep_aspect": True}))
+    assert read_alignment(path, "stub", keep_aspect=True).shift == 0
+    with pytest.raises(InputError, match="was made with --keep_aspect"):
+        read_alignment(path, "stub")
     path.write_text(json.dumps({**fields, "scale": -1}))
     with pytest.raises(InputError, match="impossible scale"):
         read_alignment(path, "stub")
@@ -244,8 +251,8 @@ def test_another_picture_or_model_does_not_replace_an_alignment(tmp_path, monkey
         def __call__(self, picture):
             return SimpleNamespace(disparity=DISPARITY)
 
-    model = Model(info=SimpleNamespace(name="m"), unit="relative")
-    monkeypatch.setattr("prediction.predictor.open_predictor", lambda options: model)
+    model = Model(info=SimpleNamespace(name="m"), unit="relative", keep_aspect=False)
+    monkeypatch.setattr("prediction.predictor.open_predictor", lambda options, **_: model)
     for name in ("a.jpg", "a.png"):
         Image.new("RGB", (40, 30)).save(tmp_path / name)
 

@@ -27,11 +27,13 @@ class AlignOptions(PredictorOptions):
     )
     depth_unit: Optional[str] = option(
         None,
-        "unit of whole numbers in --depth_path, without it millimetres for pictures; kitti is "
-        "1/256 m; floating-point numbers are metres",
+        "unit of whole numbers in --depth_path; without it, the one that a prediction of demo.py "
+        "states, else millimetres for pictures; kitti is 1/256 m; floating-point numbers are "
+        "metres",
         choices=("metres", *DEPTH_UNITS),
     )
     shift: bool = option(False, "also fit a shift of inverse depth")
+    keep_aspect: bool = option(False, "pad the picture to the model's shape, as in demo.py")
     output: Optional[Path] = option(
         None, "file to write; without it, PICTURE_alignment.json beside the picture"
     )
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.depth_path is not None:
         measured = depth_map.read_sparse_depth(options.depth_path, options.depth_unit, shape)
         points = np.concatenate([points, measured])
-    predictor = open_predictor(options)
+    predictor = open_predictor(options, keep_aspect=options.keep_aspect)
     shift = options.shift or predictor.unit == depth_map.RELATIVE_INVERSE
     disparity = predictor(picture).disparity
     fit, error = depth_map.fit_scale_shift(disparity, points, shift)
@@ -81,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if target is None:
         name = own_name(beside.parent, f"{beside.stem}_alignment", inputs)
         target = beside.with_name(f"{name}.json")
-    about = {INPUTS: inputs}
+    about = {INPUTS: inputs, "keep_aspect": predictor.keep_aspect}
     text = depth_map.alignment_json(fit, error, len(points), predictor.info.name, about)
     write_files(target.parent, {target.name: text.encode()})
     words = "1 / metres = %.6g * disparity + %.6g, from %d points, off by %.1f %% in the median: %s"

@@ -124,6 +124,14 @@ def _find(source: Path) -> list[Footage]:
     return [Footage(path) for path in found]
 
 
+def pieces_of(source: Path) -> list[Path]:
+    """The videos and the folders with pictures of a folder; of what is left out, nothing is said.
+
+    Empty where there is no such folder.
+    """
+    return _pieces(source, {}, set()) if source.is_dir() else []
+
+
 def _pieces(folder: Path, left_out: LeftOut, seen: set[Path]) -> list[Path]:
     """The videos and the folders with pictures in a folder, itself and those below it included."""
     if folder.resolve() in seen:  # by a link that leads back

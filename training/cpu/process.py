@@ -36,7 +36,7 @@ def keep_freed_memory() -> bool:
     A step on the CPU allocates and frees megabytes for every operation. glibc maps such blocks
     from the system and unmaps them again, and the system clears each page once more: for simple
     operations that takes ten times as long as the arithmetic. The process no longer shrinks
-    between them, so small trainings hold more than they would (docs/performance.md).
+    between them, so small trainings hold more than they would (benchmarks/LOG.md).
     """
     if not on_cpu() or platform.libc_ver()[0] != "glibc":
         return False
