@@ -17,6 +17,7 @@ ASKED = "DEPTH_VERBOSE"  # says the same to processes that a command starts
 OURS = frozenset(
     [
         *("__main__", "__mp_main__", "train", "evaluate_depth", "export_gt_depth", "demo"),
+        *("test_simple", "evaluate_pose"),
         *("hubconf", "layers", "options", "system", "datasets", "networks", "weight_files"),
         *("prediction", "evaluation", "training", "tools", "web", "benchmarks", "tests"),
     ]

@@ -216,4 +216,4 @@ def test_a_line_to_copy_holds_paths_with_spaces(tmp_path, caplog):
     for number in range(20):
         Image.fromarray(view(3 * number)).save(folder / f"{number}.png")
     prepare(folder, tmp_path / "my data", degrees=80)
-    assert f"--data_path '{tmp_path / 'my data'}' --model_name" in caplog.text
+    assert f"--data_path '{tmp_path / 'my data'}' --height" in caplog.text
