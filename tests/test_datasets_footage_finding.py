@@ -215,5 +215,5 @@ def test_a_line_to_copy_holds_paths_with_spaces(tmp_path, caplog):
     folder.mkdir()
     for number in range(20):
         Image.fromarray(view(3 * number)).save(folder / f"{number}.png")
-    prepare(folder, tmp_path / "my data", degrees=80)
-    assert f"--data_path '{tmp_path / 'my data'}' --height" in caplog.text
+    line = prepare(folder, tmp_path / "my data", degrees=80)
+    assert f"--data_path '{tmp_path / 'my data'}' --height" in line
