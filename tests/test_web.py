@@ -25,16 +25,19 @@ for extra in ("gradio", "selenium"):
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from benchmarks.page_load import Page, picture, start_page
 from datasets.conventions import STEREO
 from networks.monodepth import Architecture, Monodepth
+from options import parse
 from system.errors import InputError
 from web import __main__ as app
 from web.words import CHINESE, ENGLISH, say
 from weight_files.folder import save_weights
 from weight_files.model_info import ModelInfo
+from weight_files.published import OFFICIAL_FILES
 
 ROOT = Path(__file__).resolve().parents[1]
 TEST_IMAGE = ROOT / "assets" / "test_image.jpg"
@@ -79,19 +82,20 @@ def page(server):
 def test_a_picture_is_predicted_over_the_api(page):
     kind, values = page.predict(TEST_IMAGE.read_bytes())
     assert kind == "complete"
-    pair, legend, depth, description, token, *_ = values
+    pair, legend, details, description, token = values
     assert (description["width"], description["height"]) == (960, 288)
     assert (description["unit"], description["engine"]) == ("m", "paddle-inference")
     assert "near" in legend
-    for file in (*pair, depth):
+    assert "960 x 288" in details
+    for file in pair:
         with urllib.request.urlopen(file["url"]) as answer:
             assert Image.open(io.BytesIO(answer.read())).size == (960, 288)
     kind, (words,) = page.call("point", token, 100, 200, "English")
     assert words.startswith("x 100, y 200: depth ")
     kind, (mesh, files) = page.call("files", token, 70, "inferno", "English")
     assert kind == "complete"
-    assert mesh["path"].endswith("mesh.glb")
-    assert len(files) == 4
+    assert mesh["path"].endswith("picture.glb")
+    assert len(files) == 5
 
 
 @pytest.mark.parametrize(
@@ -162,9 +166,7 @@ def test_a_video_is_predicted_over_the_api(page, tmp_path):
     file = {"path": uploaded, "meta": {"_type": "gradio.FileData"}}
     given = {"video": file, "subtitles": None}
     for video in (file, given):
-        kind, values = page.call(
-            "video", video, "street (paddle-inference)", "inferno", True, "English"
-        )
+        kind, values = page.call("video", video, "street", "inferno", True, "English")
         if kind == "complete":
             break
     assert kind == "complete", values
@@ -241,21 +243,17 @@ def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
     found("#picture input[type=file]").send_keys(str(TEST_IMAGE))
     found("#slider img")
     found("#legend", say(tongue, "near"))
-    depth = found("#clicked img")
-    for shift in (-40, 40):
-        ActionChains(window).move_to_element_with_offset(depth, shift, 5).click().perform()
-        box = found("#value textarea")
-        WebDriverWait(window, 60).until(
-            lambda _, box=box, lines=1 + (shift > 0): (
-                box.get_attribute("value").count("\n") + 1 >= lines
-                and say(tongue, "metres") in box.get_attribute("value")
-            )
-        )
-    found("#more").click()
-    found("#files a[download='points.ply']")
+    image = found("#slider img")
+    for number, shift in enumerate((-60, 60), 1):
+        ActionChains(window).move_to_element_with_offset(image, shift, 25).click().perform()
+        found(f"#marks li:nth-child({number})", say(tongue, "metres"))
+        found(f"#mark_layer .mark:nth-child({number})", str(number))
+    found("#slider [role=application]").send_keys(Keys.ARROW_LEFT, Keys.ENTER)
+    found("#marks li:nth-child(3)", say(tongue, "apart", distance="", other=2).strip())
+    found("#view_button").click()
     found("#view canvas")
-    link = found("#files a[download='depth.npy']")
-    window.execute_script("arguments[0].click()", link)
+    save = found("#save_numbers", "test_image_depth.npy")
+    window.execute_script("arguments[0].click()", save)
 
     def downloaded(_):
         return list((tmp_path / "downloads").glob("*.npy"))
@@ -266,8 +264,33 @@ def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     window.get(page.address)
     found("#picture input[type=file]").send_keys(str(tmp_path / "broken.png"))
-    found(".toast-wrap, .toast-body", say(tongue, "unreadable", detail=""))
+    found("#picture_wrong p", say(tongue, "unreadable", detail="")[:8])
+    assert not window.find_elements(By.CSS_SELECTOR, ".toast-body")
     assert requested_hosts(window) == {"127.0.0.1"}
+
+
+def test_a_page_without_a_model_offers_depth_anything(monkeypatch):
+    asked = []
+
+    def refuse(name):
+        asked.append(name)
+        raise InputError("not here")
+
+    monkeypatch.setattr("weight_files.download.named_model", refuse)
+    with pytest.raises(InputError, match="not here"):
+        app.load_models(parse(app.AppOptions, []))
+    assert asked == ["depth_anything_v2_small"]
+    assert next(iter(OFFICIAL_FILES)) == "depth_anything_v2_small"
+
+
+def test_models_are_called_what_model_json_says(weights):
+    options = parse(app.AppOptions, ["--load_weights_folder", str(weights), "--engine", "paddle"])
+    assert list(app.load_models(options)) == ["street"]
+    names = []
+    for folder, engine in (("a/best", ""), ("b/best", ""), ("b/best", ""), ("b/best", "onnx")):
+        names.append(app.new_name("street", Path(folder), engine, names))
+    assert names == ["street", "street, best", "street, b/best", "street (onnx)"]
+    assert app.new_name("", Path("a/best"), "", []) == "best"
 
 
 def test_a_port_that_is_taken_is_said(weights, capfd):

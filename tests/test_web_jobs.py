@@ -5,6 +5,7 @@ import string
 import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,13 +14,15 @@ from PIL import Image
 
 from datasets.conventions import STEREO
 from networks.monodepth import Architecture
-from prediction.points import MOST_POINTS, back_project
+from prediction.points import MOST_POINTS, back_project, encode_glb
 from prediction.predictor import DepthPredictor, Predictor
 from system.errors import InputError
 from web import jobs as web_jobs
 from web import maps
 from web.jobs import Jobs, Limits, Refusal
 from web.kept import Turns
+from web.maps import FILES
+from web.mesh import viewing_distance
 from web.watch import one_at_a_time
 from web.words import CHINESE, ENGLISH, WORDS, language_of, say
 from weight_files.model_info import ModelInfo
@@ -97,9 +100,84 @@ def test_files_to_download(jobs, picture):
     token = jobs.picture(picture, "metric", "inferno", ENGLISH).description["token"]
     mesh, files = jobs.files(token, 70, "plasma", ENGLISH)
     assert mesh.read_bytes()[:4] == b"glTF"
-    assert [path.name for path in files] == ["depth.png", "depth.npy", "points.ply", "mesh.glb"]
-    values = np.load(files[1], allow_pickle=False)
+    names = ["a_depth.png", "a_depth_16bit.png", "a_depth.npy", "a.ply", "a.glb"]
+    assert [path.name for path in files] == names
+    values = np.load(files[2], allow_pickle=False)
     assert values[30, 20] == pytest.approx(depth(0.4), rel=1e-2)
+    steps = np.asarray(Image.open(files[1]))
+    assert steps.dtype == np.uint16
+    np.testing.assert_allclose(steps / 256, values, atol=1 / 256)
+    relative = jobs.picture(picture, "relative", "inferno", ENGLISH).description["token"]
+    steps = np.asarray(Image.open(jobs.file(relative, "steps", 70, "inferno", ENGLISH)))
+    assert steps.max() == 65535
+    assert steps[30, 20] > steps[30, 100] > 0
+
+
+def test_a_file_is_made_when_it_is_asked_for(jobs, picture):
+    token = jobs.picture(picture, "metric", "inferno", ENGLISH).description["token"]
+    folder = jobs.results.find(token).folder
+    before = set(folder.iterdir())
+    for kind, name in FILES.items():
+        path = jobs.file(token, kind, 70, "inferno", ENGLISH)
+        assert path.name == name.format("a")
+        assert [each.name for each in path.parent.iterdir()] == [path.name]
+    again = jobs.file(token, "mesh", 90, "inferno", ENGLISH)
+    assert len(set(folder.iterdir()) - before) == len(FILES)  # the earlier mesh is gone
+    assert again.is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("my street (1).png", "my_street_1"), ("街.png", "街"), ("...png", "picture")],
+)
+def test_files_are_named_after_the_picture(jobs, tmp_path, picture, name, called):
+    copy = Path(picture).rename(tmp_path / name)
+    assert jobs.picture(str(copy), "metric", "inferno", ENGLISH).description["name"] == called
+
+
+def test_a_mesh_is_seen_from_about_where_the_picture_was_taken(tmp_path):
+    y, x = np.mgrid[-1:1:20j, -2:2:40j]
+    points = np.stack([x, y, np.full_like(x, 4)], axis=-1).astype(np.float32)
+    colors = np.zeros((20, 40, 3), np.uint8)
+    (tmp_path / "a.glb").write_bytes(encode_glb(points, colors))
+    assert viewing_distance(tmp_path / "a.glb", 50) == pytest.approx(4)
+    # A wide one does not leave the box.
+    assert viewing_distance(tmp_path / "a.glb", 120) > 8
+    (tmp_path / "b.glb").write_bytes(encode_glb(points * np.inf, colors))
+    assert viewing_distance(tmp_path / "b.glb", 50) is None
+
+
+def test_marks_say_depth_and_how_far_they_are_apart(jobs, picture):
+    token = jobs.picture(picture, "metric", "inferno", ENGLISH).description["token"]
+    (_, _, first), (x, y, second) = jobs.marks(token, [(30, 30), [90, 30]], 90, ENGLISH)
+    assert (x, y, first) == (90, 30, f"{depth(0.4):.4g} metres")
+    words = jobs.point(token, 90, 30, (30, 30), 90, ENGLISH).splitlines()[1]
+    assert second.endswith(f" metres; {words.split()[0]} metres from 1")
+    assert float(second.split()[0]) == pytest.approx(depth(0.2), rel=1e-2)
+    assert "距点 1" in jobs.marks(token, [(30, 30), (90, 30)], 90, CHINESE)[1][2]
+    relative = jobs.picture(picture, "relative", "inferno", ENGLISH).description["token"]
+    assert " from " not in jobs.marks(relative, [(1, 1), (9, 9)], 90, ENGLISH)[1][2]
+    assert len(jobs.marks(token, [(1, 1)] * 500, 90, ENGLISH)) == 20
+    for odd in (None, 3, [], [1], "ab", [[1], 2]):
+        with pytest.raises(Refusal, match="A point needs x and y"):
+            jobs.marks(token, [odd], 90, ENGLISH)
+
+
+@pytest.mark.parametrize("size", [(120, 60), (60, 120)])
+def test_the_angle_of_view_is_what_the_picture_says(jobs, tmp_path, size):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 26
+    Image.new("RGB", size).save(tmp_path / "a.jpg", exif=exif)
+    across = math.hypot(36, 24) * size[0] / math.hypot(*size)
+    expected = 2 * math.degrees(math.atan(across / 2 / 26))
+    about = jobs.picture(str(tmp_path / "a.jpg"), "metric", "inferno", ENGLISH).description
+    assert about["angle"] == round(expected)
+    for odd in (0, 60000):
+        exif.get_ifd(0x8769)[0xA405] = odd
+        Image.new("RGB", size).save(tmp_path / "b.jpg", exif=exif)
+        about = jobs.picture(str(tmp_path / "b.jpg"), "metric", "inferno", ENGLISH).description
+        assert about["angle"] is None
+    Image.new("RGB", size).save(tmp_path / "c.png")
 
 
 @pytest.mark.parametrize(
@@ -145,8 +223,11 @@ def write_video(path, count):
 
 def test_a_video_becomes_one_that_browsers_play(jobs, tmp_path):
     result = jobs.video(write_video(tmp_path / "a.avi", 8), "metric", "inferno", True, ENGLISH)
-    assert result.suffix == ".webm"
-    capture = cv2.VideoCapture(str(result))
+    assert result.video.suffix == ".webm"
+    # The grey of its frames is from 0 to 70, the colours from the farthest to 95 in 100.
+    assert result.far == pytest.approx(depth(0), rel=0.1)
+    assert result.near == pytest.approx(depth(70 / 255), rel=0.1)
+    capture = cv2.VideoCapture(str(result.video))
     assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 128
     with pytest.raises(Refusal, match="has 13 frames; at most 12"):
         jobs.video(write_video(tmp_path / "b.avi", 13), "metric", "inferno", False, ENGLISH)
@@ -156,6 +237,27 @@ def test_a_video_becomes_one_that_browsers_play(jobs, tmp_path):
     slow = Jobs({"m": model(True)}, tmp_path, Limits(frames=12, seconds=0))
     with pytest.raises(Refusal, match="more than 0 seconds"):
         slow.video(str(tmp_path / "a.avi"), "m", "inferno", False, ENGLISH)
+
+
+def test_a_video_can_be_stopped_by_who_wanted_it(jobs, tmp_path, monkeypatch):
+    video = write_video(tmp_path / "a.avi", 8)
+    check = web_jobs.check_length
+
+    def stop_of(visitor):
+        def checked(*given):
+            jobs.stop(visitor)
+            check(*given)
+
+        return checked
+
+    monkeypatch.setattr(web_jobs, "check_length", stop_of("another"))
+    jobs.video(video, "metric", "inferno", False, ENGLISH, "me")
+    monkeypatch.setattr(web_jobs, "check_length", stop_of("me"))
+    with pytest.raises(Refusal, match="Stopped"):
+        jobs.video(video, "metric", "inferno", False, ENGLISH, "me")
+    assert jobs.stop("me") is None
+    monkeypatch.undo()
+    assert jobs.video(video, "metric", "inferno", False, ENGLISH, "me").video.is_file()
 
 
 def test_a_live_camera_is_shown_in_a_range_that_follows(jobs):
@@ -174,7 +276,7 @@ def test_a_large_picture_is_worked_on_in_bands_with_the_same_result(jobs, tmp_pa
 
     def made():
         shown = jobs.picture(str(tmp_path / "a.png"), "metric", "inferno", ENGLISH)
-        _, (png, npy, _, _) = jobs.files(shown.description["token"], 70, "inferno", ENGLISH)
+        _, (png, _, npy, *_) = jobs.files(shown.description["token"], 70, "inferno", ENGLISH)
         return np.array(Image.open(png)), np.load(npy), shown.far, shown.near
 
     whole = made()
@@ -187,7 +289,7 @@ def test_a_point_has_the_value_that_the_file_has(jobs, tmp_path):
     values = np.random.default_rng(0).integers(0, 256, (90, 150, 3), np.uint8)
     Image.fromarray(values).save(tmp_path / "a.png")
     token = jobs.picture(str(tmp_path / "a.png"), "metric", "inferno", ENGLISH).description["token"]
-    _, (_, npy, _, _) = jobs.files(token, 70, "inferno", ENGLISH)
+    _, (_, _, npy, *_) = jobs.files(token, 70, "inferno", ENGLISH)
     depth = np.load(npy)
     for x, y in ((0, 0), (149, 89), (77, 31), (3, 88)):
         words = jobs.point(token, x, y, None, 70, ENGLISH)
@@ -199,7 +301,7 @@ def test_points_and_meshes_of_large_pictures_are_thinned(jobs, tmp_path, monkeyp
     Image.fromarray(values).save(tmp_path / "a.png")
     token = jobs.picture(str(tmp_path / "a.png"), "metric", "inferno", ENGLISH).description["token"]
     monkeypatch.setattr(maps, "MOST_POINTS", 4000)
-    _, (_, npy, ply, _) = jobs.files(token, 90, "inferno", ENGLISH)
+    _, (_, _, npy, ply, _) = jobs.files(token, 90, "inferno", ENGLISH)
     header, _, body = ply.read_bytes().partition(b"end_header\n")
     assert b"element vertex 3375\n" in header  # of 13,500: every second row and column
     assert b"1 of 2 rows and columns" in header
@@ -281,7 +383,7 @@ def test_the_frames_of_a_video_are_counted_whatever_its_header_says(jobs, tmp_pa
         jobs.video(video, "metric", "inferno", False, ENGLISH)
     write_video(tmp_path / "short.avi", 3)
     video = with_header_of(tmp_path / "short.avi", said)
-    assert jobs.video(video, "metric", "inferno", False, ENGLISH).is_file()
+    assert jobs.video(video, "metric", "inferno", False, ENGLISH).video.is_file()
 
 
 def test_frames_of_a_video_are_as_large_as_pictures(tmp_path):

@@ -1,6 +1,7 @@
 """The page in this process: every call that it makes, in the words that visitors get."""
 
 import json
+import re
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -16,8 +17,9 @@ from starlette.testclient import TestClient
 from tests.test_web_jobs import model, write_video
 from web.jobs import Jobs, Limits
 from web.page import application, build_page
+from web.parts import scale
 from web.protection import Hosts, Protection
-from web.words import CHINESE, ENGLISH, WORDS
+from web.words import CHINESE, ENGLISH, WORDS, say
 
 DONE = "process_completed"
 FILE = {"meta": {"_type": "gradio.FileData"}}
@@ -169,36 +171,112 @@ def test_what_breaks_here_is_logged_and_not_shown(client, folder, picture, monke
 
 
 def test_everything_goes_as_a_browser_asks_for_it(client, picture, token, tmp_path):
-    ok, output = browse(client, "predict", [picture, "metric", "magma", ENGLISH])
+    ok, output = browse(client, "show", [picture, "metric", "magma", ENGLISH])
     assert ok
-    pair, legend, shown, description, *_ = output["data"]
+    pair, legend, details, description, token, *_ = output["data"]
     assert "near" in legend
     assert description["colormap"] == "magma"
-    for file in (*pair, shown):
+    assert "120 x 60" in details
+    for file in pair:
         assert client.get(file["url"]).status_code == 200
-    values = [token, None, 70, ENGLISH]
-    ok, output = browse(client, "at_click", values, event_data={"index": [5, 7], "value": None})
-    assert output["data"][0].startswith("x 5, y 7: depth")
-    ok, output = browse(client, "at_click", values, event_data={"index": [9, 7], "value": None})
-    assert "metres between the last two points" in output["data"][0]
+    marks = []
+    for x in (5, 9):
+        event = {"index": [x, 7], "value": None}
+        ok, output = browse(client, "mark", [token, marks, 70, ENGLISH], event_data=event)
+        marks, wrong, clear, angle = output["data"]
+        assert marks[-1]["x"] == x
+        assert (wrong["visible"], clear["interactive"]) == (False, True)
+    assert marks[1]["words"].endswith(" metres from 1")
+    assert angle["visible"]  # the distance depends on it
+    values = [token, marks, 70, ENGLISH]
     for odd in (None, {}, {"index": "a", "value": None}, {"index": [["a"], 1], "value": None}):
-        ok, output = browse(client, "at_click", values, event_data=odd)
-        assert not ok
-        assert output["error"]
-        assert "Error" not in output["error"]
-    ok, output = browse(client, "make_files", [token, 70, "inferno", ENGLISH])
-    mesh, files = output["data"]
-    assert [file["orig_name"] for file in files] == [
-        "depth.png",
-        "depth.npy",
-        "points.ply",
-        "mesh.glb",
-    ]
-    assert client.get(mesh["url"]).content[:4] == b"glTF"
-    video = upload(client, (write_and_read(tmp_path)), "a.avi")
-    ok, output = browse(client, "predict_video", [video, "metric", "inferno", False, ENGLISH])
-    assert ok, output
+        ok, output = browse(client, "mark", values, event_data=odd)
+        if ok:
+            assert "A point needs x and y" in output["data"][1]["value"]
+        else:
+            assert output["error"]
+            assert "Error" not in output["error"]
+    ok, output = browse(client, "turn_around", [token, 70, "inferno", ENGLISH])
+    mesh, box, *_ = output["data"]
+    content = client.get(mesh["url"]).content
+    assert content[:4] == b"glTF"
+    assert box["visible"]
+    assert box["camera_position"][2] > 0
+    ok, output = browse(client, "put", [mesh])
+    assert output["data"][0]["path"] == mesh["path"]
+    ok, output = browse(client, "save_kind", [token, 70, "inferno", ENGLISH])
+    assert output["data"][0]["orig_name"] == "a_depth.png"
+    ok, output = browse(client, "tell", [token, marks, 70, CHINESE])
+    legend, details, told_again, *_ = output["data"]
+    assert "近" in legend
+    assert "引擎" in details
+    assert "距点 1" in told_again[1]["words"]
+    ok, output = browse(client, "give_example", [2])
     assert client.get(output["data"][0]["url"]).status_code == 200
+    video = upload(client, (write_and_read(tmp_path)), "a.avi")
+    ok, output = browse(client, "show_video", [video, "metric", "inferno", False, ENGLISH])
+    assert ok, output
+    assert "near" in output["data"][1]
+    assert client.get(output["data"][0]["url"]).status_code == 200
+
+
+def test_what_is_wrong_is_said_beside_its_box(client, folder, picture):
+    file = upload(client, b"no picture", "holiday.png")
+    for language, words in (
+        (ENGLISH, "cannot be read as a picture"),
+        (CHINESE, "无法作为图片读取"),
+    ):
+        ok, output = browse(client, "show", [file, "metric", "inferno", language])
+        assert ok  # Gradio would say it over every box
+        wrong = next(v for v in output["data"] if isinstance(v, dict) and "alert" in str(v))
+        assert words in wrong["value"]
+        assert "holiday.png" in wrong["value"]
+        assert wrong["visible"]
+        assert (language == CHINESE) == ("cannot" not in wrong["value"])
+    marked = ["x", [{"x": 1, "y": 1}], 70, ENGLISH]
+    asked = ["x", 70, "inferno", ENGLISH]
+    for name, values, place in (("turn_around", asked, 2), ("mark_again", marked, 1)):
+        ok, output = browse(client, name, values)
+        assert "no longer kept" in output["data"][place]["value"]
+    ok, output = browse(client, "show_video", [file, "metric", "inferno", False, ENGLISH])
+    assert "cannot be used" in output["data"][2]["value"]
+
+
+def test_buttons_are_off_without_anything_to_work_on(client):
+    config = client.page.get_config_file()
+    on = {c["props"].get("elem_id"): c["props"].get("interactive") for c in config["components"]}
+    assert on["start"] is on["stop"] is on["clear"] is False
+    seen = {c["props"].get("elem_id"): c["props"].get("visible") for c in config["components"]}
+    assert seen["result"] is seen["angle"] is False
+    kinds = {c["type"] for c in config["components"] if c["props"].get("visible") is not False}
+    assert "json" not in kinds
+
+
+def test_every_text_follows_the_language(client):
+    """No component says an English word that has a Chinese one, but by the switch."""
+    english = {text: key for key, text in WORDS[ENGLISH].items()}
+    found = next(f for f in client.page.fns.values() if f.fn and f.fn.__name__ == "updates")
+    word = {component._id for component in found.outputs}
+    for block in client.page.blocks.values():
+        for attribute in ("label", "value"):
+            text = getattr(block, attribute, None)
+            if isinstance(text, str) and text in english:
+                assert block._id in word, text
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_a_scale_has_round_distances_where_the_colours_are(language):
+    html = scale("inferno", 80.0, 5.0, language)
+    places = dict(reversed(t) for t in re.findall(r'left: ([\d.]+)%"><span[^>]*>([^<]+)', html))
+    assert {"80", "20", "10", "5"} <= places.keys()
+    for text, place in places.items():
+        share = (1 / float(text) - 1 / 80) / (1 / 5 - 1 / 80)
+        assert float(place) == pytest.approx(100 * share, abs=0.2)
+    assert say(language, "metres") in html
+    relative = scale("inferno", None, None, language)
+    assert say(language, "depth_axis") in relative
+    assert 'tick"' not in relative
+    assert "∞" in scale("inferno", None, 0.001, language)
 
 
 def write_and_read(folder):
@@ -209,11 +287,14 @@ def test_a_camera_is_shown(client, picture):
 
     content = client.get(f"/gradio_api/file={picture['path']}").content
     url = "data:image/png;base64," + b64encode(content).decode()
-    ok, output = browse(client, "see", [{"url": url}, None, "metric", "inferno"], streams=True)
+    values = [{"url": url}, None, None, "metric", "inferno", ENGLISH]
+    ok, output = browse(client, "see", values, streams=True)
     assert ok, output
     assert output["data"][0]["path"].startswith(str(client.jobs.folder))
+    assert "near" in output["data"][3]
+    assert output["data"][5]["visible"]
     for odd in ({"url": "data:image/png;base64,AAAA"}, {"path": picture["path"]}, None):
-        ok, output = browse(client, "see", [odd, None, "metric", "inferno"], streams=True)
+        ok, output = browse(client, "see", [odd, *values[1:]], streams=True)
         assert ok
         assert output["data"][0] is None
 

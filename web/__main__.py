@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from options import AUTO, ENGINES, Conflicts, DeviceOptions, EngineOptions, Form, option, parse
 from system.errors import InputError, run_command
 from web.memory import give_back_memory
-from weight_files.published import DEPTH_MODELS
+from weight_files.published import DEPTH_ANYTHING_SMALL, DEPTH_MODELS
 
 if TYPE_CHECKING:
     from prediction.predictor import DepthPredictor
@@ -39,7 +39,10 @@ class AppOptions(EngineOptions, DeviceOptions):
 
     load_weights_folder: Optional[tuple[Path, ...]] = option(None, "weights folders to offer")
     model_name: Optional[tuple[str, ...]] = option(
-        None, "published models to offer, fetched on their first use", choices=DEPTH_MODELS
+        None,
+        "published models to offer, fetched on their first use (without any model: "
+        f"{DEPTH_ANYTHING_SMALL})",
+        choices=DEPTH_MODELS,
     )
     engine: tuple[str, ...] = option(
         (AUTO,),
@@ -67,13 +70,7 @@ class AppOptions(EngineOptions, DeviceOptions):
     max_video_seconds: float = option(600.0, "seconds that one video may take", above=0)
 
     def conflicts(self) -> Conflicts:
-        """A page without a model."""
-        if self.load_weights_folder is None and self.model_name is None:
-            yield (
-                "load_weights_folder",
-                "is needed; give weights folders, or published models with --model_name, of "
-                f"{', '.join(DEPTH_MODELS)}",
-            )
+        """Room on the disk that holds too little."""
         if self.max_kept_megabytes < 5 * self.max_megabytes:
             yield (
                 "max_kept_megabytes",
@@ -129,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         from web.jobs import Jobs
 
         jobs = Jobs(load_models(options), folder, options.limits())
-        page = build_page(jobs, options.max_waiting, options.max_running)
+        page = build_page(jobs, options.max_waiting, options.max_running, options.max_megabytes)
         app = application(page, options.max_megabytes, options.root_path)
         jobs.uploads.spare()
         hosts, prefix = options.hosts(), urlsplit(options.root_path).path
@@ -144,12 +141,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def load_models(options: AppOptions) -> dict[str, DepthPredictor]:
-    """The models that the page offers, by the names of folder and engine."""
+    """The models that the page offers, by the names that visitors see."""
     from prediction.predictor import DepthPredictor
     from weight_files.download import named_model
 
     folders = list(options.load_weights_folder or ())
-    folders += [named_model(name) for name in options.model_name or ()]
+    names = options.model_name or (() if folders else (DEPTH_ANYTHING_SMALL,))
+    folders += [named_model(name) for name in names]
     models = {}
     for weights in folders:
         for engine in options.engine:
@@ -157,18 +155,29 @@ def load_models(options: AppOptions) -> dict[str, DepthPredictor]:
             predictor = DepthPredictor.from_folder(
                 weights, options.device, engine, options.precision, options.calibration
             )
-            engine_name = predictor.network.engine.name
-            models[new_name(weights, engine_name, models)] = predictor
+            engine_name = predictor.network.engine.name if len(options.engine) > 1 else ""
+            name = new_name(predictor.info.name, weights, engine_name, models)
+            models[name] = predictor
             logger.info("loaded %s", list(models)[-1])
     return models
 
 
-def new_name(weights: Path, engine: str, names: Collection[str]) -> str:
-    """What visitors see of a model: as much of its folder's path as tells it from the others."""
-    folders = [weights.name, f"{weights.parent.name}/{weights.name}"]
-    numbered = (f"{weights.name} {number}" for number in itertools.count(2))
-    candidates = (f"{folder} ({engine})" for folder in itertools.chain(folders, numbered))
-    return next(name for name in candidates if name not in names)
+def new_name(name: str, weights: Path, engine: str, taken: Collection[str]) -> str:
+    """What visitors see of a model: its own name, and what else tells it from the others.
+
+    Args:
+        name: that ``model.json`` says, or "".
+        weights: folder of the model.
+        engine: that runs it; "" when there is no choice.
+        taken: names of the others.
+    """
+    own = name or weights.name
+    folders = (weights.name, f"{weights.parent.name}/{weights.name}")
+    further = (f"{own}, {folder}" for folder in folders if folder != own)
+    numbered = (f"{own} {number}" for number in itertools.count(2))
+    ending = f" ({engine})" if engine else ""
+    candidates = (f"{each}{ending}" for each in itertools.chain([own], further, numbered))
+    return next(each for each in candidates if each not in taken)
 
 
 def end(*_: object) -> None:

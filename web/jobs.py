@@ -11,26 +11,38 @@ import math
 import os
 import re
 import secrets
+import time
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from datasets.camera import Camera, camera_of_angle
+from datasets.exif import camera_of_exif
 from datasets.pictures import picture_size, read_picture
 from options import COLORMAPS
-from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, limit_side
+from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap, limit_side
 from prediction.predictor import DepthPredictor
 from prediction.video import Range, VideoFormat, predict_video
 from system.errors import InputError
+from system.files import read_json
 from web.kept import Result, Results, Turns, Uploads, remove
-from web.maps import PictureDepth, values_at, write_files
-from web.watch import TooLong, TooSlow, Watch, Watched, check_length, frame_size, one_at_a_time
-from web.words import say
+from web.maps import FILES, PictureDepth, values_at, write_files
+from web.watch import (
+    Stopped,
+    TooLong,
+    TooSlow,
+    Watch,
+    Watched,
+    check_length,
+    frame_size,
+    one_at_a_time,
+)
+from web.words import CHINESE, say
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +50,8 @@ LIVE_SIDE = 640  # longest side of what a live camera shows
 LIVE_BYTES = 300_000  # that a picture of it takes on the disk, at most
 VIDEO_SIDE = 1280
 ANGLES = (20, 150)  # degrees of view that can be chosen
+MOST_MARKS = 20  # in a picture
+LONGEST_NAME = 60  # of the files that are made of a picture
 UNIT_WORDS = {METRES: "metres", RELATIVE: "relative", RELATIVE_INVERSE: "inverse"}
 
 
@@ -60,14 +74,47 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True)
+class Prediction(Result):
+    """A kept prediction of a picture.
+
+    Attributes:
+        name: of the picture, that names of files start with.
+        description: what is said of it, see :class:`Shown`.
+    """
+
+    name: str = "picture"
+    description: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Shown:
-    """A prediction as it is shown."""
+    """A prediction as it is shown.
+
+    Attributes:
+        picture: file of it.
+        depth: the same in colours.
+        far: metres of the darkest colour; None without a unit, or beyond all measure.
+        near: of the brightest one, likewise.
+        description: name, model, engine, size, unit, seconds, and the camera's angle of view where
+            the picture says it; its token asks about it later.
+    """
 
     picture: Path
-    depth: Path  # in colours
-    far: float | None  # metres of the darkest colour, None without a unit
-    near: float | None  # of the brightest one, likewise
-    description: dict[str, object]  # of model, engine, size, unit; its token asks about it later
+    depth: Path
+    far: float | None
+    near: float | None
+    description: dict[str, object]
+
+
+@dataclass(frozen=True)
+class ShownVideo:
+    """The depth of a video: its file, and the ends of its colours as of :class:`Shown`."""
+
+    video: Path
+    far: float | None
+    near: float | None
+    unit: str
+    colormap: str
 
 
 class Jobs:
@@ -88,6 +135,7 @@ class Jobs:
         self.results = Results(self.folder / "results", most_bytes=limits.result_bytes)
         self.uploads = Uploads(self.folder, limits.upload_bytes, frozenset({"results"}))
         self.turns = Turns(limits.pixels)
+        self._videos: dict[str, Watch] = {}  # in work, by who wants them
 
     def picture(self, path: object, model: object, colormap: object, language: object) -> Shown:
         """Predict a picture file that was uploaded into the page's own folder."""
@@ -96,19 +144,32 @@ class Jobs:
         with self._uploaded(path, "no_picture", "unreadable", language) as file:
             pixels = self._pixels(file, language)
             with self.turns.of(pixels), self.results.making() as (token, folder):
+                started = time.monotonic()
                 depth = _predicted(predictor, file, folder, colormap)
-                self.results.keep(token, Result(folder, depth.shape, model))
-        description = {
-            "token": token,
-            "model": model,
-            "colormap": colormap,
-            "engine": predictor.network.engine.name,
-            "unit": depth.unit,
-            "width": depth.shape[1],
-            "height": depth.shape[0],
-        }
-        far, near = depth.ends() if depth.metric else (None, None)
+                far, near = map(_finite, depth.ends() if depth.metric else (None, None))
+                description = {
+                    "token": token,
+                    "name": _plain_name(file),
+                    "model": model,
+                    "colormap": colormap,
+                    "engine": predictor.network.engine.name,
+                    "unit": depth.unit,
+                    "width": depth.shape[1],
+                    "height": depth.shape[0],
+                    "far": far,
+                    "near": near,
+                    "angle": _seen_angle(file),
+                    "seconds": round(time.monotonic() - started, 3),
+                }
+                name = str(description["name"])
+                result = Prediction(folder, depth.shape, model, name=name, description=description)
+                self.results.keep(token, result)
         return Shown(folder / "picture.jpg", folder / "depth.jpg", far, near, description)
+
+    def described(self, token: object, language: object) -> Mapping[str, object]:
+        """The description of a kept prediction."""
+        with self._kept(token, language) as (result, _):
+            return result.description
 
     def point(
         self,
@@ -127,39 +188,78 @@ class Jobs:
         if previous is not None:
             pixels.append(_pixel(*previous, size, language))
         depth_map = values_at(predictor, sigmoid, result.shape, pixels)
-        unit = say(language, UNIT_WORDS[depth_map.unit])
-        inverse = depth_map.unit == RELATIVE_INVERSE
-        value = float((depth_map.disparity if inverse else depth_map.depth)[0, 0])
-        words = f"{value:.4g} {unit}" if math.isfinite(value) else say(language, "infinite")
+        words = _value(depth_map, 0, language)
         text = say(language, "point", x=pixels[0][0], y=pixels[0][1], depth=words)
         if previous is None:
             return text
         if not depth_map.metric:
             return f"{text}\n{say(language, 'no_distance')}"
         camera = _camera(size, degrees, "°", language)
-        rays = np.linalg.inv(camera.K) @ np.array([[*pixel, 1] for pixel in pixels]).T
-        with np.errstate(invalid="ignore"):  # of two infinite ones
-            here, before = (rays * depth_map.depth[0]).T
-            apart = float(np.linalg.norm(here - before))
-        distance = f"{apart:.4g} {say(language, 'metres')}"
-        if not math.isfinite(apart):
-            distance = say(language, "infinite")
+        distance = _apart(camera, pixels, depth_map.depth[0], language)[0]
         return f"{text}\n{say(language, 'distance', distance=distance, camera=camera.source)}"
+
+    def marks(
+        self, token: object, points: Sequence[object], degrees: object, language: object
+    ) -> list[tuple[int, int, str]]:
+        """Points with the depth there in words, from the second on also how far they are apart.
+
+        Args:
+            token: of the prediction.
+            points: pairs of x and y, :data:`MOST_MARKS` of them at most; the last ones are taken.
+            degrees: that the camera sees across.
+            language: of the words.
+        """
+        with self._kept(token, language) as (result, sigmoid):
+            predictor = self.models[result.model]
+        size = result.shape[::-1]
+        pixels = [_pixel(*_pair(point), size, language) for point in points[-MOST_MARKS:]]
+        if not pixels:
+            return []
+        depth_map = values_at(predictor, sigmoid, result.shape, pixels)
+        words = [_value(depth_map, number, language) for number in range(len(pixels))]
+        if depth_map.metric and len(pixels) > 1:
+            camera = _camera(size, degrees, "°", language)
+            for number, far in enumerate(_apart(camera, pixels, depth_map.depth[0], language), 2):
+                apart = say(language, "apart", distance=far, other=number - 1)
+                words[number - 1] = f"{words[number - 1]}; {apart}"
+        return [(x, y, text) for (x, y), text in zip(pixels, words)]
+
+    def file(
+        self, token: object, kind: str, degrees: object, colormap: object, language: object
+    ) -> Path:
+        """One file of a kept prediction, of a kind of :data:`web.maps.FILES`."""
+        return self._files(token, (kind,), degrees, colormap, language)[kind]
 
     def files(
         self, token: object, degrees: object, colormap: object, language: object
     ) -> tuple[Path, list[Path]]:
         """The mesh to look at, and all files to download, of a kept prediction."""
+        paths = self._files(token, tuple(FILES), degrees, colormap, language)
+        return paths["mesh"], list(paths.values())
+
+    def _files(
+        self,
+        token: object,
+        kinds: tuple[str, ...],
+        degrees: object,
+        colormap: object,
+        language: object,
+    ) -> dict[str, Path]:
+        """Files of a kept prediction; earlier ones of the same kinds are removed."""
         colormap = _listed(colormap, COLORMAPS, "colormap", language)
         with self._kept(token, language) as (result, sigmoid):
             camera = _camera(result.shape[::-1], degrees, " degrees across", language)
-            before = list(result.folder.glob("files-*"))
-            folder = result.folder / f"files-{secrets.token_hex(8)}"
+            start = f"files-{'-'.join(kinds)}-"
+            before = list(result.folder.glob(f"{start}*"))
+            folder = result.folder / f"{start}{secrets.token_hex(8)}"
             try:
                 folder.mkdir()
                 with self.turns.of(result.shape[0] * result.shape[1]):
                     predictor, picture = self.models[result.model], result.folder / "picture.jpg"
-                    return write_files(folder, picture, predictor, sigmoid, camera, colormap)
+                    name = result.name
+                    return write_files(
+                        folder, name, picture, predictor, sigmoid, camera, colormap, kinds
+                    )
             except BaseException:
                 before = [folder]
                 raise
@@ -168,25 +268,55 @@ class Jobs:
                     remove(each)
 
     def video(
-        self, path: object, model: object, colormap: object, side: object, language: object
-    ) -> Path:
-        """The depth of a video file, as a video that browsers play."""
+        self,
+        path: object,
+        model: object,
+        colormap: object,
+        side: object,
+        language: object,
+        visitor: str | None = None,
+    ) -> ShownVideo:
+        """The depth of a video file, as a video that browsers play; a visitor may stop it."""
         model, predictor = self._model(model, language)
         colormap = _listed(colormap, COLORMAPS, "colormap", language)
         limits, form = self.limits, VideoFormat("webm", colormap, bool(side), max_side=VIDEO_SIDE)
         with self._uploaded(path, "no_upload", "no_video", language) as file:
             self._check_pixels(*frame_size(file), language)
-            timed = replace(predictor, watch=Watch(limits.seconds, limits.frames))
+            watch = Watch(limits.seconds, limits.frames)
+            timed = replace(predictor, watch=watch)
+            if visitor is not None:
+                self._videos[visitor] = watch
             try:
                 check_length(file, limits.frames, limits.seconds)
                 with self.results.making() as (token, folder):
                     predict_video(timed, file, folder / "depth.webm", form, 4, {"model": model})
                     self.results.keep(token, Result(folder, (0, 0), model))
+            except Stopped as error:
+                raise Refusal(language, "stopped") from error
             except TooSlow as error:
                 raise Refusal(language, "too_slow", limit=f"{limits.seconds:g}") from error
             except TooLong as error:
                 raise Refusal(language, "too_long", frames=error, limit=limits.frames) from error
-        return folder / "depth.webm"
+            finally:
+                self._videos.pop(visitor, None)
+        low, high = read_json(folder / "depth.json")["disparity_range"]
+        far, near = self.ends(model, low, high)
+        return ShownVideo(folder / "depth.webm", far, near, predictor.unit, colormap)
+
+    def stop(self, visitor: str | None) -> None:
+        """End the work on a visitor's video, if there is any."""
+        watch = self._videos.get(visitor)
+        if watch is not None:
+            watch.stop()
+
+    def ends(self, model: object, low: float, high: float) -> tuple[float | None, float | None]:
+        """Metres of the disparities of the darkest and brightest colour, as of :class:`Shown`."""
+        predictor = self._model(model, None)[1]
+        if predictor.unit != METRES:
+            return None, None
+        fit = predictor.depth_map(np.zeros((1, 1), np.float32), (1, 1)).inverse_depth
+        depth = DepthMap(np.array([[low, high]], np.float32), METRES, fit).depth
+        return _finite(depth[0, 0]), _finite(depth[0, 1])
 
     def live(
         self, frame: np.ndarray | None, shown: Range | None, model: object, colormap: object
@@ -241,7 +371,9 @@ class Jobs:
                 yield file
             except InputError as error:
                 logger.info("refused: %s", error)
-                raise Refusal(language, wrong, detail=self._without_paths(str(error))) from error
+                # Why is said in English only: others get the name alone, and what to do.
+                words = file.name if language == CHINESE else self._without_paths(str(error))
+                raise Refusal(language, wrong, detail=words) from error
 
     def _without_paths(self, words: str) -> str:
         """Words with the names of the page's own files in the place of their paths."""
@@ -297,6 +429,53 @@ def _listed(value: object, names: Sequence[str], what: str, language: object) ->
     if value is not None and not isinstance(value, str):
         raise Refusal(language, "no_name", name=say(language, what))
     return value if value in names else names[0]
+
+
+def _plain_name(file: Path) -> str:
+    """What a picture is called, without what file names cannot have everywhere."""
+    return re.sub(r"[^\w-]+", "_", file.stem)[:LONGEST_NAME].strip("_") or "picture"
+
+
+def _seen_angle(file: Path) -> float | None:
+    """The angle of view that a picture says, as far as it can be chosen here."""
+    camera, (low, high) = camera_of_exif(file), ANGLES
+    if camera is None:
+        return None
+    angle = 2 * math.degrees(math.atan(camera.image_size[0] / 2 / camera.K[0, 0]))
+    return min(max(round(angle), low), high)
+
+
+def _finite(value: float | None) -> float | None:
+    """A number, None for one that JSON has no word for."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _value(depth_map: DepthMap, number: int, language: object) -> str:
+    """The depth at a pixel of a map [1, N], in words."""
+    inverse = depth_map.unit == RELATIVE_INVERSE
+    value = float((depth_map.disparity if inverse else depth_map.depth)[0, number])
+    unit = say(language, UNIT_WORDS[depth_map.unit])
+    return f"{value:.4g} {unit}" if math.isfinite(value) else say(language, "infinite")
+
+
+def _apart(
+    camera: Camera, pixels: list[tuple[int, int]], depth: np.ndarray, language: object
+) -> list[str]:
+    """How far each of some pixels (x, y) with depth [N] is from the one before, in words."""
+    rays = np.linalg.inv(camera.K) @ np.array([[*pixel, 1] for pixel in pixels]).T
+    with np.errstate(invalid="ignore"):  # of two infinite ones
+        apart = np.linalg.norm(np.diff(rays * depth, axis=1), axis=0)
+    metres = say(language, "metres")
+    return [
+        f"{each:.4g} {metres}" if math.isfinite(each) else say(language, "infinite")
+        for each in apart.tolist()
+    ]
+
+
+def _pair(point: object) -> tuple[object, object]:
+    """The two parts of a point, None for what is none."""
+    is_pair = isinstance(point, (list, tuple)) and len(point) == 2
+    return (point[0], point[1]) if is_pair else (None, None)
 
 
 def _pixel(x: object, y: object, size: tuple[int, int], language: object) -> tuple[int, int]:

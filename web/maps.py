@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from datasets.camera import Camera
 from datasets.pictures import read_picture
 from prediction.depth_map import FAMILIES, DepthMap
+from prediction.pictures import FARTHEST, UNITS_PER_METRE, encode_depth
 from prediction.points import MOST_POINTS, back_project, encode_glb, encode_ply, grid_step
 from prediction.predictor import DepthPredictor
 from prediction.visualise import colorize, disparity_range
 
+# What can be downloaded, and how it is named after the picture.
+FILES = {
+    "colours": "{}_depth.png",
+    "steps": "{}_depth_16bit.png",
+    "numbers": "{}_depth.npy",
+    "cloud": "{}.ply",
+    "mesh": "{}.glb",
+}
+STEPS = "kitti"  # of 16 bits: to 256 m, by 4 mm
 BAND = 1_000_000  # pixels that are worked on at once
 MOST_LOOKED_AT = 4_000_000  # pixels that decide on the range of colours
 PNG_EFFORT = 3  # of 9: a third of the time of Pillow's 6, for a tenth more bytes
@@ -95,39 +105,72 @@ def values_at(
 
 def write_files(
     folder: Path,
+    name: str,
     picture: Path,
     predictor: DepthPredictor,
     output: np.ndarray,
     camera: Camera,
     colormap: str,
-) -> tuple[Path, list[Path]]:
-    """Write what can be had of a picture into a folder; returns the mesh, and all files.
+    kinds: Collection[str] = tuple(FILES),
+) -> dict[str, Path]:
+    """Write what can be had of a picture into a folder; returns the files by their kinds.
 
     Args:
         folder: to write into.
+        name: that the files' names start with.
         picture: file of it.
         predictor, output: see :class:`PictureDepth`.
         camera: of the picture.
         colormap: one of :data:`options.COLORMAPS`.
+        kinds: of :data:`FILES`.
     """
-    shape = camera.image_size[::-1]
-    step = grid_step(shape, MOST_POINTS)
+    paths = {kind: folder / FILES[kind].format(name) for kind in FILES if kind in kinds}
     # The large things one after the other: the picture, its depth, its colours.
-    colors = read_picture(picture)[::step, ::step].copy()
-    depth = PictureDepth(predictor, output, shape)
-    names = ("depth.png", "depth.npy", "points.ply", "mesh.glb")
-    png, npy, ply, glb = (folder / name for name in names)
-    with npy.open("wb") as file:
+    in_space = paths.keys() & {"cloud", "mesh"}
+    step = grid_step(camera.image_size[::-1], MOST_POINTS)
+    colors = read_picture(picture)[::step, ::step].copy() if in_space else None
+    depth = PictureDepth(predictor, output, camera.image_size[::-1])
+    if "numbers" in paths:
+        _write_numbers(paths["numbers"], depth)
+    if "steps" in paths:
+        _write_steps(paths["steps"], depth)
+    if colors is not None:
+        points = back_project(depth.thinned(step).depth, camera.K, step)
+        unit = "metres" if depth.metric else "relative"
+        thinned = "" if step == 1 else f"; 1 of {step} rows and columns"
+        note = f"{unit}; camera assumed to see {camera.source}{thinned}"
+        if "cloud" in paths:
+            paths["cloud"].write_bytes(encode_ply(points, colors, note))
+        if "mesh" in paths:
+            paths["mesh"].write_bytes(encode_glb(points, colors))
+        del points, colors
+    if "colours" in paths:
+        shown = Image.fromarray(depth.last_colors(colormap))
+        shown.save(paths["colours"], compress_level=PNG_EFFORT)
+    return paths
+
+
+def _write_numbers(path: Path, depth: PictureDepth) -> None:
+    """Depth as float32 [H, W]."""
+    with path.open("wb") as file:
         kind = {"descr": "<f4", "fortran_order": False, "shape": depth.shape}
         np.lib.format.write_array_header_1_0(file, kind)
         for _, depth_map in depth.bands():
             file.write(depth_map.depth.astype("<f4").tobytes())
-    points = back_project(depth.thinned(step).depth, camera.K, step)
-    unit = "metres" if depth.metric else "relative"
-    thinned = "" if step == 1 else f"; 1 of {step} rows and columns"
-    note = f"{unit}; camera assumed to see {camera.source}{thinned}"
-    ply.write_bytes(encode_ply(points, colors, note))
-    glb.write_bytes(encode_glb(points, colors))
-    del points, colors
-    Image.fromarray(depth.last_colors(colormap)).save(png, compress_level=PNG_EFFORT)
-    return glb, [png, npy, ply, glb]
+
+
+def _write_steps(path: Path, depth: PictureDepth) -> None:
+    """Whole numbers of 16 bits [H, W]: metres as KITTI has them, else inverse depth."""
+    steps = np.empty(depth.shape, np.uint16)
+    if depth.metric:
+        said = f"depth in 1/{UNITS_PER_METRE[STEPS]} m"
+        for rows, depth_map in depth.bands():
+            steps[rows] = encode_depth(depth_map.depth, STEPS)[0]
+    else:
+        largest = max(float(depth_map.disparity.max()) for _, depth_map in depth.bands()) or 1.0
+        said = f"relative inverse depth in {largest / FARTHEST:.9g}: near is large"
+        for rows, depth_map in depth.bands():
+            steps[rows] = np.rint(depth_map.disparity * (FARTHEST / largest))
+    note = PngImagePlugin.PngInfo()
+    note.add_text("Description", said)
+    Image.fromarray(steps).save(path, compress_level=PNG_EFFORT, pnginfo=note)

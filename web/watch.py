@@ -24,14 +24,25 @@ class TooSlow(Exception):
     """A video took more time than it may; no TimeoutError, which would look like a file's."""
 
 
+class Stopped(Exception):
+    """A video's work is no longer wanted."""
+
+
 class Watch:
-    """Ends a video's work when its time is over or there are too many frames."""
+    """Ends a video's work when its time is over, there are too many frames, or it is stopped."""
 
     def __init__(self, seconds: float = math.inf, frames: float = math.inf) -> None:
         self._end, self._frames, self._seen = time.monotonic() + seconds, frames, 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let the next :meth:`look` raise Stopped."""
+        self._stopped = True
 
     def look(self) -> None:
-        """Raise TooSlow when the time is over."""
+        """Raise TooSlow when the time is over, Stopped when it was stopped."""
+        if self._stopped:
+            raise Stopped
         if time.monotonic() > self._end:
             raise TooSlow
 

@@ -1,0 +1,312 @@
+"""The tab of a picture: its depth under a slider, values at points, files, a view in space."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from datasets.camera import ASSUMED_DEGREES
+from web.jobs import ANGLES, UNIT_WORDS, Refusal
+from web.maps import FILES
+from web.mesh import viewing_distance
+from web.parts import Common, message, path_of, said, scale, told
+from web.words import ENGLISH, WORDS, say
+
+NAMES = ("street", "avenue", "room", "hall", "blocks")
+FOLDER = Path(__file__).parents[1] / "assets" / "examples"
+EXAMPLES = [str(FOLDER / f"{name}.jpg") for name in NAMES]
+NAME_EXAMPLES = f"""(language) => {{
+    const names = {json.dumps({each: [say(each, name) for name in NAMES] for each in WORDS})};
+    document.querySelectorAll("#examples button").forEach((button, number) => {{
+        button.title = names[language][number];
+        button.setAttribute("aria-label", button.title);
+    }});
+}}"""
+MARKS = Path(__file__).with_name("marks.js")
+# A list of marks {x, y, words}; their numbers are drawn on the picture by the script.
+LIST = "<ol>{{#each value}}<li>{{this.words}}</li>{{/each}}</ol>"
+SAVE = """(file) => {
+    if (!file) return;
+    const link = document.createElement("a");
+    link.href = file.url;
+    link.download = file.orig_name;
+    link.click();
+}"""
+
+
+def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]]:  # noqa: PLR0915
+    """A picture and all that is made of it.
+
+    Args:
+        common: to all tabs.
+        running: pictures predicted at once.
+
+    Returns:
+        What tells it all in another language: a function, its inputs and outputs.
+    """
+    jobs, word, language = common.jobs, common.word, common.language
+    token = gr.Textbox(visible=False)
+    description = gr.JSON(visible=False)
+    made, mesh = gr.File(visible=False), gr.File(visible=False)
+    with gr.Row(elem_id="work"):
+        with gr.Column(scale=1, min_width=270, elem_id="given"):
+            sources = ["upload", "clipboard", "webcam"]
+            picture = word(gr.Image, "picture", type="filepath", sources=sources, height=200)
+            wrong = message("picture_wrong")
+            examples = word(
+                gr.Dataset,
+                "examples",
+                components=[picture],
+                samples=[[path] for path in EXAMPLES],
+                type="index",
+            )
+            model, colormap = common.choices("picture")
+            low, high = ANGLES
+            angle = word(
+                gr.Slider,
+                "angle",
+                minimum=low,
+                maximum=high,
+                value=ASSUMED_DEGREES,
+                step=1,
+                visible=False,
+            )
+        with gr.Column(scale=4, min_width=320, visible=False, elem_id="result") as result:
+            slider = word(
+                gr.ImageSlider,
+                "slider",
+                type="filepath",
+                interactive=False,
+                show_label=False,
+                buttons=["fullscreen"],
+            )
+            legend = gr.HTML(elem_id="legend")
+            word(gr.Markdown, "hint", "value")
+            with gr.Row(elem_id="points"):
+                marks = gr.HTML(
+                    [],
+                    html_template=LIST,
+                    js_on_load=MARKS.read_text(encoding="utf-8"),
+                    elem_id="marks",
+                )
+                clear = word(gr.Button, "clear", "value", interactive=False, size="sm", scale=0)
+            with gr.Row(elem_id="files"):
+                saves = {kind: gr.Button(size="sm", elem_id=f"save_{kind}") for kind in FILES}
+                turn = word(gr.Button, "view_button", "value", size="sm", variant="primary")
+            view = word(gr.Model3D, "view", interactive=False, visible=False, height=420)
+            with word(gr.Accordion, "details", open=False):
+                details = gr.HTML()
+
+    def give_example(number: object) -> str | None:
+        is_one = type(number) is int and 0 <= number < len(EXAMPLES)
+        return EXAMPLES[number] if is_one else None
+
+    def predict(
+        image: dict[str, Any] | None, model: str, colormap: str, language: str
+    ) -> tuple[Any, ...]:
+        """Depth of a picture: [picture, depth in colours], scale, details, the same, its token."""
+        if not image:
+            return None, "", "", None, ""
+        shown = told(jobs.picture)(path_of(image), model, colormap, language)
+        about, pair = shown.description, (str(shown.picture), str(shown.depth))
+        return pair, _scale(about, language), _details(about, language), about, about["token"]
+
+    def show(image: Any, model: str, colormap: str, language: str) -> list[Any]:
+        hidden = gr.update(visible=False)
+        try:
+            values = predict(image, model, colormap, language)
+            error = ""
+        except gr.Error as refusal:
+            values, error = (None, "", "", None, ""), refusal.message
+        about = values[3]
+        name = about["name"] if about else "picture"
+        updates = {
+            result: gr.update(visible=about is not None),
+            wrong: said(error),
+            marks: [],
+            clear: gr.update(interactive=False),
+            view: gr.update(value=None, visible=False),
+            angle: _angle(about, language) if about else hidden,
+            **{save: gr.update(value=FILES[kind].format(name)) for kind, save in saves.items()},
+        }
+        return [*values, *(updates[each] for each in after)]
+
+    def look(token: str, points: list[Any], degrees: Any, language: str) -> list[Any]:
+        """Marks at points, what is wrong with them, and what follows from their number."""
+        try:
+            found = jobs.marks(token, points, degrees, language)
+            metric = jobs.described(token, language)["near"] is not None
+        except Refusal as error:
+            return [gr.skip(), said(str(error)), gr.skip(), gr.skip()]
+        new = [{"x": x, "y": y, "words": words} for x, y, words in found]
+        asked = gr.update(visible=True) if metric and len(new) > 1 else gr.skip()
+        return [new, said(""), gr.update(interactive=bool(new)), asked]
+
+    def mark(
+        token: str, before: Any, degrees: Any, language: str, event: gr.SelectData
+    ) -> list[Any]:
+        return look(token, [*_points(before), event.index], degrees, language)
+
+    def mark_again(token: str, before: Any, degrees: Any, language: str) -> list[Any]:
+        points = _points(before)
+        return look(token, points, degrees, language) if points else [gr.skip()] * 4
+
+    def save(
+        kind: str, token: str, degrees: Any, colormap: str, language: str
+    ) -> tuple[str | None, Any]:
+        try:
+            return str(jobs.file(token, kind, degrees, colormap, language)), said("")
+        except Refusal as error:
+            return None, said(str(error))
+
+    def turn_around(token: str, degrees: Any, colormap: str, language: str) -> tuple[Any, ...]:
+        path, error = save("mesh", token, degrees, colormap, language)
+        if path is None:
+            return None, gr.update(visible=False), error, gr.skip()
+        place = (None, None, viewing_distance(Path(path), degrees))
+        box = gr.update(visible=True, camera_position=place)
+        return path, box, error, gr.update(visible=True)
+
+    def turn_again(shown: Any, *given: Any) -> tuple[Any, ...]:
+        return turn_around(*given) if shown else tuple(gr.skip() for _ in turned)
+
+    def put(mesh: Any) -> Any:
+        return path_of(mesh) or gr.skip()
+
+    def tell(token: str, points: Any, degrees: Any, language: str) -> tuple[Any, ...]:
+        """All that was said of a prediction, in another language."""
+        if not token:
+            return tuple(gr.skip() for _ in told_again)
+        try:
+            about = jobs.described(token, language)
+        except Refusal:  # nothing of it is kept: what is there stays as it is
+            return tuple(gr.skip() for _ in told_again)
+        found = mark_again(token, points, degrees, language)[0]
+        info = {"info": _angle_info(about, language)}
+        return (
+            _scale(about, language),
+            _details(about, language),
+            found,
+            gr.update(**info),
+            said(""),
+        )
+
+    def point_of(token: str, x: int, y: int, language: str = ENGLISH) -> str:
+        """Depth at a point of an earlier prediction, by its token."""
+        return told(jobs.point)(token, x, y, None, 0.0, language)
+
+    def make_files(key: str, degrees: float, colormap: str, language: str) -> tuple[str, list[str]]:
+        """Mesh and files of an earlier prediction, by its token."""
+        glb, paths = told(jobs.files)(key, degrees, colormap, language)
+        return str(glb), [str(path) for path in paths]
+
+    # Jobs check everything that comes, and say what is wrong in our own words.
+    plain = {"preprocess": False}
+    own = {**plain, "api_visibility": "private"}
+    choices, output = [model, colormap, language], [slider, legend, details, description, token]
+    after = [result, wrong, marks, clear, view, angle, *saves.values()]
+    gr.on(
+        [picture.change, model.change, colormap.change],
+        show,
+        [picture, *choices],
+        [*output, *after],
+        concurrency_limit=running,
+        concurrency_id="pictures",
+        trigger_mode="always_last",
+        show_progress_on=[picture, slider],
+        **own,
+    )
+    # Not gr.Examples, whose calls go past the queue.
+    examples.click(give_example, examples, picture, show_progress="hidden", **own)
+    marked, seen = [marks, wrong, clear, angle], [token, marks, angle, language]
+    quiet = {**own, "show_progress": "hidden"}
+    marks.select(mark, seen, marked, **quiet)
+    clear.click(lambda: ([], gr.update(interactive=False)), None, [marks, clear], **quiet)
+    asked = [token, angle, colormap, language]
+    for kind, button in saves.items():
+
+        def save_kind(*given: Any, kind: str = kind) -> tuple[str | None, Any]:
+            return save(kind, *given)
+
+        saved = button.click(
+            save_kind,
+            asked,
+            [made, wrong],
+            concurrency_limit=running,
+            concurrency_id="files",
+            **own,
+        )
+        saved.success(None, made, None, js=SAVE, api_visibility="private")
+    alone = {"concurrency_limit": running, "concurrency_id": "files", **own}
+    # One after the other: Gradio shows no mesh that comes together with its box.
+    turned = [mesh, view, wrong, angle]
+    made_of = turn.click(turn_around, asked, turned, show_progress_on=turn, **alone)
+    made_of.success(put, mesh, view, **quiet)
+    angle.release(mark_again, seen, marked, **quiet)
+    turned_again = angle.release(turn_again, [view, *asked], turned, **alone)
+    turned_again.success(put, mesh, view, **quiet)
+
+    # What programs call: errors are errors.
+    unseen, all_files = gr.Button(visible=False), gr.File(visible=False, file_count="multiple")
+    unseen.click(
+        predict,
+        [picture, *choices],
+        output,
+        api_name="predict",
+        concurrency_limit=running,
+        concurrency_id="pictures",
+        **plain,
+    )
+    unseen.click(
+        make_files,
+        asked,
+        [view, all_files],
+        api_name="files",
+        concurrency_limit=running,
+        concurrency_id="files",
+        **plain,
+    )
+    gr.api(point_of, api_name="point")
+    told_again = [legend, details, marks, angle, wrong]
+    return tell, seen, told_again
+
+
+def _points(marks: object) -> list[object]:
+    """The points (x, y) of marks as the page shows them, whatever was sent for them."""
+    listed = marks if isinstance(marks, list) else []
+    return [(each.get("x"), each.get("y")) for each in listed if isinstance(each, dict)]
+
+
+def _scale(about: Mapping[str, Any], language: object) -> str:
+    return scale(about["colormap"], about["far"], about["near"], language)
+
+
+def _angle_info(about: Mapping[str, Any], language: object) -> str:
+    return say(language, "angle_assumed" if about["angle"] is None else "angle_seen")
+
+
+def _angle(about: Mapping[str, Any], language: object) -> Any:
+    """The angle of view of a new picture, which is asked for when something depends on it."""
+    value = ASSUMED_DEGREES if about["angle"] is None else about["angle"]
+    return gr.update(value=value, info=_angle_info(about, language), visible=False)
+
+
+def _details(about: Mapping[str, Any], language: object) -> str:
+    """What there is to know of a prediction, as an HTML table."""
+    rows = {
+        "detail_model": about["model"],
+        "detail_engine": about["engine"],
+        "detail_size": f"{about['name']}, {about['width']} x {about['height']}",
+        "detail_unit": say(language, UNIT_WORDS[about["unit"]]),
+        "detail_time": say(language, "detail_seconds", seconds=f"{about['seconds']:.2f}"),
+    }
+    cells = "".join(
+        f"<tr><th scope='row'>{say(language, key)}</th><td>{html.escape(str(value))}</td></tr>"
+        for key, value in rows.items()
+    )
+    return f"<table>{cells}</table>"

@@ -1,0 +1,161 @@
+"""The tabs of moving pictures: a video that is sent, and a camera as it goes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gradio as gr
+
+from web.jobs import ShownVideo
+from web.parts import Common, message, path_of, said, scale, told
+from web.words import say
+
+STREAM_EVERY = 0.2  # seconds; frames that come while one is predicted are dropped
+LIVE_SECONDS = 600
+RATE_MEMORY = 0.8  # share of the earlier frames in the rate that is said
+
+
+def video_tab(common: Common, megabytes: int) -> None:
+    """A video, and its depth as another one."""
+    jobs, word = common.jobs, common.word
+    limits = {
+        "frames": jobs.limits.frames,
+        "megabytes": megabytes,
+        "seconds": f"{jobs.limits.seconds:g}",
+    }
+    with gr.Row():
+        with gr.Column(scale=1, min_width=270):
+            video = word(gr.Video, "video", sources=["upload"], height=240)
+            wrong = message("video_wrong")
+            word(gr.Markdown, "video_limits", "value", limits)
+            model, colormap = common.choices("video")
+            side = word(gr.Checkbox, "side")
+            with gr.Row():
+                start = word(gr.Button, "start", "value", interactive=False, variant="primary")
+                stop = word(gr.Button, "stop", "value", interactive=False, variant="stop")
+        with gr.Column(scale=3, min_width=320, visible=False) as result:
+            depth = word(gr.Video, "video_depth", interactive=False, height=420)
+            legend = gr.HTML()
+
+    def work(
+        file: Any, model: str, colormap: str, beside: bool, language: str, visitor: str | None
+    ) -> ShownVideo:
+        return told(jobs.video)(path_of(file), model, colormap, beside, language, visitor)
+
+    def predict_video(
+        file: dict[str, Any] | None,
+        model: str,
+        colormap: str,
+        beside: bool,
+        language: str,
+    ) -> str:
+        """Depth of a video, as WebM."""
+        return str(work(file, model, colormap, beside, language, None).video)
+
+    def show_video(
+        file: dict[str, Any] | None,
+        model: str,
+        colormap: str,
+        beside: bool,
+        language: str,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(track_tqdm=True),  # noqa: B008 - as Gradio asks
+    ) -> tuple[Any, ...]:
+        try:
+            shown = work(file, model, colormap, beside, language, request.session_hash)
+        except gr.Error as error:
+            return None, "", said(error.message), gr.update(visible=False)
+        bar = scale(shown.colormap, shown.far, shown.near, language)
+        return str(shown.video), bar, said(""), gr.update(visible=True)
+
+    def begin() -> list[Any]:
+        off, on = gr.update(interactive=False), gr.update(interactive=True)
+        return [off, on, gr.update(visible=True), None, "", said("")]
+
+    def end(file: Any) -> list[Any]:
+        return [gr.update(interactive=bool(file)), gr.update(interactive=False)]
+
+    def stop_video(request: gr.Request) -> None:
+        jobs.stop(request.session_hash)
+
+    quiet = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
+    given = [video, model, colormap, side, common.language]
+    gr.on([video.change, video.clear], end, video, [start, stop], **quiet)
+    begun = start.click(begin, None, [start, stop, result, depth, legend, wrong], **quiet)
+    # One video at a time, whoever asks.
+    one = {"concurrency_limit": 1, "concurrency_id": "video", "preprocess": False}
+    done = begun.then(
+        show_video,
+        given,
+        [depth, legend, wrong, result],
+        api_visibility="private",
+        show_progress_on=depth,
+        **one,
+    )
+    done.then(end, video, [start, stop], **quiet)
+    stop.click(stop_video, None, None, **quiet)
+    gr.Button(visible=False).click(predict_video, given, depth, api_name="video", **one)
+
+
+def live_tab(common: Common) -> None:
+    """A camera, and its depth as it comes."""
+    word = common.word
+    shown, last = gr.State(None), gr.State(None)
+    with gr.Row():
+        with gr.Column(scale=1, min_width=270):
+            camera = word(gr.Image, "camera", sources=["webcam"], streaming=True, height=300)
+            wrong = message("live_wrong")
+            word(gr.Markdown, "live_hint", "value")
+            model, colormap = common.choices("live")
+        with gr.Column(scale=3, min_width=320, visible=False) as result:
+            depth = word(
+                gr.Image, "camera_depth", interactive=False, format="jpeg", height=460, buttons=[]
+            )
+            legend = gr.HTML()
+
+    def see(
+        frame: Any, shown: Any, last: Any, model: str, colormap: str, language: str
+    ) -> tuple[Any, ...]:
+        jobs = common.jobs
+        try:
+            picture = told(jobs.sent_frame)(frame.get("url") if isinstance(frame, dict) else None)
+            colors, shown = told(jobs.live)(picture, shown, model, colormap)
+        except gr.Error as error:
+            return None, shown, last, "", said(error.message), gr.update(visible=False)
+        if colors is None:
+            return None, shown, last, "", gr.skip(), gr.skip()
+        last = _rate(last)
+        far, near = jobs.ends(model, shown.low, shown.high)
+        bar = scale(colormap, far, near, language, _said_rate(last, language))
+        first = gr.update(visible=True) if last[1] is None else gr.skip()
+        return colors, shown, last, bar, gr.skip(), first
+
+    camera.stream(
+        see,
+        [camera, shown, last, model, colormap, common.language],
+        [depth, shown, last, legend, wrong, result],
+        stream_every=STREAM_EVERY,
+        time_limit=LIVE_SECONDS,
+        concurrency_limit=1,
+        show_progress="hidden",
+        api_visibility="private",
+        preprocess=False,
+    )
+
+
+def _rate(last: tuple[float, float | None] | None) -> tuple[float, float | None]:
+    """When a frame was shown, and the seconds between frames lately; None after the first one."""
+    now = time.monotonic()
+    if last is None:
+        return now, None
+    before, seconds = last
+    passed = now - before
+    if seconds is not None:
+        passed = RATE_MEMORY * seconds + (1 - RATE_MEMORY) * passed
+    return now, passed
+
+
+def _said_rate(last: tuple[float, float | None], language: object) -> str:
+    """The frames per second of :func:`_rate`, in words; none while there is no second frame."""
+    return "" if not last[1] else say(language, "rate", rate=f"{1 / last[1]:.1f}")
