@@ -91,6 +91,8 @@ def metadata(info: ModelInfo, export: Export) -> dict[str, str]:
     inverse_depth = f"({far:.9g} + {near - far:.9g} * {OUTPUT})"
     if not info.shift_known:
         depth, unit = f"1 / (scale * {OUTPUT} + shift), both unknown", "relative inverse depth"
+    elif info.kind != MONODEPTH:  # whose output is inverse metres as it is
+        depth, unit = f"1 / {OUTPUT}", "metres"
     elif info.metric:
         depth, unit = f"{info.metres_per_unit:.9g} / {inverse_depth}", "metres"
     else:

@@ -27,14 +27,15 @@ from networks.depth_anything import (
 )
 from networks.kinds import DEPTH_ANYTHING
 from networks.monodepth import Architecture
-from options import SupervisedOptions, parse
+from options import SupervisedOptions, TrainOptions, parse
 from prediction.depth_map import FAMILIES, network_input
 from prediction.engines import open_engine
+from prediction.export import Export, metadata
 from prediction.predictor import DepthPredictor
 from system.errors import InputError
 from tests.blank import blank_networks
 from tests.parity import main as parity
-from training.supervised import Supervised
+from training.supervised import Supervised, initial_model
 from weight_files import published
 from weight_files.conversion import convert_official
 from weight_files.download import named_model
@@ -185,9 +186,11 @@ def test_a_transformer_is_fine_tuned_at_a_tenth_of_the_rate():
     words = ["--task", "supervised", "--dataset", "rgbd", "--data_path", "d", "--network", KIND]
     size = ["--height", "224", "--width", "308"]
     options = parse(SupervisedOptions, [*words, *size, "--weights_init", KIND])
-    assert Supervised(options).part_rates() == {"pretrained": pytest.approx(3e-6)}
+    assert Supervised(options).part_rates(3e-5) == {"pretrained": pytest.approx(3e-6)}
+    resumed = parse(SupervisedOptions, [*words, *size, "--resume"])  # of that run, its rate kept
+    assert Supervised(resumed).part_rates(3e-5) == Supervised(options).part_rates(3e-5)
     given = parse(SupervisedOptions, [*words, *size, "--trunk_learning_rate", "1e-5"])
-    assert Supervised(given).part_rates() == {"pretrained": 1e-5}
+    assert Supervised(given).part_rates(3e-5) == {"pretrained": 1e-5}
     with pytest.raises(InputError, match="--height 256: must be a multiple of 14; try 252"):
         parse(SupervisedOptions, words)
     with pytest.raises(InputError, match=r"--weights_init midas_v21_small: .*depth_anything_v2"):
@@ -244,3 +247,11 @@ def test_depth_in_metres_is_a_share_of_the_farthest_and_is_learnt_by_the_same_co
     depth_map = predictor(np.zeros((70, 98, 3), np.uint8))
     assert depth_map.unit == "m"
     assert 0 < depth_map.depth.min() <= depth_map.depth.max() < 20
+    assert metadata(opened.info, Export("onnx"))["depth"] == "1 / disparity"
+    back = training_words(pairs, tmp_path / "run" / "last")
+    relative = initial_model(parse(TrainOptions, back))
+    assert relative.max_depth is None
+    kept = "pretrained.blocks.0.attn.qkv.weight"
+    np.testing.assert_array_equal(relative.state_dict()[kept], network.state_dict()[kept])
+    with pytest.raises(InputError, match="--models_to_load pretrained"):
+        initial_model(parse(TrainOptions, [*back, "--models_to_load", "depth_head"]))

@@ -186,13 +186,13 @@ class Supervised(Task):
             return IMAGENET_RATE, "the trunk starts from ImageNet, the decoder from random weights"
         return SCRATCH_RATE, "the network starts from random weights"
 
-    def part_rates(self) -> dict[str, float]:
+    def part_rates(self, rate: float) -> dict[str, float]:
         """Of the trunk, where one is given, and of a transformer (Yang et al., 2024)."""
         options = self.options
-        rate = options.trunk_learning_rate
-        if rate is None and options.network in SIZES:
-            rate = TRANSFORMER_SHARE * (options.learning_rate or self.learning_rate()[0])
-        return {} if rate is None else {module_of(options.network, TRUNK): rate}
+        own = options.trunk_learning_rate
+        if own is None and options.network in SIZES:
+            own = TRANSFORMER_SHARE * rate
+        return {} if own is None else {module_of(options.network, TRUNK): own}
 
     def model_with_loss(self, model: DepthNetwork) -> ModelWithLoss:
         """Network and loss."""
@@ -304,10 +304,17 @@ def initial_model(options: TrainOptions) -> DepthNetwork:
                 f"add --network {info.kind}, or start from other weights"
             )
         modules = options.models_to_load
-        if options.network not in ANY_PICTURE or info.metric:
-            check_depth_range(info, folder, options)
         if options.network in ANY_PICTURE and info.metric != (options.loss != SSI):
-            modules = (module_of(options.network, TRUNK),)  # the decoder says something else
+            # The decoder says something else.
+            modules = [name for name in modules if name == module_of(options.network, TRUNK)]
+            if not modules:
+                raise InputError(
+                    f"{folder}: its decoder says {'metres' if info.metric else 'relative depth'}, "
+                    f"which --loss {options.loss} does not learn; load its trunk (--models_to_load "
+                    f"{module_of(options.network, TRUNK)})"
+                )
+        elif options.network not in ANY_PICTURE or info.metric:
+            check_depth_range(info, folder, options)
         loaded = opened.load_into(model, modules)
         logger.info("loaded %s from %s", ", ".join(loaded), folder)
     elif TRUNK in (options.freeze or ()) and options.weights_init == SCRATCH and not options.resume:

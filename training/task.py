@@ -87,8 +87,8 @@ class Task(ABC):
     def learning_rate(self) -> tuple[float, str]:
         """The rate to start with where none is given, and why this one."""
 
-    def part_rates(self) -> dict[str, float]:
-        """Learning rates of modules that have one of their own, by name."""
+    def part_rates(self, rate: float) -> dict[str, float]:
+        """Learning rates of modules that have one of their own, by name; the run's is ``rate``."""
         return {}
 
     @abstractmethod

@@ -328,7 +328,7 @@ class Trainer:
             The loss before the step, and whether any process was asked to stop.
         """
         rate = learning_rate(self.schedule, self.rate, self.progress.step, self.progress.epoch)
-        self.update.set_rates(self.rate, rate, self.task.part_rates())
+        self.update.set_rates(self.rate, rate, self.task.part_rates(self.rate))
         losses = []
         for turn, batch in enumerate(turns):
             output = self.evaluate(batch, self.place(turn))
