@@ -31,16 +31,21 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
         waiting: what to log when another process holds it.
     """
     with path.open("a+b") as file:
-        for attempt in itertools.count():
-            if _try_lock(file):
-                break
-            if attempt == 0:
-                logger.info(waiting)
-            time.sleep(0.1)
+        held = True
+        try:
+            for attempt in itertools.count():
+                if _try_lock(file):
+                    break
+                if attempt == 0:
+                    logger.info(waiting)
+                time.sleep(0.1)
+        except OSError as error:
+            held = _has_locks(path, error)
         try:
             yield
         finally:
-            _unlock(file)
+            if held:
+                _unlock(file)
 
 
 @contextmanager
@@ -90,10 +95,11 @@ def _open_alone(path: Path) -> IO[bytes] | None:
                 file.close()
                 return None
         except OSError as error:
-            if error.errno not in NO_LOCKS:
+            try:
+                _has_locks(path, error)
+            except OSError:
                 file.close()
                 raise
-            logger.warning("%s: this disk has no locks (%s); start one process only", path, error)
             return file
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
@@ -107,6 +113,14 @@ def _remove(path: Path, file: IO[bytes]) -> None:
             _unlock(file)
             file.close()
         path.unlink()
+
+
+def _has_locks(path: Path, error: OSError) -> bool:
+    """Say that a disk has no locks, False, where that is the ``error``; else raise it."""
+    if error.errno not in NO_LOCKS:
+        raise error
+    logger.warning("%s: this disk has no locks (%s); start one process only", path, error)
+    return False
 
 
 def _try_lock(file: IO[bytes]) -> bool:

@@ -101,6 +101,9 @@ def test_a_disk_without_locks_is_said(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(locks, "_lock", refuse)
     with alone_at(tmp_path / "out", "works", "go"):
         assert "this disk has no locks" in caplog.text
+    caplog.clear()
+    with locks.locked(tmp_path / "lock", "waiting"):
+        assert "this disk has no locks" in caplog.text
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
