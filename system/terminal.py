@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 VERBOSE = "--verbose"  # every command takes it
+SHORTEST = len("--ve")  # no other option begins so
 ASKED = "DEPTH_VERBOSE"  # says the same to processes that a command starts
 
 # Loggers of the project, by the first part of their name.
@@ -58,6 +59,11 @@ def offer_verbose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(VERBOSE, action="store_true", default=argparse.SUPPRESS, help=words)
 
 
+def asks_for_all(word: str) -> bool:
+    """Whether a word of a command line is ``--verbose``, shortened or not."""
+    return len(word) >= SHORTEST and VERBOSE.startswith(word)
+
+
 def set_up(arguments: Sequence[str]) -> list[str]:
     """Decide by a command line what this process and those that it starts will say.
 
@@ -66,7 +72,7 @@ def set_up(arguments: Sequence[str]) -> list[str]:
     Returns:
         The command line without ``--verbose``.
     """
-    if VERBOSE in arguments:
+    if any(map(asks_for_all, arguments)):
         os.environ[ASKED] = "1"
     handler = Terminal()
     # force: importing Paddle's companions may have set up a format of their own.
@@ -78,7 +84,7 @@ def set_up(arguments: Sequence[str]) -> list[str]:
         if sys.warnoptions in ([], ["ignore"]):  # -W of one's own stays
             warnings.simplefilter("ignore")
             logging.captureWarnings(True)  # some libraries switch theirs on again
-    return [word for word in arguments if word != VERBOSE]
+    return [word for word in arguments if not asks_for_all(word)]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from datasets import cache, prepare, rooms, splits
 from datasets.streets import generate
-from system.terminal import OURS, Terminal, set_up
+from system.terminal import OURS, Terminal, asks_for_all, set_up
 from tests.architecture import ROOT, import_graph, room
 from tools import quickstart
 
@@ -64,6 +64,11 @@ def test_verbose_brings_all_back_and_is_no_option_of_the_command():
     assert out == "an exporter's line\n['--height', '64'] None\n"
     for words in ("a warning", "an insistent warning", "a request", "a loss", "of a worker"):
         assert words in err
+
+
+def test_it_may_be_shortened_as_other_options():
+    words = ("--ve", "--verb", "--verbose", "--v", "--verbosely", "-v", "--video_depth")
+    assert list(filter(asks_for_all, words)) == ["--ve", "--verb", "--verbose"]
 
 
 def test_warnings_asked_of_python_itself_stay():
