@@ -61,10 +61,16 @@ def evaluate_objects(options: EvaluateObjectsOptions) -> dict[str, Any]:
 
     predictor = open_predictor(options).network
     info = predictor.info
-    if info.kind != MONODEPTH or not info.shift_known:
+    model = info.name or options.load_weights_folder
+    if not info.shift_known:
         raise InputError(
-            f"{info.name or options.load_weights_folder}: is a {info.kind}, whose output is "
-            "inverse depth up to scale and shift; objects are measured in metres"
+            f"{model}: is a {info.kind}, whose output is inverse depth up to scale and shift; "
+            "objects are measured in metres"
+        )
+    if info.kind != MONODEPTH:
+        raise InputError(
+            f"{model}: is a {info.kind}, which takes pictures of any size; objects are measured "
+            "with networks of Monodepth2"
         )
     metric = info.metric and not options.eval_mono
     out = options.eval_out_dir or options.load_weights_folder or Path()
