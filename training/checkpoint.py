@@ -28,6 +28,7 @@ from system.folders import recover_folder, replace_folder
 from training.averaging import WeightAverage
 from weight_files.folder import assign, differences, load_into, save_weights
 from weight_files.model_info import ModelInfo
+from weight_files.reading import MOST_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ BEST, LAST = "best", "last"
 OPTIMISER_FILE = "optimiser.safetensors"
 PROGRESS_FILE = "progress.json"
 RAW_FILE = "raw_weights.safetensors"
-MOST_STATE = 2 << 30  # bytes of a file of it; Adam's of the largest networks has half of that
+MOST_STATE = 2 * MOST_BYTES  # bytes of a file of it: Adam keeps two numbers for each weight
 
 
 @dataclass(frozen=True)
