@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from datasets.conventions import STEREO
+from datasets.depth_files import stated_unit
 from networks.monodepth import Architecture
 from prediction.points import MOST_POINTS, back_project, encode_glb
 from prediction.predictor import DepthPredictor, Predictor
@@ -107,6 +108,7 @@ def test_files_to_download(jobs, picture):
     steps = np.asarray(Image.open(files[1]))
     assert steps.dtype == np.uint16
     np.testing.assert_allclose(steps / 256, values, atol=1 / 256)
+    assert stated_unit(files[1]) == "kitti"
     relative = jobs.picture(picture, "relative", "inferno", ENGLISH).description["token"]
     steps = np.asarray(Image.open(jobs.file(relative, "steps", 70, "inferno", ENGLISH)))
     assert steps.max() == 65535

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from datasets.camera import Camera
+from datasets.depth_files import UNIT
 from datasets.pictures import read_picture
 from prediction.depth_map import FAMILIES, DepthMap
 from prediction.pictures import FARTHEST, UNITS_PER_METRE, encode_depth
@@ -172,5 +173,6 @@ def _write_steps(path: Path, depth: PictureDepth) -> None:
         for rows, depth_map in depth.bands():
             steps[rows] = np.rint(depth_map.disparity * (FARTHEST / largest))
     note = PngImagePlugin.PngInfo()
+    note.add_text(UNIT, STEPS if depth.metric else depth.unit)  # as demo.py says it
     note.add_text("Description", said)
     Image.fromarray(steps).save(path, compress_level=PNG_EFFORT, pnginfo=note)
