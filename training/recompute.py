@@ -22,6 +22,7 @@ BLOCKS = (
     *(BasicBlock, BottleneckBlock, ConvBlock, convnext_encoder.Block, depth_anything.Block),
     *(SeparableBlock, InvertedResidual, ResidualConvUnit),
 )
+NORMS = (nn.BatchNorm2D, nn.SyncBatchNorm)  # that follow statistics
 Result = TypeVar("Result")
 
 
@@ -32,12 +33,12 @@ def recompute_blocks(model: nn.Layer) -> None:
     """
     for block in model.sublayers():
         if isinstance(block, BLOCKS):
-            norms = [layer for layer in block.sublayers() if isinstance(layer, nn.BatchNorm2D)]
+            norms = [layer for layer in block.sublayers() if isinstance(layer, NORMS)]
             block.forward = recomputed(block.forward, norms)
 
 
 def recomputed(
-    function: Callable[..., Result], norms: Sequence[nn.BatchNorm2D] = ()
+    function: Callable[..., Result], norms: Sequence[nn.Layer] = ()
 ) -> Callable[..., Result]:
     """A function of a tensor, and more that needs no gradient, that keeps only these.
 
@@ -59,7 +60,7 @@ def recomputed(
 
 
 @contextmanager
-def still(norms: Sequence[nn.BatchNorm2D]) -> Iterator[None]:
+def still(norms: Sequence[nn.Layer]) -> Iterator[None]:
     """Within it, running statistics do not move."""
     momenta = [norm._momentum for norm in norms]
     for norm in norms:
