@@ -102,10 +102,12 @@ class InverseDepths(TracedLayer):
 
     def compute(self, inputs: Tensor) -> list[Tensor]:
         """Of pictures [B, 3, H, W]."""
-        height, width = inputs.shape[2:]
+        batch, _, height, width = inputs.shape
         with networks_in(self.precision):
             if not hasattr(self.model, "predict_disparity"):  # of one scale
-                return [self.model.disparity_map(inputs).astype("float32")]
+                output = self.model.disparity_map(inputs).astype("float32")
+                # In a graph, a network for any size does not say that of its output.
+                return [output.reshape([batch, height, width])]
             disps = self.model.predict_disparity(inputs)
         scales = self.model.architecture.scales
         ordered = sorted(zip(scales, disps), key=lambda pair: pair[0])
