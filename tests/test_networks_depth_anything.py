@@ -220,9 +220,10 @@ def training_words(pairs: Path, weights: Path) -> list[str]:
     ]
 
 
-def test_it_learns_relative_depth(model, weights, tmp_path):
+@pytest.mark.parametrize("how", [["--eager"], []], ids=["eager", "compiled"])
+def test_it_learns_relative_depth(model, weights, tmp_path, how):
     words = training_words(rgbd_pairs(tmp_path), weights)
-    train.main([*words, "--log_dir", str(tmp_path), "--model_name", "run", "--eager"])
+    train.main([*words, "--log_dir", str(tmp_path), "--model_name", "run", *how])
     opened = open_model(tmp_path / "run" / "last")
     trained = opened.depth_network().state_dict()
     assert (opened.info.kind, opened.info.step) == (KIND, 2)
