@@ -38,7 +38,8 @@ from evaluation.metric_depth import load_disparities
 from evaluation.odometry import read_trajectory
 from networks.monodepth import Architecture
 from options import DemoOptions, EvaluateOptions, TrainOptions, parse, to_json
-from prediction.depth_map import ScaleShift, alignment_json, read_alignment, read_sparse_depth
+from prediction.alignment import alignment_json, read_alignment, read_sparse_depth
+from prediction.depth_map import ScaleShift
 from prediction.export import Export, metadata
 from prediction.pictures import predict_files
 from prediction.predictor import DepthPredictor, Predictor

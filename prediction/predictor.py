@@ -27,6 +27,7 @@ from layers import transform_from_parameters
 from networks.kinds import FOR_DEPTH, KINDS, MODULES
 from networks.monodepth import Monodepth
 from options import AUTO, PredictorOptions
+from prediction.alignment import read_alignment
 from prediction.depth_map import (
     FAMILIES,
     METRES,
@@ -35,7 +36,6 @@ from prediction.depth_map import (
     ScaleShift,
     inside_padding,
     network_input,
-    read_alignment,
 )
 from prediction.engines import Engine, open_engine
 from system.device import choose_device

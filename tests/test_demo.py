@@ -16,7 +16,8 @@ from datasets.depth_files import DepthNote, read_depth, stated_unit
 from datasets.pictures import read_picture
 from datasets.rgbd import find_part
 from networks.monodepth import Architecture
-from prediction.depth_map import PADDING, DepthMap, ScaleShift, read_sparse_depth
+from prediction.alignment import read_sparse_depth
+from prediction.depth_map import PADDING, DepthMap, ScaleShift
 from prediction.inputs import find_inputs
 from prediction.outputs import new_recording
 from prediction.pictures import encode_depth

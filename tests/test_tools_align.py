@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prediction.depth_map import (
-    ScaleShift,
+from prediction.alignment import (
     doubts,
     fit_scale_shift,
     read_alignment,
     read_points,
     read_sparse_depth,
 )
+from prediction.depth_map import ScaleShift
 from system.errors import InputError
 from tools import align
 

@@ -61,21 +61,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from datasets.pictures import read_picture
     from evaluation.result_files import INPUTS, inputs_of, own_name
-    from prediction import depth_map
+    from prediction import alignment
+    from prediction.depth_map import RELATIVE_INVERSE
     from prediction.pictures import write_files
     from prediction.predictor import open_predictor
 
     picture = read_picture(options.image_path)
     shape = picture.shape[:2]
-    points = depth_map.read_points(options.points or ())
+    points = alignment.read_points(options.points or ())
     if options.depth_path is not None:
-        measured = depth_map.read_sparse_depth(options.depth_path, options.depth_unit, shape)
+        measured = alignment.read_sparse_depth(options.depth_path, options.depth_unit, shape)
         points = np.concatenate([points, measured])
     predictor = open_predictor(options, keep_aspect=options.keep_aspect)
-    shift = options.shift or predictor.unit == depth_map.RELATIVE_INVERSE
+    shift = options.shift or predictor.unit == RELATIVE_INVERSE
     disparity = predictor(picture).disparity
-    fit, error = depth_map.fit_scale_shift(disparity, points, shift)
-    for words in depth_map.doubts(disparity, points, fit):
+    fit, error = alignment.fit_scale_shift(disparity, points, shift)
+    for words in alignment.doubts(disparity, points, fit):
         logger.warning("%s: %s", options.image_path, words)
     # Better points replace earlier ones; another picture or model has its own file.
     inputs = inputs_of(options, without=("points", "depth_path", "depth_unit"))
@@ -84,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         name = own_name(beside.parent, f"{beside.stem}_alignment", inputs)
         target = beside.with_name(f"{name}.json")
     about = {INPUTS: inputs, "keep_aspect": predictor.keep_aspect}
-    text = depth_map.alignment_json(fit, error, len(points), predictor.info.name, about)
+    text = alignment.alignment_json(fit, error, len(points), predictor.info.name, about)
     write_files(target.parent, {target.name: text.encode()})
     words = "1 / metres = %.6g * disparity + %.6g, from %d points, off by %.1f %% in the median: %s"
     logger.info(words, fit.scale, fit.shift, len(points), 100 * error, target)
