@@ -12,16 +12,14 @@ import pytest
 from PIL import Image
 
 from datasets.streets import generate as synthetic
+from datasets.streets.casting import GROUND, SKY, cast_rays
 from datasets.streets.generate import DATE, StreetSettings, generate_streets, list_drives
 from datasets.streets.render import render_depth, render_image
 from datasets.streets.sensors import (
     BASELINE,
     CAMERA_HEIGHT,
-    GROUND,
-    SKY,
     calibration_files,
     camera_rays,
-    cast_rays,
     kitti_camera,
     right_camera_pose,
     scan_street,
@@ -215,21 +213,6 @@ def test_hits_are_those_of_every_ray_against_every_box():
         # Rounding decides about a ray along an edge.
         agrees = np.isclose(found, expected, rtol=1e-4) | (found == expected)
         assert agrees.mean() > 0.9995
-
-
-def test_runs_of_rays_find_the_texture_that_single_rays_find():
-    texture = make_noise_texture(np.random.default_rng(0))
-    rng = np.random.default_rng(1)
-    counts = np.array([3, 1, 40, 7])
-    shared, each = rng.uniform(-300, 300, 4), rng.uniform(-300, 300, counts.sum())
-    du, dv = rng.uniform(0.2, 50, (2, 4))
-    shared, each, du, dv = (values.astype(np.float32) for values in (shared, each, du, dv))
-    long_u, long_du, long_dv = (np.repeat(values, counts) for values in (shared, du, dv))
-    alone = texture.sample(long_u, each, long_du, long_dv)
-    np.testing.assert_array_equal(texture.sample(shared, each, du, dv, counts), alone)
-    np.testing.assert_array_equal(texture.sample(long_u, each, du, dv, counts), alone)
-    swapped = texture.sample(each, long_u, long_dv, long_du)
-    np.testing.assert_array_equal(texture.sample(each, shared, dv, du, counts), swapped)
 
 
 def test_texture_repeats_and_fades_with_the_size_of_a_pixel():
@@ -426,10 +409,10 @@ def test_interrupt_stops_the_workers_early(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(synthetic, "as_completed", interrupted)
-    settings = replace(TINY, train_drives=8)
+    settings = replace(TINY, train_drives=14)
     with pytest.raises(KeyboardInterrupt):
         generate_streets(tmp_path, settings, num_workers=2)
-    assert 1 <= len(list(tmp_path.rglob("*.bin"))) < 20
+    assert 1 <= len(list(tmp_path.rglob("*.bin"))) < 40
     assert not list(tmp_path.rglob("*.tmp"))
 
 

@@ -12,11 +12,14 @@ import io
 import logging
 import multiprocessing
 import os
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -33,12 +36,13 @@ from system.workers import leave_stops_to_parent
 
 logger = logging.getLogger(__name__)
 
-RENDERER_VERSION = 3  # to be raised when the same settings give other files
+RENDERER_VERSION = 4  # to be raised when the same settings give other files
 COMPLETE, PARTIAL = "streets.json", "streets.partial.json"
 DATE = "2000_01_01"  # a day on which KITTI recorded nothing
 SPLITS = ("train", "val", "test")
 TEST_STRIDE = 3  # frames between two test items
 JPEG_QUALITY = 92
+FRAMES_TOGETHER = 15  # at most so many frames of a drive are one task for a worker
 LARGEST_KEPT = 24 << 20  # bytes; up to 32 MiB has an effect
 
 
@@ -195,18 +199,33 @@ def _render_all(
             return
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(num_workers, context, initializer=_start_worker) as pool:
-            frames = [pool.submit(_render_frame, out, settings, *task) for task in tasks]
+            parts = [pool.submit(_render_frames, out, settings, part) for part in _parts(tasks)]
             try:
-                for done in as_completed(frames):
-                    done.result()
-                    progress.update()
+                for done in as_completed(parts):
+                    progress.update(done.result())
             except BaseException:
                 # Frames under way are finished, those that wait are not begun.
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
 
+def _parts(tasks: list[tuple[Drive, int]]) -> Iterator[list[tuple[Drive, int]]]:
+    """Frames of one drive, for one worker: it draws the drive's street once."""
+    for _, frames in groupby(tasks, key=lambda task: task[0]):
+        part = list(frames)
+        for start in range(0, len(part), FRAMES_TOGETHER):
+            yield part[start : start + FRAMES_TOGETHER]
+
+
+def _render_frames(out: Path, settings: StreetSettings, tasks: list[tuple[Drive, int]]) -> int:
+    """Render frames, and say how many."""
+    for drive, frame in tasks:
+        _render_frame(out, settings, drive, frame)
+    return len(tasks)
+
+
 def _start_worker() -> None:
+    cv2.setNumThreads(1)  # the workers share the cores between them
     leave_stops_to_parent()
     _keep_memory()
 

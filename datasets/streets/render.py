@@ -4,30 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from datasets.camera import Camera
-from datasets.streets.sensors import (
-    CAMERA_HEIGHT,
-    GROUND,
-    SKY,
-    Hits,
-    Rays,
-    camera_rays,
+from datasets.streets.casting import (
+    add_flats,
     cast_rays,
+    count_up,
+    meet_flats,
+    meet_walls,
+    number_rays,
+    numbered_depths,
     visible_boxes,
 )
-from datasets.streets.world import BUILDING, CAR, Pose, Street
+from datasets.streets.ground import see_ground, shade_ground
+from datasets.streets.sensors import CAMERA_HEIGHT, camera_rays
+from datasets.streets.surfaces import (
+    COARSE_SHARE,
+    FINE_SHARE,
+    MIDDLE,
+    Paint,
+    Scene,
+    Texturing,
+    details_of,
+    paint_flats,
+    paint_sky,
+    paint_walls,
+    sky_gain,
+    texture_flats,
+    texture_sky,
+    texture_walls,
+)
+from datasets.streets.texture import look_up
+from datasets.streets.world import CentreLine, Pose, Street
 
-SUPERSAMPLING = 2  # rays per pixel along each axis
-TEXEL = 0.04  # m
-COARSE = 6.7  # a second, larger copy of the texture hides that it repeats
-HAZE_RANGE = 500.0  # m
-HAZE_COLOR = np.array([0.80, 0.83, 0.86], np.float32)
-LINE_COLOR = np.array([0.80, 0.80, 0.78], np.float32)
-GROUND_EDGES = np.array([6.2, 6.45, 9.0], np.float32)  # m from the centre: road, kerb, pavement
+SUPERSAMPLING = 2  # rays per pixel along each axis; colours are added up in twos
+STRIP = 2048  # columns of rays that are shaded together; cv2.remap takes less than 2^15
+LEAST_GAIN = 0.15
 
 
 @dataclass(frozen=True)
@@ -63,309 +79,181 @@ def render_image(street: Street, frame: int, pose: Pose, camera: Camera) -> np.n
     """The street at ``frame`` as a camera at ``pose`` sees it: RGB, uint8 [H, W, 3]."""
     boxes = visible_boxes(street.boxes_at(frame), pose)
     rays = camera_rays(camera, SUPERSAMPLING)
-    hits = cast_rays(boxes, pose, CAMERA_HEIGHT, rays)
-    colors = _Shader(street, boxes, pose, camera, rays, hits).colors()
-    columns = colors.reshape(3, -1, SUPERSAMPLING, colors.shape[2]).sum(axis=2)
-    pixels = reduce(np.add, (columns[:, :, i::SUPERSAMPLING] for i in range(SUPERSAMPLING)))
-    pixels *= 255 * street.appearance.exposure / SUPERSAMPLING**2
-    pixels += 0.5
-    pixels = np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
-    return np.ascontiguousarray(pixels.transpose(2, 1, 0))
+    scene = Scene(street.appearance, boxes, pose, camera, rays)
+    seen = _see(scene)
+    width, exposure = len(rays.directions), 255 * street.appearance.exposure
+    picture = np.empty((*camera.image_size, 3), np.uint8)
+    for start in range(0, width, STRIP):
+        columns = slice(start, min(start + STRIP, width))
+        planes = _shade(scene, seen, columns)
+        _add_ground(scene, street.centre_line, seen, columns, planes)
+        pixels = cv2.convertScaleAbs(cv2.merge([*planes]), alpha=exposure)
+        picture[start // SUPERSAMPLING : columns.stop // SUPERSAMPLING] = pixels
+    return cv2.transpose(picture)
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """Rays one below the other that hit the same surface, or beside each other on the ground.
+class _Seen(NamedTuple):
+    """What the rays of a picture see.
 
-    What such a run shares is worked out once: most of what makes up a colour.
+    The number of what each ray sees, as :func:`number_rays` gives it, details of walls after the
+    walls, and tops and bottoms of boxes after these; and what is known of it by its number, N.
     """
 
-    first: np.ndarray  # int [R], flat index of its first ray in maps [W, H]
-    counts: np.ndarray  # int [R], number of its rays
-
-    def spread(self, values: np.ndarray) -> np.ndarray:
-        """What each run has, [R], as what each ray has, [N]."""
-        return np.repeat(values, self.counts)
-
-    def count_up(self, first: np.ndarray) -> np.ndarray:
-        """From the number of each run, [R], one more for each of its rays, int [N]."""
-        before = np.cumsum(self.counts) - self.counts
-        return np.arange(self.counts.sum()) + self.spread(first - before)
-
-    def indices(self) -> np.ndarray:
-        """The flat indices of all rays, int [N]."""
-        return self.count_up(self.first)
-
-    def part(self, chosen: np.ndarray) -> _Runs:
-        """Some of the runs, chosen by indices or a mask."""
-        return _Runs(self.first[chosen], self.counts[chosen])
+    numbers: np.ndarray  # int32 [W, H]
+    texturing: Texturing  # [N]
+    paint: Paint  # [3, N], black for the ground, which is added later
 
 
-@dataclass(frozen=True)
-class _Shader:
-    """Colours the hits of one picture. Colours of rays are three planes, float32 [3, N].
+def _see(scene: Scene) -> _Seen:
+    """Cast the rays of a picture, and look up what does not change along what a column sees."""
+    rays = scene.rays
+    met = meet_walls(scene.boxes, scene.pose, CAMERA_HEIGHT, rays)
+    walls = met.seen()
+    details = details_of(scene, walls)
+    wall = np.append(np.arange(len(walls.box)), details.wall)
+    order = np.argsort(wall, kind="stable")  # details right after their wall
+    first, last = np.append(walls.first, details.first), np.append(walls.last, details.last)
+    numbers = number_rays(rays, walls.column.take(wall), first, last, order)
+    t = numbered_depths(rays, walls.enter.take(wall))
+    flats = meet_flats(scene.boxes, met, CAMERA_HEIGHT, rays, numbers, t)
+    add_flats(numbers, flats, len(t))
+    black = np.zeros((3, 1), np.float32)
+    texturing = [
+        Texturing(*[black[0]] * 7),
+        texture_sky(scene),
+        Texturing(*(values.take(wall) for values in texture_walls(scene, walls))),
+        texture_flats(scene, flats),
+    ]
+    paint = [
+        Paint(black, black, black),
+        paint_sky(scene),
+        paint_walls(scene, walls, details),
+        paint_flats(scene, flats),
+    ]
+    return _Seen(
+        numbers,
+        Texturing(*(np.concatenate(each, dtype=np.float32) for each in zip(*texturing))),
+        Paint(*(np.hstack(each, dtype=np.float32) for each in zip(*paint))),
+    )
 
-    All patterns are functions of where the surface is hit, never of the camera, so that a point
-    looks alike from everywhere; only haze and the blur of distant texture depend on depth.
+
+class _Runs(NamedTuple):
+    """Rays one below the other that see the same, [R] each; one run after the other."""
+
+    number: np.ndarray
+    first: np.ndarray  # flat index of its first ray in maps [W, H]
+    last: np.ndarray  # one after its last ray
+
+
+def _runs_of(numbers: np.ndarray) -> _Runs:
+    """The runs in a map of numbers, [W, H]."""
+    starts = np.ones(numbers.shape, bool)
+    np.not_equal(numbers[:, 1:], numbers[:, :-1], out=starts[:, 1:])
+    first = np.flatnonzero(starts)
+    return _Runs(numbers.reshape(-1).take(first), first, np.append(first[1:], numbers.size))
+
+
+class _Samples(NamedTuple):
+    """Rays by twos, one below the other, [N]: all of a strip, then some that are worked out apart.
+
+    Two rays mostly see the same. Where a run begins with the lower one, the lower one is apart.
     """
 
-    street: Street
-    boxes: np.ndarray
-    pose: Pose
-    camera: Camera
-    rays: Rays
-    hits: Hits
+    number: np.ndarray  # what is seen, by runs of samples, [R]
+    counts: np.ndarray  # the samples of each run, [R]
+    rays: np.ndarray  # 2, or 1 where the lower one is apart, float32
+    fine: np.ndarray  # the sum of the texture's values over the rays
+    slope: np.ndarray  # of the middle of the rays
+    pairs: np.ndarray  # the samples to which those apart belong
 
-    def colors(self) -> np.ndarray:
-        """Colours of all rays, float32 [3, W, H]."""
-        surface = self.hits.surface.T
-        starts = np.ones(surface.shape, bool)
-        np.not_equal(surface[:, 1:], surface[:, :-1], out=starts[:, 1:])
-        first = np.flatnonzero(starts)
-        runs = _Runs(first, np.diff(first, append=surface.size))
-        surface = surface.ravel()[first]
-        colors = np.empty((3, *starts.shape), np.float32)
-        is_wall = (surface >= 0) & (surface < len(self.boxes))
-        for part, shade in (
-            (surface == SKY, self._sky),
-            (is_wall, self._walls),
-            (surface >= len(self.boxes), self._tops),
-        ):
-            if part.any():
-                shade(colors.reshape(3, -1), runs.part(part), surface[part])
-        self._ground(colors)
-        return colors
-
-    def _sky(self, colors: np.ndarray, runs: _Runs, _: np.ndarray) -> None:
-        index = runs.indices()
-        ahead, left = self.rays.directions[runs.first // len(self.rays.slopes)].T
-        bearing = (self.pose.yaw + np.arctan2(left, ahead)).astype(np.float32)
-        elevation = self._slopes(runs) * runs.spread(1 / np.hypot(ahead, left))
-        extent = np.full(len(bearing), 0.5, np.float32)
-        look = self.street.appearance
-        clouds = look.texture.sample(bearing * 60, elevation * 140, extent, extent, runs.counts)
-        blend = np.clip(elevation * 2 - 0.6 * (clouds - 0.5), 0, 1)
-        for plane, haze, zenith in zip(colors, HAZE_COLOR, look.zenith_color):
-            plane[index] = haze + blend * (zenith - haze)
-
-    def _ground(self, colors: np.ndarray) -> None:
-        """Unlike the others row by row: at a depth, all is seen with the same blur."""
-        is_ground = np.ascontiguousarray(self.hits.surface == GROUND)
-        rows = np.flatnonzero(is_ground.any(axis=1))
-        if not len(rows):
-            return
-        counts = np.count_nonzero(is_ground[rows], axis=1)
-        column = np.flatnonzero(is_ground[rows]) % is_ground.shape[1]
-        depth = np.float32(-CAMERA_HEIGHT) / self.rays.slopes[rows]
-        x_step, y_step = self._steps()
-        spread_depth = np.repeat(depth, counts)
-        x = np.float32(self.pose.x) + spread_depth * x_step[column]
-        y = np.float32(self.pose.y) + spread_depth * y_step[column]
-        offset, slope = self.street.centre_line.offset_and_slope(x)
-        across = (y - offset) / np.sqrt(1 + slope * slope)
-        across_pixel = depth / np.float32(self.camera.K[0, 0])
-        along_pixel = depth * depth / np.float32(CAMERA_HEIGHT * self.camera.K[1, 1])
-        brightness, _ = self._noise(x, across, along_pixel, across_pixel, counts)
-        paint = _lane_markings(x, across, along_pixel, across_pixel, counts)
-        kind = np.searchsorted(GROUND_EDGES, np.abs(across))
-        gain, line_gain = 1 + 1.1 * brightness, 1 + 0.4 * brightness
-        veil = np.repeat(_veil(depth), counts)
-        index = column * len(self.rays.slopes) + np.repeat(rows, counts)
-        grounds = self.street.appearance.ground_colors.T
-        planes = colors.reshape(3, -1)
-        for plane, ground, line, haze in zip(planes, grounds, LINE_COLOR, HAZE_COLOR):
-            color = ground[kind] * gain
-            color += paint * (line * line_gain - color)
-            color += veil * (haze - color)
-            plane[index] = color
-
-    def _walls(self, colors: np.ndarray, runs: _Runs, box: np.ndarray) -> None:
-        # By material, so that all rays on buildings and all on cars are slices.
-        order = np.argsort(self.boxes["material"][box], kind="stable")
-        runs, box = runs.part(order), box[order]
-        index = runs.indices()
-        column = runs.first // len(self.rays.slopes)
-        walls = self.hits.walls
-        depth, face, along = (x[box, column] for x in (walls.enter, walls.face, walls.along))
-        # How much wall a pixel covers: the more, the less squarely it is seen.
-        grazing = np.maximum(walls.facing[box, column], np.float32(1e-3))
-        along_pixel = depth / (grazing * np.float32(self.camera.K[0, 0]))
-        up_pixel = depth / np.float32(self.camera.K[1, 1])
-        up = CAMERA_HEIGHT + self._slopes(runs) * runs.spread(depth)
-        u, v = self._texture_shift(box) + face * np.float32(37 * TEXEL)
-        u, v = u + along, runs.spread(v) + up
-        brightness, hue = self._noise(u, v, along_pixel, up_pixel, runs.counts)
-        planes = self._paint(runs, box, brightness, hue)
-        self._add_windows(planes, runs, box, along, up)
-        self._add_car_details(planes, runs, box, face, along, up)
-        veil = _veil(depth)
-        light = runs.spread(self._wall_light()[box, face] * (1 - veil))
-        planes *= light
-        for plane, color, haze in zip(colors, planes, HAZE_COLOR):
-            plane[index] = color + runs.spread(veil * haze)
-
-    def _tops(self, colors: np.ndarray, runs: _Runs, surface: np.ndarray) -> None:
-        box = surface - len(self.boxes)
-        index = runs.indices()
-        depth = self.hits.t.T.ravel()[index]
-        x_step, y_step = self._steps()[:, runs.first // len(self.rays.slopes)]
-        x, y = (np.array([self.pose.x, self.pose.y]) - self.boxes["centre"][box]).T
-        cos, sin = np.cos(self.boxes["yaw"])[box], np.sin(self.boxes["yaw"])[box]
-        along = runs.spread((cos * x + sin * y).astype(np.float32))
-        along += depth * runs.spread(cos * x_step + sin * y_step)
-        across = runs.spread((cos * y - sin * x).astype(np.float32))
-        across += depth * runs.spread(cos * y_step - sin * x_step)
-        pixel = depth / np.float32(self.camera.K[0, 0])
-        u, v = map(runs.spread, self._texture_shift(box))
-        brightness, hue = self._noise(u + along, v + across, 4 * pixel, pixel)
-        planes = self._paint(runs, box, brightness, hue)
-        is_top = self.boxes["top"][box] < CAMERA_HEIGHT
-        veil = _veil(depth)
-        light = runs.spread(np.where(is_top, np.float32(1.1), np.float32(0.55))) * (1 - veil)
-        for plane, color, haze in zip(colors, planes, HAZE_COLOR):
-            plane[index] = color * light + veil * haze
-
-    def _slopes(self, runs: _Runs) -> np.ndarray:
-        """The slopes of the rays of runs, float32 [N]."""
-        return self.rays.slopes[runs.count_up(runs.first % len(self.rays.slopes))]
-
-    def _steps(self) -> np.ndarray:
-        """World x and y per metre of depth of every column, float32 [2, W]."""
-        cos, sin = np.float32(np.cos(self.pose.yaw)), np.float32(np.sin(self.pose.yaw))
-        ahead, left = self.rays.directions.T
-        return np.stack([cos * ahead - sin * left, sin * ahead + cos * left])
-
-    def _texture_shift(self, box: np.ndarray) -> np.ndarray:
-        """Where the textures of boxes [R] begin, metres along u and v, float32 [2, R]."""
-        return self.boxes["phase"][box].T * np.float32(TEXEL)
-
-    def _noise(
-        self,
-        u: np.ndarray,
-        v: np.ndarray,
-        du: np.ndarray,
-        dv: np.ndarray,
-        counts: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Brightness about 0 and hue about 0.5 of a surface, from metres on it.
-
-        Arguments as those of ``NoiseTexture.sample``, but in metres.
-        """
-        texel, shrink = np.float32(1 / TEXEL), np.float32(1 / COARSE)
-        u, v, du, dv = u * texel, v * texel, du * texel, dv * texel
-        texture = self.street.appearance.texture
-        fine = texture.sample(u, v, du, dv, counts)
-        # Rows and columns exchanged, so that the two copies are nowhere aligned.
-        coarse = texture.sample(v * shrink, u * shrink, dv * shrink, du * shrink, counts)
-        return 0.9 * fine + (0.7 * coarse - np.float32(0.8)), coarse
-
-    def _paint(
-        self, runs: _Runs, box: np.ndarray, brightness: np.ndarray, hue: np.ndarray
-    ) -> np.ndarray:
-        """The colour of the boxes' materials with their texture, float32 [3, N]."""
-        gain = runs.spread(self.boxes["contrast"][box]) * brightness
-        gain += 1
-        np.maximum(gain, np.float32(0.15), out=gain)
-        planes = np.empty((3, len(hue)), np.float32)
-        colors, accents = (self.boxes[name][box].T for name in ("color", "accent"))
-        for plane, color, accent in zip(planes, colors, accents):
-            np.multiply(runs.spread(accent - color), hue, out=plane)
-            np.add(plane, runs.spread(color), out=plane)
-        planes *= gain
-        return planes
-
-    def _wall_light(self) -> np.ndarray:
-        """How bright the sun leaves the four walls of each box, float32 [B, 4]."""
-        outward = self.boxes["yaw"][:, None] + np.array([0, np.pi, np.pi / 2, -np.pi / 2])
-        light = 0.85 + 0.25 * np.cos(outward - self.street.appearance.sun_azimuth)
-        return light.astype(np.float32)
-
-    def _slice_of(self, material: int, runs: _Runs, box: np.ndarray) -> tuple[slice, slice]:
-        """The runs and the rays on boxes of a material, by which the runs are sorted."""
-        materials = self.boxes["material"][box]
-        first, last = np.searchsorted(materials, [material, material + 1])
-        rays = np.append(0, np.cumsum(runs.counts))
-        return slice(first, last), slice(rays[first], rays[last])
-
-    def _add_windows(
-        self, planes: np.ndarray, runs: _Runs, box: np.ndarray, along: np.ndarray, up: np.ndarray
-    ) -> None:
-        """Give facades rows of framed windows, each of its own brightness."""
-        chosen, rays = self._slice_of(BUILDING, runs, box)
-        runs, box, planes = runs.part(chosen), box[chosen], planes[:, rays]
-        width, height = self.boxes["pattern"][box].T
-        column = along[chosen] / width
-        column_index = np.floor(column)
-        x = np.abs(column - column_index - 0.5)
-        row = up[rays] / runs.spread(height)
-        row_index = np.floor(row)
-        y = np.abs(row - row_index - np.float32(0.55))
-        frame = np.flatnonzero(y < runs.spread(np.where(x < 0.30, np.float32(0.33), 0)))
-        has_pane = (x < 0.24) & (x > 0.015)
-        pane = np.flatnonzero(y < runs.spread(np.where(has_pane, np.float32(0.28), 0)))
-        # Any scrambled but fixed number per window will do.
-        code = runs.spread(12.9898 * column_index + self.boxes["phase"][box, 0])[pane]
-        scatter = np.abs(np.sin(code + 78.233 * row_index[pane])) * 437.5
-        scatter -= np.floor(scatter)
-        scatter *= 0.30
-        for plane, glass in zip(planes, (0.13, 0.16, 0.20)):
-            plane[frame] = plane[frame] * 0.4 + 0.42
-            plane[pane] = 0.15 * plane[pane] + (scatter + glass)
-
-    def _add_car_details(
-        self,
-        planes: np.ndarray,
-        runs: _Runs,
-        box: np.ndarray,
-        face: np.ndarray,
-        along: np.ndarray,
-        up: np.ndarray,
-    ) -> None:
-        """Give car bodies wheels, lights and a dark underside."""
-        chosen, rays = self._slice_of(CAR, runs, box)
-        runs, planes, up = runs.part(chosen), planes[:, rays], up[rays]
-        face, along = face[chosen], along[chosen]
-        length, width = 2 * self.boxes["half"][box[chosen]].T
-        from_axle = np.abs(np.abs(along - length / 2) - 0.31 * length)
-        is_side = face >= 2
-        # Beside the sides no axle is near.
-        from_axle = np.hypot(runs.spread(np.where(is_side, from_axle, np.inf)), up - 0.30)
-        planes[:, (up < 0.22) | (from_axle < 0.31)] = 0.09
-        planes[:, from_axle < 0.17] = 0.45
-        has_light = ~is_side & (np.abs(along - width / 2) > 0.36 * width)
-        at_light = np.abs(up - 0.68) < 0.1
-        for which, color in ((0, (0.85, 0.85, 0.80)), (1, (0.65, 0.10, 0.08))):
-            lit = np.flatnonzero(at_light & runs.spread(has_light & (face == which)))
-            planes[:, lit] = np.array(color, np.float32)[:, None]
+    def spread(self, table: np.ndarray) -> np.ndarray:
+        """What is known by number, for every sample, [N]."""
+        return np.repeat(table.take(self.number), self.counts)
 
 
-def _veil(depth: np.ndarray) -> np.ndarray:
-    """How much of the haze's colour lies over what is at a depth, in [0, 1]."""
-    return 1 - np.exp(depth * np.float32(-1 / HAZE_RANGE))
+def _sample(scene: Scene, seen: _Seen, columns: slice) -> _Samples:
+    """Look the texture up for every ray, and put rays together."""
+    numbers, slopes = seen.numbers[columns], scene.rays.slopes
+    runs = _runs_of(numbers)
+    counts = runs.last - runs.first
+    x, y, dy = (
+        np.repeat(table.take(runs.number), counts).reshape(numbers.shape)
+        for table in seen.texturing[:3]
+    )
+    dy *= slopes
+    y += dy
+    fine = look_up(scene.appearance.texture.atlas, x, y).reshape(-1, 2)
+
+    split = np.flatnonzero(runs.first % 2)
+    place = runs.first.take(split)
+    pairs = place // 2
+    padding = -len(split) % (len(slopes) // 2)  # to whole columns
+    apart, lower, slope = (
+        np.pad(values, (0, padding))
+        for values in (
+            runs.number.take(split),
+            fine[:, 1].take(pairs),
+            slopes.take(place % len(slopes)),
+        )
+    )
+    total = np.append(fine[:, 0] + fine[:, 1], lower)
+    total[pairs] = fine[:, 0].take(pairs)
+    rays = np.ones(len(total), np.float32)
+    rays[: len(fine)] = 2
+    rays[pairs] = 1
+    number = np.append(runs.number, apart)
+    counts = np.append((runs.last + 1) // 2 - (runs.first + 1) // 2, np.ones(len(apart), int))
+    middles = np.tile((slopes[::2] + slopes[1::2]) / 2, len(numbers))
+    return _Samples(number, counts, rays, total, np.append(middles, slope), pairs)
 
 
-def _stripe(distance: np.ndarray, half_width: float, pixel: np.ndarray) -> np.ndarray:
-    """How much of a pixel a stripe covers whose middle is ``distance`` metres away, in [0, 1]."""
-    inner = np.clip((half_width + pixel / 2 - distance) / pixel, 0, 1)
-    return np.minimum(inner, 2 * half_width / pixel)
+def _shade(scene: Scene, seen: _Seen, columns: slice) -> np.ndarray:
+    """The colours of pixels but for what the ground adds, in [0, 1], float32 [3, W / 2, H / 2]."""
+    samples = _sample(scene, seen, columns)
+    look = seen.texturing
+    x, y, dy = map(samples.spread, (look.coarse_x, look.coarse_y, look.coarse_dy))
+    dy *= samples.slope
+    y += dy
+    shape = -1, len(scene.rays.slopes) // 2
+    hue = look_up(scene.appearance.texture.turned, x.reshape(shape), y.reshape(shape)).ravel()
+    gain = hue * np.float32(COARSE_SHARE)
+    gain -= np.float32(MIDDLE)
+    gain *= samples.rays
+    gain += np.float32(FINE_SHARE) * samples.fine
+    gain *= samples.spread(look.contrast)
+    gain += samples.rays
+    np.maximum(gain, np.float32(LEAST_GAIN) * samples.rays, out=gain)
+    sky = np.flatnonzero((samples.number > 0) & (samples.number <= len(seen.numbers)))
+    begin = np.cumsum(samples.counts) - samples.counts
+    sky = count_up(begin.take(sky), samples.counts.take(sky))
+    gain[sky] = sky_gain(*(values.take(sky) for values in (y, samples.fine, samples.rays)))
+    hue *= gain
+
+    width = (columns.stop - columns.start) // SUPERSAMPLING
+    count, extra = width * SUPERSAMPLING * shape[1], len(samples.pairs)
+    planes = np.empty((3, width, shape[1]), np.float32)
+    for plane, *tables in zip(planes, *seen.paint):
+        color, accent, constant = map(samples.spread, tables)
+        color *= gain
+        accent *= hue
+        constant *= samples.rays
+        color += accent
+        color += constant
+        own = color[:count]
+        own[samples.pairs] += color[count : count + extra]
+        left, right = own.reshape(width, SUPERSAMPLING, -1).swapaxes(0, 1)
+        np.add(left, right, out=plane)
+    planes *= np.float32(1 / SUPERSAMPLING**2)
+    return planes
 
 
-def _lane_markings(
-    along: np.ndarray,
-    across: np.ndarray,
-    along_pixel: np.ndarray,
-    across_pixel: np.ndarray,
-    counts: np.ndarray,
-) -> np.ndarray:
-    """Coverage by paint: a dashed line in the middle and a thin one beside the parked cars.
-
-    The extents of pixels are per run of ``counts`` rays.
-    """
-    along_pixel, across_pixel = (np.repeat(x, counts) for x in (along_pixel, across_pixel))
-    to_dash = np.abs(along - 7 * np.round(along / 7))
-    paint = _stripe(np.abs(across), 0.08, across_pixel) * _stripe(to_dash, 1.6, along_pixel)
-    to_bay = np.abs(along - 6 * np.round(along / 6))
-    to_edge = np.abs(np.abs(across) - 3.7)
-    paint = np.maximum(paint, _stripe(to_edge, 0.06, across_pixel))
-    inside_bay = (np.abs(across) > 3.7) & (np.abs(across) < 6.2)
-    return np.maximum(paint, inside_bay * _stripe(to_bay, 0.06, along_pixel))
+def _add_ground(
+    scene: Scene, centre_line: CentreLine, seen: _Seen, columns: slice, planes: np.ndarray
+) -> None:
+    """Add to the colours of pixels what they see of the ground."""
+    is_ground = seen.numbers[columns] == 0
+    rows = is_ground.any(axis=0)
+    if rows.any():
+        first = int(rows.argmax()) // 2 * 2
+        ground = see_ground(scene, centre_line, columns, slice(first, None))
+        planes[:, :, first // 2 :] += shade_ground(scene, ground, is_ground[:, first:])
