@@ -8,13 +8,17 @@ Lengths are in model units: for a stereo-trained model 0.1 is the stereo baselin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
+from system.device import device_kind, is_deterministic
+
 EPSILON = 1e-7
+Form = Callable[..., Tensor]
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # (Wang et al., TIP 2004), for images in [0, 1]
 
 
@@ -122,12 +126,10 @@ def warp(image: Tensor, grid: Tensor) -> Tensor:
     """Sample ``image`` [B, C, h, w] at ``grid`` [B, H, W, 2] bilinearly; outside, its border.
 
     This is the one place that samples. -1 and 1 are the centres of the outermost pixels
-    (``align_corners=True``), as in the published training.
+    (``align_corners=True``), as in the published training. Only the grid's gradient is to be relied
+    on.
     """
-    # Paddle's CPU kernel crashes when only the grid needs a gradient: sample a copy that needs one.
-    image = image.clone()
-    image.stop_gradient = False
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return forms().sample(image, grid)
 
 
 def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:
@@ -137,20 +139,20 @@ def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)
 
 
-def upsample_nearest(x: Tensor) -> Tensor:
-    """Double height and width of [B, C, H, W] by repetition, in operations every exporter knows."""
-    batch, channels, height, width = x.shape
-    x = x.reshape([batch, channels, height, 1, width, 1])
-    x = x.expand([batch, channels, height, 2, width, 2])
-    return x.reshape([batch, channels, 2 * height, 2 * width])
+def upsample_nearest(x: Tensor, portable: bool = False) -> Tensor:
+    """Double height and width of [B, C, H, W] by repetition.
+
+    ``portable`` is for graphs that leave this device: operations that every exporter knows.
+    """
+    return (PORTABLE if portable else forms()).double(x)
 
 
-def reflection_pad(x: Tensor) -> Tensor:
-    """Pad [B, C, H, W] by one mirrored row and column on each side; H and W at least 2."""
-    # Several times as fast as F.pad on CPUs, forward and backward.
-    height, width = x.shape[2:]
-    x = paddle.concat([x[:, :, :, 1:2], x, x[:, :, :, width - 2 : width - 1]], axis=3)
-    return paddle.concat([x[:, :, 1:2], x, x[:, :, height - 2 : height - 1]], axis=2)
+def reflection_pad(x: Tensor, portable: bool = False) -> Tensor:
+    """Pad [B, C, H, W] by one mirrored row and column on each side; H and W at least 2.
+
+    ``portable`` as for :func:`upsample_nearest`.
+    """
+    return (PORTABLE if portable else forms()).pad(x)
 
 
 def average_halve(image: Tensor) -> Tensor:
@@ -160,9 +162,105 @@ def average_halve(image: Tensor) -> Tensor:
 
 def window_mean(x: Tensor) -> Tensor:
     """3x3 means of [B, C, H + 2, W + 2] as [B, C, H, W]."""
-    # As a convolution, which is faster than average pooling on CPUs.
+    return forms().mean(x)
+
+
+def sample_by_kernel(image: Tensor, grid: Tensor) -> Tensor:
+    """:func:`warp` by Paddle's operation."""
+    # Its backward kernels write the image's gradient whether or not it is asked for, on CPUs and
+    # GPUs, and crash where there is none: they are given a copy that needs one.
+    image = image.clone()
+    image.stop_gradient = False
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def sample_by_gathering(image: Tensor, grid: Tensor) -> Tensor:
+    """:func:`warp` by looking up the four pixels around each point."""
+    batch, channels, height, width = image.shape
+    x, y = paddle.split((grid + 1) / 2, 2, axis=3)  # [B, H, W, 1]
+    x = paddle.clip(x * (width - 1), 0, width - 1)
+    y = paddle.clip(y * (height - 1), 0, height - 1)
+    left, top = paddle.floor(x.detach()), paddle.floor(y.detach())
+    right, bottom = paddle.clip(left + 1, max=width - 1), paddle.clip(top + 1, max=height - 1)
+    pixels = image.detach().transpose([0, 2, 3, 1]).reshape([-1, channels])
+    first = paddle.arange(batch, dtype="int32").reshape([-1, 1, 1, 1]) * (height * width)
+
+    def at(row: Tensor, column: Tensor) -> Tensor:
+        index = first + (row * width + column).astype("int32")
+        return paddle.gather(pixels, index.flatten()).reshape([*grid.shape[:3], channels])
+
+    fx, fy = x - left, y - top
+    above = at(top, left) * (1 - fx) + at(top, right) * fx
+    below = at(bottom, left) * (1 - fx) + at(bottom, right) * fx
+    return (above * (1 - fy) + below * fy).transpose([0, 3, 1, 2])
+
+
+def double_by_expanding(x: Tensor) -> Tensor:
+    """:func:`upsample_nearest` in operations that every exporter knows."""
+    batch, channels, height, width = x.shape
+    x = x.reshape([batch, channels, height, 1, width, 1])
+    x = x.expand([batch, channels, height, 2, width, 2])
+    return x.reshape([batch, channels, 2 * height, 2 * width])
+
+
+def double_by_kernel(x: Tensor) -> Tensor:
+    """:func:`upsample_nearest` by Paddle's operation."""
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def pad_by_copying(x: Tensor) -> Tensor:
+    """:func:`reflection_pad` of slices, several times as fast on CPUs, forward and backward."""
+    height, width = x.shape[2:]
+    x = paddle.concat([x[:, :, :, 1:2], x, x[:, :, :, width - 2 : width - 1]], axis=3)
+    return paddle.concat([x[:, :, 1:2], x, x[:, :, height - 2 : height - 1]], axis=2)
+
+
+def pad_by_kernel(x: Tensor) -> Tensor:
+    """:func:`reflection_pad` by Paddle's operation."""
+    return F.pad(x, [1, 1, 1, 1], mode="reflect")
+
+
+def mean_by_convolution(x: Tensor) -> Tensor:
+    """:func:`window_mean` by a convolution, which is faster than pooling on CPUs."""
     channels = x.shape[1]
     return F.conv2d(x, paddle.ones([channels, 1, 3, 3], x.dtype), groups=channels) / 9
+
+
+def mean_by_pooling(x: Tensor) -> Tensor:
+    """:func:`window_mean` by pooling."""
+    return F.avg_pool2d(x, kernel_size=3, stride=1)
+
+
+class Forms(NamedTuple):
+    """Ways to compute the same: what is fast differs between devices."""
+
+    sample: Form = sample_by_kernel
+    double: Form = double_by_expanding
+    pad: Form = pad_by_copying
+    mean: Form = mean_by_convolution
+
+
+PORTABLE = Forms()
+# By the kind of device. Those for GPUs follow from what the operations are made of; python -m
+# tools.check_device measures all of ALTERNATIVES.
+FORMS = {
+    "cpu": PORTABLE,
+    "gpu": Forms(double=double_by_kernel, pad=pad_by_kernel, mean=mean_by_pooling),
+    # Without atomic additions, whose order is not always the same.
+    "deterministic gpu": Forms(mean=mean_by_pooling),
+}
+ALTERNATIVES = {
+    "sample": (sample_by_kernel, sample_by_gathering),
+    "double": (double_by_expanding, double_by_kernel),
+    "pad": (pad_by_copying, pad_by_kernel),
+    "mean": (mean_by_convolution, mean_by_pooling),
+}
+
+
+def forms() -> Forms:
+    """Those for the device in use."""
+    kind = device_kind()
+    return FORMS["deterministic gpu" if kind == "gpu" and is_deterministic() else kind]
 
 
 class LocalStatistics(NamedTuple):

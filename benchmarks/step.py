@@ -19,7 +19,8 @@ from training.cpu.fast_paths import compile_layers, fast_paths
 from training.cpu.process import keep_freed_memory
 from training.model_with_loss import ModelWithLoss, TracedLayer
 from training.objective import PLAIN, Objective
-from training.self_supervised import Loss, Networks, draw_tie_break
+from training.self_supervised import Loss, Networks
+from training.tie_break import tie_break
 
 BATCH, HEIGHT, WIDTH = 4, 192, 640
 ARCHITECTURE = Architecture(source_ids=(-1, 1, STEREO))
@@ -73,7 +74,7 @@ def main() -> None:
     T = np.eye(4, dtype=np.float32)
     T[0, 3] = -0.1
     T = paddle.to_tensor(np.repeat(T[None], BATCH, axis=0))
-    noise = draw_tie_break(0, 0, [BATCH, count, HEIGHT, WIDTH])
+    noise = tie_break(0, 0, range(BATCH), [count, HEIGHT, WIDTH])
     frames = {"target": target, "sources": sources}
     known = {**frames, "K": K, "T_stereo": T, "tie_break": noise}
     inputs = {"seen": frames, "known": known}

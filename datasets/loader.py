@@ -17,11 +17,18 @@ import cv2
 import numpy as np
 
 from datasets.facts import Facts
+from datasets.shared_batches import (
+    Answer,
+    Batch,
+    SharedBatches,
+    SharedMemory,
+    share_batches,
+    stacked,
+)
 from system.errors import InputError
 from system.workers import leave_stops_to_parent
 
 PREFETCHED_PER_WORKER = 2
-Batch = dict[str, np.ndarray]
 
 
 class Items(Protocol):
@@ -44,8 +51,7 @@ class Items(Protocol):
 
 def make_batch(items: Items, epoch: int, indices: Sequence[int]) -> Batch:
     """Stack items along a new first axis."""
-    made = [items.item(epoch, index) for index in indices]
-    return {key: np.stack([item[key] for item in made]) for key in made[0]}
+    return stacked([items.item(epoch, index) for index in indices])
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Loader:
     threads: bool = False  # whether the workers are, which suits items that are merely copied
     share: Share = Share()  # what this process does of each step
     _pool: Executor | None = field(default=None, init=False)
+    _shared: SharedBatches | None = field(default=None, init=False)
 
     @property
     def items_per_step(self) -> int:
@@ -114,20 +121,26 @@ class Loader:
         """Stop the workers."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+            self._pool = self._shared = None
 
     def _from_workers(self, epoch: int, chunks: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        if not chunks:
+            return
         if self._pool is None:
-            self._pool = self._start_workers()
+            self._start_workers(epoch, first=chunks[0][0])
         waiting, pending = iter(chunks), deque()
         try:
             for chunk in itertools.islice(waiting, self.num_workers * PREFETCHED_PER_WORKER):
                 pending.append(self._submit(epoch, chunk))
             while pending:
-                batch = pending.popleft().result()
+                slot, future = pending[0]
+                answer = future.result()
+                pending.popleft()
+                batch = answer if self._shared is None else self._shared.batch(slot, answer)
                 for chunk in itertools.islice(waiting, 1):
                     pending.append(self._submit(epoch, chunk))
                 yield batch
+                del batch, answer  # their slot is free when whoever uses them is done
         except BrokenProcessPool as error:
             self.close()
             raise InputError(
@@ -135,35 +148,63 @@ class Loader:
                 "use a smaller --num_workers or --batch_size"
             ) from error
         finally:
-            for future in pending:
-                future.cancel()
+            for slot, future in pending:
+                if self._shared is None:
+                    future.cancel()
+                else:
+                    self._shared.abandon(slot, future)
 
-    def _start_workers(self) -> Executor:
+    def _start_workers(self, epoch: int, first: int) -> None:
         if self.threads:
-            return ThreadPoolExecutor(self.num_workers)
-        return ProcessPoolExecutor(
+            self._pool = ThreadPoolExecutor(self.num_workers)
+            return
+        self._shared = self._share(epoch, first)
+        self._pool = ProcessPoolExecutor(
             self.num_workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(self.items,),
+            initargs=(self.items, self._shared and self._shared.memory),
         )
 
-    def _submit(self, epoch: int, indices: Sequence[int]) -> Future[Batch]:
+    def _share(self, epoch: int, first: int) -> SharedBatches | None:
+        """Memory for as many batches, of items like the first one, as are there at a time."""
+        try:
+            item = self.items.item(epoch, first)
+        except InputError:  # which is said when it is this item's turn
+            return None
+        in_use = 2 * self.share.accumulate  # of one step, while those of the next are collected
+        slots = self.num_workers * PREFETCHED_PER_WORKER + in_use
+        return share_batches(item, self.batch_size, slots)
+
+    def _submit(self, epoch: int, indices: Sequence[int]) -> tuple[int | None, Future]:
         if self.threads:
-            return self._pool.submit(make_batch, self.items, epoch, indices)
-        return self._pool.submit(_work, epoch, indices)
+            return None, self._pool.submit(make_batch, self.items, epoch, indices)
+        slot = None if self._shared is None else self._shared.take()
+        return slot, self._pool.submit(_work, epoch, indices, slot)
 
 
-# What a worker process loads from; set once when it starts.
-_worker: dict[str, Items] = {}
+@dataclass(frozen=True)
+class _Worker:
+    """What a worker process loads from, and where it may write batches to."""
+
+    items: Items
+    memory: SharedMemory | None
 
 
-def _start_worker(items: Items) -> None:
-    _worker["items"] = items
+_worker: list[_Worker] = []  # set once when it starts
+
+
+def _start_worker(items: Items, memory: SharedMemory | None) -> None:
+    _worker.append(_Worker(items, memory))
     leave_stops_to_parent()
     cv2.setNumThreads(1)  # the workers share the cores between them
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Paddle's own handler prints its stack
 
 
-def _work(epoch: int, indices: Sequence[int]) -> Batch:
-    return make_batch(_worker["items"], epoch, indices)
+def _work(epoch: int, indices: Sequence[int], slot: int | None) -> Answer:
+    (worker,) = _worker
+    items = [worker.items.item(epoch, index) for index in indices]
+    if slot is None or not worker.memory.layout.fits(items):
+        return stacked(items)
+    worker.memory.write(items, slot)
+    return len(items)

@@ -51,7 +51,7 @@ class Conv3x3(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``x``."""
-        return self.conv(reflection_pad(x))
+        return self.conv(reflection_pad(x, portable=not self.training))
 
 
 class ConvBlock(Conv3x3):
@@ -96,7 +96,8 @@ class DepthDecoder(nn.Layer):
         outputs = {}
         x = features[-1]
         for level in range(4, -1, -1):
-            x = upsample_nearest(getattr(self, f"upconv_{level}_0")(x))
+            x = getattr(self, f"upconv_{level}_0")(x)
+            x = upsample_nearest(x, portable=not self.training)
             if has_skip(level, features):
                 x = paddle.concat([x, features[level - 6]], axis=1)
             x = getattr(self, f"upconv_{level}_1")(x)

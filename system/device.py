@@ -28,3 +28,17 @@ def choose_device(device: str | None) -> str:
     except (ValueError, OSError) as error:
         raise InputError(f"--device {device}: Paddle refuses it ({error})") from error
     return device
+
+
+def device_kind() -> str:
+    """``cpu`` or ``gpu``: what Paddle computes on."""
+    return paddle.device.get_device().partition(":")[0]
+
+
+def is_deterministic() -> bool:
+    """Whether operations on GPUs may only take what gives the same result every time."""
+    flag = "FLAGS_cudnn_deterministic"
+    try:
+        return bool(paddle.get_flags([flag])[flag])
+    except ValueError:  # which Paddle for CPUs does not have
+        return False

@@ -12,7 +12,8 @@ COMMANDS = ("train", "evaluate_depth", "export_gt_depth", "demo")
 PUBLISHED_NAMES = ("test_simple", "evaluate_pose")  # of commands, for those who type them
 # From below: a room may use those before it, and none after it.
 ORDER = (
-    ("layers", "system"),
+    ("system",),
+    ("layers",),
     ("datasets",),
     ("networks",),
     ("weight_files",),

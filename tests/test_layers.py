@@ -186,3 +186,54 @@ def test_average_halve_takes_block_means():
     x = random_images(1, 3, 4, 6)
     expected = x.numpy().reshape(1, 3, 2, 2, 3, 2).mean(axis=(3, 5))
     np.testing.assert_allclose(layers.average_halve(x).numpy(), expected, atol=1e-6)
+
+
+def value_and_gradient(form, x, *more):
+    """Of a form at ``x``, by its own random weights; the other arguments take no gradient."""
+    x = tensor(x)
+    x.stop_gradient = False
+    value = form(*more, x)
+    weights = np.random.default_rng(1).random(value.shape)
+    (value * tensor(weights)).sum().backward()
+    return value.numpy(), x.grad.numpy()
+
+
+@pytest.mark.parametrize("operation", layers.ALTERNATIVES)
+def test_all_forms_of_an_operation_compute_the_same(operation):
+    rng = np.random.default_rng(0)
+    images, more = rng.random((2, 3, 6, 8)), ()
+    if operation == "sample":  # beside, between, on the border and beyond it
+        more, images = (tensor(images),), rng.uniform(-1.3, 1.3, (2, 5, 7, 2))
+    (value, gradient), *others = (
+        value_and_gradient(form, images, *more) for form in layers.ALTERNATIVES[operation]
+    )
+    assert others
+    for other, its_gradient in others:
+        np.testing.assert_allclose(other, value, atol=1e-6)
+        np.testing.assert_allclose(its_gradient, gradient, atol=1e-5)
+    assert getattr(layers.PORTABLE, operation) in layers.ALTERNATIVES[operation]
+
+
+def test_each_device_has_its_forms_unless_what_is_computed_leaves_it(monkeypatch):
+    x = tensor(np.random.default_rng(0).random((1, 2, 4, 6)))
+    expected = layers.reflection_pad(x).numpy(), layers.upsample_nearest(x).numpy()
+    assert layers.forms() == layers.FORMS[layers.device_kind()]
+    assert layers.is_deterministic() in (True, False)  # also where Paddle has no such flag
+    used = []
+
+    def noted(name):
+        form = getattr(layers.FORMS["gpu"], name)
+        return lambda *args: used.append(name) or form(*args)
+
+    noting = layers.Forms(*(noted(name) for name in layers.Forms._fields))
+    monkeypatch.setattr(layers, "device_kind", lambda: "gpu")
+    monkeypatch.setitem(layers.FORMS, "gpu", noting)
+    for portable in (True, False):
+        results = layers.reflection_pad(x, portable), layers.upsample_nearest(x, portable)
+        for result, wanted in zip(results, expected):
+            np.testing.assert_array_equal(result.numpy(), wanted)
+    assert used == ["pad", "double"]
+    layers.ssim_distance(x, x)
+    assert used.count("mean") == 5
+    monkeypatch.setattr(layers, "is_deterministic", lambda: True)
+    assert layers.forms() == layers.FORMS["deterministic gpu"]

@@ -2,6 +2,7 @@ import numpy as np
 import paddle
 import pytest
 
+import layers
 from datasets.conventions import STEREO
 from networks.decoders import DepthDecoder
 from networks.midas_small import MidasSmall
@@ -169,3 +170,16 @@ def test_an_untrained_midas_starts_finite():
     network = MidasSmall()
     with paddle.no_grad():
         assert np.isfinite(network(paddle.rand([1, 3, 64, 64])).numpy()).all()
+
+
+def test_what_is_exported_on_a_gpu_is_what_every_exporter_knows(monkeypatch):
+    decoder = DepthDecoder([4, 4, 8, 8, 8], scales=(0,))
+    features = [paddle.rand([1, n, 32 >> i, 64 >> i]) for i, n in enumerate([4, 4, 8, 8, 8])]
+    decoder.eval()
+    (expected,) = decoder(features)
+    monkeypatch.setattr(layers, "device_kind", lambda: "gpu")
+    monkeypatch.setitem(layers.FORMS, "gpu", None)
+    np.testing.assert_array_equal(decoder(features)[0].numpy(), expected.numpy())
+    decoder.train()
+    with pytest.raises(AttributeError):
+        decoder(features)

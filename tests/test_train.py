@@ -206,7 +206,7 @@ def test_a_compiled_step_takes_depth_hints(streets, place):
     compiled = Trainer(parse(TrainOptions, [word for word in argv if word != "--eager"]))
     batch = next(iter(eager.train_loader.batches(epoch=0)))
     assert batch["hint"].shape == (2, 1, 64, 64)
-    values = [float(each.evaluate(batch, each.place(0)).total) for each in (eager, compiled)]
+    values = [float(each.evaluate(batch, epoch=0).total) for each in (eager, compiled)]
     # Where hint and prediction are equally good, rounding chooses.
     assert values[0] == pytest.approx(values[1], rel=5e-3)
 
@@ -222,7 +222,7 @@ def test_the_compiled_step_equals_the_eager_one(streets, place):
             getattr(trainer.model_with_loss, phase)()
             batch = next(iter(trainer.train_loader.batches(epoch=0)))
             with paddle.no_grad():
-                values.append(float(trainer.evaluate(batch, trainer.place(0)).total))
+                values.append(float(trainer.evaluate(batch, epoch=0).total))
         assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 

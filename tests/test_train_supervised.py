@@ -138,7 +138,7 @@ def test_the_compiled_step_equals_the_eager_one(rooms, tmp_path):
         values = []
         for trainer in (eager, compiled):
             getattr(trainer.model_with_loss, phase)()
-            values.append(float(trainer.evaluate(batch, trainer.place(0)).total))
+            values.append(float(trainer.evaluate(batch, epoch=0).total))
         assert values[0] == pytest.approx(values[1], rel=1e-4)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import itertools
 
 import numpy as np
 import paddle
@@ -17,11 +18,12 @@ from training.color_jitter import (
     adjust_hue,
     adjust_saturation,
     jitter_batch,
+    jitter_each,
     jitter_item,
+    jitter_together,
 )
 from training.self_supervised import SelfSupervised
 from training.supervised import Supervised
-from training.task import Place
 
 # Pillow rounds its results to bytes, and the lumas that it blends with.
 PILLOW_TOLERANCE = 1.5 / 255
@@ -162,6 +164,34 @@ def test_results_stay_within_0_and_1():
         assert jittered.max() <= 1
 
 
+def test_items_together_are_jittered_as_each_alone():
+    """In all orders, with what is partly or wholly neutral among them."""
+    rng = np.random.default_rng(0)
+    orders = list(itertools.permutations(range(4)))
+    amounts = np.array([1, 1, 1, 0]) + rng.uniform(-0.2, 0.2, (len(orders), 4))
+    draws = np.concatenate([amounts, orders], axis=1).astype(np.float32)
+    draws[3, 3], draws[5, 1], draws[8] = 0, 1, NO_JITTER
+    draws = np.concatenate([draws, [NO_JITTER, draw(hue=0.1), draw(saturation=0.9)]])
+    frames = tensor(rng.random((len(draws), 2, 3, 6, 8)))
+    together, each = (jitter(frames, draws).numpy() for jitter in (jitter_together, jitter_each))
+    np.testing.assert_allclose(together, each, atol=1e-6)
+    np.testing.assert_array_equal(together[8], frames[8].numpy())
+    for chosen in ([8], [3, 8], [0]):  # none to jitter, some, one
+        few = jitter_together(frames[chosen], draws[chosen]).numpy()
+        np.testing.assert_allclose(few, each[chosen], atol=1e-6)
+
+
+def test_the_number_of_operations_together_does_not_grow_with_the_items(monkeypatch):
+    frames = tensor(np.random.default_rng(0).random((12, 2, 3, 6, 8)))
+    draws = np.stack([draw_augmentation(0, 0, index).color_jitter for index in range(12)])
+    calls = []
+    for name in ("clip", "where", "remainder"):
+        method = getattr(paddle, name)
+        monkeypatch.setattr(paddle, name, lambda *a, m=method: calls.append(1) or m(*a))
+    jitter_together(frames, draws)
+    assert len(calls) <= 6 + 3 + 2 * 3  # six blends, one hue
+
+
 def test_no_gradient_is_kept():
     frames = images().unsqueeze(0)
     frames.stop_gradient = False
@@ -183,7 +213,7 @@ def frames_of(task, more, draws):
         eyes = {"K": np.stack([np.eye(3)] * 2), "T_stereo": np.stack([np.eye(4)] * 2)}
         batch = {"target": target, "sources": source[:, None], **eyes}
     batch.update(index=np.arange(2), color_jitter=draws)
-    inputs = task(parse(TrainOptions, line.split())).inputs(batch, Place(0, 0, 2))
+    inputs = task(parse(TrainOptions, line.split())).inputs(batch, epoch=0)
     if task is Supervised:
         return [inputs["seen"].numpy()], [target.astype(np.float32) / 255]
     seen, known = inputs["seen"], inputs["known"]

@@ -51,7 +51,8 @@ norm._mean.set_value(paddle.full([2], float(group.rank)))
 data = paddle.to_tensor(np.random.default_rng(0).random((4, 3), np.float32))
 share = data[2 * group.rank : 2 * group.rank + 2] if group.size > 1 else data
 (layer(share) ** 2).mean().backward()
-values = group.share(nn.LayerList([layer, norm]), [float(group.rank), 1.0])
+values = paddle.to_tensor([float(group.rank), 1.0])
+values = group.share(nn.LayerList([layer, norm]), values).numpy()
 mean = group.mean([group.rank, 3])
 grads = [p.grad.numpy().ravel() for p in layer.parameters()]
 np.savez(out / f"{group.size}_{group.rank}.npz", values=values, mean=mean,
@@ -196,6 +197,20 @@ def test_two_processes_stop_and_resume_exactly(launched, go_on):
     assert go_on("stopped", 5) == 5
 
 
+def first_loss(run):
+    return json.loads((run / "metrics.jsonl").read_text().splitlines()[0])["loss"]
+
+
+def test_two_processes_compute_the_loss_of_one_that_takes_turns(launched, tmp_path, monkeypatch):
+    """The noise of each item included, a hundred times as large as what is allowed here."""
+    stub_task.use_stub(monkeypatch.setattr)
+    how = ("--batch_size", 1, "--accumulate", 2, "--max_steps", 1)
+    train.main(stub_task.words(launched / "numbers", tmp_path, *how))
+    assert first_loss(launched / "straight") == pytest.approx(
+        first_loss(tmp_path / "run"), rel=1e-5
+    )
+
+
 def test_a_killed_process_ends_the_job(launched, go_on):
     assert "lost another one" in logs(launched / "log")
     step = json.loads((launched / "killed/last/progress.json").read_text())["step"]
@@ -228,7 +243,7 @@ def test_one_process_is_alone():
     group = Group()
     assert group.is_first
     assert group.mean([1, 2]) == [1, 2]
-    assert group.share(paddle.nn.Linear(1, 1), [5]) == [5]
+    assert group.share(paddle.nn.Linear(1, 1), paddle.to_tensor([5.0])).tolist() == [5]
 
 
 @pytest.mark.parametrize(("size", "reason"), [(1, "one device only"), (2, "for GPUs only")])

@@ -43,21 +43,21 @@ class Group:
             return list(values)
         return (self._sum(to_tensor(np.asarray(values, np.float64))) / self.size).tolist()
 
-    def share(self, layer: nn.Layer, values: Sequence[float]) -> list[float]:
+    def share(self, layer: nn.Layer, values: Tensor) -> Tensor:
         """Give every process the mean of the gradients, of the running statistics, and of values.
 
-        Statistics too, so that each process stays what the checkpoint says.
+        Statistics too, so that each process stays what the checkpoint says. Nothing is read back
+        from the device; values [n] are float32.
         """
         if self.size == 1:
-            return list(values)
+            return values
         grads = [p.grad for p in layer.parameters() if p.grad is not None]
-        values = to_tensor(np.asarray(values, np.float32))
         tensors = [*grads, *running_statistics(layer), values]
         flat = self._sum(paddle.concat([tensor.flatten() for tensor in tensors])) / self.size
         parts = paddle.split(flat, [int(tensor.size) for tensor in tensors])
         for tensor, part in zip(tensors[:-1], parts):
             paddle.assign(part.reshape(tensor.shape), tensor)
-        return parts[-1].tolist()
+        return parts[-1]
 
     def _sum(self, tensor: Tensor) -> Tensor:
         try:

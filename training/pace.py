@@ -137,12 +137,13 @@ class RunBar:
         epoch = min(progress.epoch + 1, self._epochs)
         return f"epoch {epoch} of {self._epochs}, step {progress.step} of {self._end}"
 
-    def step(self, progress: Progress, loss: float) -> None:
-        """A step has ended with ``progress``."""
+    def step(self, progress: Progress, loss: float | None) -> None:
+        """A step has ended with ``progress``; ``loss`` is the latest that is known."""
         self.pace.step()
         left = self.pace.seconds_left(self._end - progress.step, self._epochs_left(progress))
         self._bar.set_description_str(self._place(progress), refresh=False)
-        self._bar.set_postfix_str(f"about {in_words(left)} left, loss {loss:.4f}", refresh=False)
+        known = "" if loss is None else f", loss {loss:.4f}"
+        self._bar.set_postfix_str(f"about {in_words(left)} left{known}", refresh=False)
         self._bar.update()
 
     @contextmanager

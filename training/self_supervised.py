@@ -23,7 +23,6 @@ from options import SelfSupervisedOptions, TrainOptions
 from prediction.visualise import colorize_disparity
 from system.errors import InputError
 from training.color_jitter import jitter_batch
-from training.cpu.arrays import to_tensor
 from training.cpu.fast_paths import fast_paths
 from training.depth_watch import KIND_OF_TRUTH, watched_depth
 from training.health import Signs, signs_of_frames
@@ -31,11 +30,15 @@ from training.logger import image_picture
 from training.model_with_loss import ModelWithLoss, TracedLayer
 from training.objective import PLAIN, Objective
 from training.optimisation import networks_in
-from training.task import Place, Task, check_depth_range, random_monodepth, start_encoders
+from training.task import Task, check_depth_range, random_monodepth, start_encoders
+from training.tie_break import tie_break
+from training.transfer import to_device
 from weight_files.folder import open_model
 from weight_files.model_info import ModelInfo
 
 logger = logging.getLogger(__name__)
+
+BROUGHT = ("target", "sources", "K", "T_stereo", "hint")  # to the device, of what a batch has
 
 
 @dataclass(frozen=True)
@@ -183,28 +186,23 @@ class SelfSupervised(Task):
         )
         return ModelWithLoss(Networks(model, options.precision), Loss(objective))
 
-    def inputs(self, batch: Batch, place: Place) -> dict[str, dict[str, Tensor]]:
-        """Frames as the networks see them; as they are, with cameras and tie-break noise.
-
-        The noise is drawn for the whole step, of which the batch takes its part.
-        """
-        options, count = self.options, len(batch["index"])
-        shape = [place.items, len(options.source_ids), options.height, options.width]
-        noise = draw_tie_break(options.seed, place.step, shape)
-        target, sources = (to_tensor(batch[key]) for key in ("target", "sources"))
-        frames = paddle.concat([target.unsqueeze(1), sources], axis=1).astype("float32") / 255
+    def inputs(self, batch: Batch, epoch: int) -> dict[str, dict[str, Tensor]]:
+        """Frames as the networks see them; as they are, with cameras and tie-break noise."""
+        options = self.options
+        shape = [len(options.source_ids), options.height, options.width]
+        names = [name for name in BROUGHT if name in batch]
+        given = dict(zip(names, to_device([batch[name] for name in names])))
+        images = [given.pop("target").unsqueeze(1), given.pop("sources")]
+        frames = paddle.concat(images, axis=1).astype("float32") / 255
         seen = frames
         if not options.no_color_jitter:
             seen = jitter_batch(frames, batch["color_jitter"])
         known = {
             "target": frames[:, 0],
             "sources": frames[:, 1:],
-            "K": to_tensor(batch["K"]),
-            "T_stereo": to_tensor(batch["T_stereo"]),
-            "tie_break": noise[place.first : place.first + count],
+            "tie_break": tie_break(options.seed, epoch, batch["index"], shape),
+            **given,
         }
-        if "hint" in batch:
-            known["hint"] = to_tensor(batch["hint"])
         return {"seen": {"target": seen[:, 0], "sources": seen[:, 1:]}, "known": known}
 
     def scalars(self, output: SelfSupervisedOutput, batch: Batch) -> dict[str, float]:
@@ -302,9 +300,3 @@ def initial_model(options: TrainOptions) -> Monodepth:
         loaded = opened.load_into(model, options.models_to_load)
         logger.info("loaded %s from %s", ", ".join(loaded), folder)
     return model
-
-
-def draw_tie_break(seed: int, step: int, shape: list[int]) -> Tensor:
-    """Noise of deviation 1 for the auto-mask of one step, the same for the same seed and step."""
-    paddle.seed((seed * 1_000_003 + step) % 2**63)
-    return paddle.randn(shape)

@@ -23,12 +23,12 @@ from options import SCRATCH, SSI, TRUNK, TrainOptions
 from prediction.visualise import colorize_disparity
 from system.errors import InputError
 from training.color_jitter import jitter_batch
-from training.cpu.arrays import to_tensor
 from training.depth_losses import berhu, l1, scale_and_shift_invariant, silog
 from training.health import Signs, signs_of_depth
 from training.model_with_loss import ModelWithLoss, TracedLayer
 from training.optimisation import freeze, networks_in
-from training.task import Place, Task, check_depth_range, random_monodepth, start_encoders
+from training.task import Task, check_depth_range, random_monodepth, start_encoders
+from training.transfer import to_device
 from weight_files.download import named_model
 from weight_files.folder import open_model
 from weight_files.model_info import METRIC_DEPTH, RELATIVE_DEPTH, ModelInfo
@@ -206,13 +206,13 @@ class Supervised(Task):
         depths = InverseDepths(model, options.min_depth, options.max_depth, options.precision)
         return ModelWithLoss(depths, MeanLoss(loss))
 
-    def inputs(self, batch: Batch, place: Place) -> dict[str, Tensor]:
+    def inputs(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         """Pictures [B, 3, H, W] in [0, 1], jittered if asked for, and depth [B, H, W]."""
-        images = to_tensor(batch["image"]).astype("float32") / 255
-        seen = images
+        images, depth = to_device([batch["image"], batch["depth"]])
+        seen = images = images.astype("float32") / 255
         if not self.options.no_color_jitter:
             seen = jitter_batch(images.unsqueeze(1), batch["color_jitter"])[:, 0]
-        return {"seen": seen, "known": to_tensor(batch["depth"])}
+        return {"seen": seen, "known": depth}
 
     def scalars(self, output: SupervisedOutput, batch: Batch) -> dict[str, float]:
         """Share of known pixels, and abs_rel after the best scale and shift of each image."""

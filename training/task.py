@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -33,21 +32,6 @@ class Output(Protocol):
     """
 
     total: Tensor
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a batch stands in a run; what is drawn for it follows from this and the seed.
-
-    Attributes:
-        step: the optimiser step.
-        first: number of its first item among all that the step takes.
-        items: that the step takes, on all devices and in all turns.
-    """
-
-    step: int
-    first: int
-    items: int
 
 
 class Task(ABC):
@@ -96,8 +80,11 @@ class Task(ABC):
         """Networks and loss as one layer, which is compiled."""
 
     @abstractmethod
-    def inputs(self, batch: Batch, place: Place) -> dict[str, Any]:
-        """What that layer is given of a batch, as tensors on the device."""
+    def inputs(self, batch: Batch, epoch: int) -> dict[str, Any]:
+        """What that layer is given of a batch, as tensors on the device.
+
+        What is drawn for an item follows from (seed, epoch, index of the item) alone.
+        """
 
     @abstractmethod
     def scalars(self, output: Output, batch: Batch) -> dict[str, float]:

@@ -10,9 +10,9 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import paddle
 
 from datasets.facts import Facts
@@ -29,6 +29,7 @@ from training.data_wait import DataWait
 from training.group import is_first, join_group, synchronised
 from training.health import Health
 from training.interrupt import Interrupted, StopRequest
+from training.late_loss import LateLoss
 from training.logger import Logger
 from training.optimisation import Update, check_precision
 from training.pace import RunBar, log_frequency
@@ -51,12 +52,12 @@ from training.schedule import (
 )
 from training.self_supervised import SelfSupervised
 from training.supervised import Supervised
-from training.task import Output, Place, Task
+from training.task import Output, Task
 
 logger = logging.getLogger(__name__)
 
 EPOCH_FOLDER = "models/weights_{}"  # as published, counted from 0
-VALIDATION_STEP = 0  # what is drawn is the same for every validation
+VALIDATION_EPOCH = 0  # what is drawn is the same for every validation
 
 
 def task_of(options: TrainOptions) -> Task:
@@ -101,6 +102,7 @@ class Trainer:
         logger: of the first process, while it runs.
         health: of this run, once it lasts.
         advised: whether it was said that training waits for its data.
+        loss: of the last step that was read.
 
     Raises:
         InputError: data, weights, device or an earlier run of that name keep it from starting.
@@ -144,6 +146,7 @@ class Trainer:
         self.logger: Logger | None = None
         self.health = Health()
         self.advised = False
+        self.loss = LateLoss(partial(self.check_finite, self.train_loader))
 
     def loader(self, part: str) -> Loader:
         """Batches of the items of ``train`` or ``val``, this process's share of them.
@@ -251,9 +254,15 @@ class Trainer:
             raise KeyboardInterrupt from None
 
     def save(self, name: str) -> None:
-        """Save a weights folder: ``best``, or ``last`` with all that resuming needs."""
+        """Save a weights folder: ``best``, or ``last`` with all that resuming needs.
+
+        Raises:
+            InputError: the loss of the last step is not finite; nothing is saved.
+        """
+        self.loss.read()
         if not self.group.is_first:
             return
+        self.progress = replace(self.progress, loss_scaling=self.update.scaling)
         info = self.task.info(self.train_loader.items, self.progress.step)
         more = (self.update.optimiser, self.progress, self.options.keep_checkpoints, self.average)
         with self.average.in_model():
@@ -276,9 +285,9 @@ class Trainer:
         if self.steps_done():  # all but their validation
             batches = []
         for turns in in_turns(wait.watch(self.or_save(batches)), options.accumulate):
-            loss, stop = self.train_on(turns)
-            self.bar.step(self.progress, loss)
-            if stop:
+            self.train_on(turns)
+            self.bar.step(self.progress, self.loss.value)
+            if self.stopping:
                 raise Interrupted
             if self.steps_done():
                 break
@@ -290,6 +299,9 @@ class Trainer:
         if advice is not None and not self.advised:
             logger.warning(advice)
             self.advised = True
+        self.loss.read()
+        if self.stopping:
+            raise Interrupted
         loss = self.validate()
         self.progress = replace(self.progress, validated=self.progress.step)
         if self.progress.step_in_epoch == len(self.train_loader):
@@ -321,49 +333,50 @@ class Trainer:
         step = self.progress.step
         return InputError(f"{problem}\nstopped at step {step}; --resume goes on from there")
 
-    def train_on(self, turns: Sequence[Batch]) -> tuple[float, bool]:
+    @property
+    def stopping(self) -> bool:
+        """Whether to stop after this step, in which all processes agree."""
+        return self.loss.stop if self.group.size > 1 else self.stop.requested
+
+    def train_on(self, turns: Sequence[Batch]) -> None:
         """One optimiser step on a batch per turn.
 
-        Returns:
-            The loss before the step, and whether any process was asked to stop.
+        Nothing is read back from the device on the way, so that it never waits for the next work;
+        the loss is read after another step has been given to it, or to be logged.
         """
         rate = learning_rate(self.schedule, self.rate, self.progress.step, self.progress.epoch)
         self.update.set_rates(self.rate, rate, self.task.part_rates(self.rate))
-        losses = []
-        for turn, batch in enumerate(turns):
-            output = self.evaluate(batch, self.place(turn))
+        values = []
+        for batch in turns:
+            output = self.evaluate(batch, self.progress.epoch)
             self.update.add(output.total / len(turns))
-            losses.append(float(output.total))
-        values = [float(np.mean(losses)), float(self.stop.requested)]
-        loss, stop = self.group.share(self.model, values)
-        self.check_finite(loss, self.train_loader, turns)
+            values.append(output.total.detach())
+        values.append(paddle.full([], float(self.stop.requested), "float32"))
+        values = self.group.share(self.model, paddle.stack(values))
         self.update.apply()
         self.average.update(self.progress.step)
         step = self.progress.step
+        self.loss.give(values, step, [int(index) for batch in turns for index in batch["index"]])
         self.progress = replace(
-            self.progress,
-            step=step + 1,
-            step_in_epoch=self.progress.step_in_epoch + 1,
-            loss_scaling=self.update.scaling,
+            self.progress, step=step + 1, step_in_epoch=self.progress.step_in_epoch + 1
         )
-        if self.logger is not None and step % self.log_frequency == 0:
-            values = {"loss": loss, "learning_rate": self.update.rate}
-            values.update(self.task.scalars(output, batch))
-            values.update(self.task.depth_scalars(output, batch, "train"))
-            self.log("train", step, output, batch, values)
-            for message in self.health.look(self.task.signs(output, batch)):
-                logger.warning("step %d: %s", step, message)
-        return loss, stop > 0
+        if step % self.log_frequency == 0:
+            self.loss.read()  # every process, so that all see a request to stop at the same step
+            if self.logger is not None:
+                self.log_step(step, output, batch)
 
-    def place(self, turn: int) -> Place:
-        """Where this process's batch of a turn stands in the step."""
-        share, items_per_step = self.train_loader.share, self.train_loader.items_per_step
-        first = (turn * share.processes + share.rank) * self.options.batch_size
-        return Place(self.progress.step, first, items_per_step)
+    def log_step(self, step: int, output: Output, batch: Batch) -> None:
+        """Log a training step, of which the loss was read, and the signs in its last batch."""
+        values = {"loss": self.loss.value, "learning_rate": self.update.rate}
+        values.update(self.task.scalars(output, batch))
+        values.update(self.task.depth_scalars(output, batch, "train"))
+        self.log("train", step, output, batch, values)
+        for message in self.health.look(self.task.signs(output, batch)):
+            logger.warning("step %d: %s", step, message)
 
-    def evaluate(self, batch: Batch, place: Place) -> Output:
-        """Forward pass and loss of a batch, on the device."""
-        return self.task.output(**self.model_with_loss(self.task.inputs(batch, place)))
+    def evaluate(self, batch: Batch, epoch: int) -> Output:
+        """Forward pass and loss of a batch of an epoch, on the device."""
+        return self.task.output(**self.model_with_loss(self.task.inputs(batch, epoch)))
 
     def log(
         self, phase: str, step: int, output: Output, batch: Batch, scalars: dict[str, float]
@@ -384,38 +397,39 @@ class Trainer:
         self.model_with_loss.eval()
         batches = self.or_save(self.val_loader.batches(epoch=0))
         share = math.ceil(len(self.val_loader) / self.group.size)
-        total, items = 0.0, 0
+        total, count = 0.0, 0
         output, batch = None, None  # a process may have no share of few batches
         with self.average.in_model(), paddle.no_grad(), self.bar.validation(share) as after_batch:
             for batch in batches:
                 size = len(batch["index"])
-                output = self.evaluate(batch, Place(VALIDATION_STEP, 0, size))
+                output = self.evaluate(batch, VALIDATION_EPOCH)
                 loss = float(output.total)
-                self.check_finite(loss, self.val_loader, [batch])
+                items = batch["index"].tolist()
+                self.check_finite(self.val_loader, loss, self.progress.step, items)
                 if self.stop.requested and self.group.size == 1:
                     raise Interrupted
-                total, items = total + size * loss, items + size
+                total, count = total + size * loss, count + size
                 after_batch()
         self.model_with_loss.train()
-        total, items = self.group.mean([total, items])
-        loss = total / items
+        total, count = self.group.mean([total, count])
+        loss = total / count
         if self.logger is not None:
             values = {"loss": loss, **self.task.depth_scalars(output, batch, "val")}
             self.log("val", self.progress.step, output, batch, values)
         logger.info("step %d: validation loss %.5f", self.progress.step, loss)
         return loss
 
-    def check_finite(self, loss: float, loader: Loader, batches: Sequence[Batch]) -> None:
+    def check_finite(self, loader: Loader, loss: float, step: int, items: Sequence[int]) -> None:
         """End a run that has come to nonsense before it is saved.
 
         Raises:
-            InputError: the loss is not finite; the items of the batches are said.
+            InputError: the loss of a step is not finite; the items are said.
         """
         if math.isfinite(loss):
             return
-        names = ", ".join(loader.items.name(i) for batch in batches for i in batch["index"])
+        names = ", ".join(loader.items.name(index) for index in items)
         raise InputError(
-            f"the loss is {loss} at step {self.progress.step}, on the items {names}; training "
+            f"the loss is {loss} at step {step}, on the items {names}; training "
             f"stops and the checkpoints in {self.folder} stay as they are; look at these items, "
             "or lower --learning_rate"
         )
