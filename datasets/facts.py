@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from system.files import sha256
@@ -23,7 +24,11 @@ def facts_of_files(paths: Iterable[Path]) -> Facts:
 
     Of files that are large together, the content counts for some that are evenly spread.
     """
-    files = {path: _size(path) for path in sorted(set(map(os.path.abspath, paths)))}
+    names: dict[str, set[str]] = {}
+    for path in paths:
+        folder, name = os.path.split(path)
+        names.setdefault(folder, set()).add(name)
+    files = dict(sorted(pair for folder, those in names.items() for pair in _sizes(folder, those)))
     every = max(1, -(-sum(files.values()) // CONTENT_BYTES))
     lines: dict[str, list[str]] = {}
     for number, (path, size) in enumerate(files.items()):
@@ -44,11 +49,16 @@ def _below(folders: Iterable[str], folder: str) -> str:
         return folder
 
 
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:  # whoever reads it says so
-        return 0
+def _sizes(folder: str, names: set[str]) -> Iterator[tuple[str, int]]:
+    """Absolute paths and sizes of files in a folder; 0 of what is not there: its reader says so."""
+    sizes = dict.fromkeys(names, 0)
+    with suppress(OSError), os.scandir(folder or os.curdir) as entries:
+        for entry in entries:
+            if entry.name in names:
+                with suppress(OSError):
+                    sizes[entry.name] = entry.stat().st_size
+    place = os.path.abspath(folder)  # noqa: PTH100 - resolve() would follow links
+    return ((f"{place.rstrip(os.sep)}{os.sep}{name}", size) for name, size in sizes.items())
 
 
 def _content(path: str) -> str:

@@ -14,6 +14,7 @@ from PIL import Image
 from datasets.pictures import read_picture
 from system.errors import InputError
 from system.files import FileState, file_state
+from system.memory import scratch
 
 AREA, LANCZOS = "area", "lanczos"
 KEPT_FRAMES = 16  # neighbouring items of an ordered split share frames
@@ -38,11 +39,10 @@ class FrameFiles:
 
     def load(self, path: Path) -> tuple[np.ndarray, tuple[int, int]]:
         """Like :meth:`read` of any size: the frame, and the (width, height) that the image had."""
-        image = read_picture(path)
+        image = read_picture(path, reuse=True)
         small = resize_image(image, self.height, self.width, self.resize)
         frame = np.empty((3, self.height, self.width), np.uint8)
-        for channel in range(3):
-            cv2.extractChannel(small, channel, frame[channel])
+        cv2.split(small, list(frame))
         return frame, image.shape[1::-1]
 
 
@@ -137,7 +137,8 @@ def resize_image(image: np.ndarray, height: int, width: int, resize: str) -> np.
         picture = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS)
         return np.asarray(picture)
     columns, rows = -(-image.shape[1] // width), -(-image.shape[0] // height)
-    enlarged = cv2.resize(image, (columns * width, rows * height), interpolation=cv2.INTER_CUBIC)
     if (columns, rows) == (1, 1):
-        return enlarged
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
+    enlarged = scratch("enlarged", (rows * height, columns * width, 3))
+    cv2.resize(image, enlarged.shape[1::-1], enlarged, interpolation=cv2.INTER_CUBIC)
     return cv2.resize(enlarged, (width, height), interpolation=cv2.INTER_AREA)

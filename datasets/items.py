@@ -101,16 +101,17 @@ class TrainingItems:
 
     def paths(self, index: int) -> list[Path]:
         """The files of an item: the target, then the sources."""
+        return [self.layout.frame_path(self.data_path, *frame) for frame in self._frames(index)]
+
+    def _frames(self, index: int) -> list[tuple[str, int, str, str]]:
+        """The same as (folder, frame, side, extension): of many items, paths take their time."""
         line = self.lines[index]
         frames = [
             (line.frame, OTHER_SIDE[line.side]) if s == STEREO else (line.frame + s, line.side)
             for s in (0, *self.source_ids)
         ]
         return [
-            self.layout.frame_path(
-                self.data_path, line.folder, frame, side, self.extensions[line.folder, side]
-            )
-            for frame, side in frames
+            (line.folder, frame, side, self.extensions[line.folder, side]) for frame, side in frames
         ]
 
     def item(self, epoch: int, index: int) -> dict[str, np.ndarray]:
@@ -128,13 +129,18 @@ class TrainingItems:
         line = self.lines[index]
         draw = draw_augmentation(self.seed, epoch, index) if self.augment else NO_AUGMENTATION
         camera, size = self.cameras[line.folder, line.side]
-        frames = np.stack([self.frames.read(path, size) for path in self.paths(index)])
+        read = [self.frames.read(path, size) for path in self.paths(index)]
         hints = {}
         if self.depth_hints:
-            source = frames[1 + self.source_ids.index(STEREO)]
-            hints["hint"] = depth_hint(frames[0], source, line.side, float(camera.K[0, 0]))
+            source = read[1 + self.source_ids.index(STEREO)]
+            hints["hint"] = depth_hint(read[0], source, line.side, float(camera.K[0, 0]))
+        frames = np.empty((len(read), *read[0].shape), np.uint8)
+        for frame, place in zip(read, frames):
+            if draw.flip:
+                mirrored(frame, place)
+            else:
+                place[:] = frame
         if draw.flip:
-            frames = mirrored(frames)
             hints = {key: mirrored(value) for key, value in hints.items()}
             camera = camera.flipped()
         return {
@@ -163,7 +169,8 @@ class TrainingItems:
 
     def all_paths(self) -> list[Path]:
         """The files that the items need, each once."""
-        return list(dict.fromkeys(path for i in range(len(self)) for path in self.paths(i)))
+        frames = dict.fromkeys(frame for i in range(len(self)) for frame in self._frames(i))
+        return [self.layout.frame_path(self.data_path, *frame) for frame in frames]
 
     def check_files(self) -> None:
         """Raise InputError when frames that the items need are not there."""
@@ -182,9 +189,12 @@ class TrainingItems:
             )
 
 
-def mirrored(images: np.ndarray) -> np.ndarray:
-    """Images [..., H, W], left to right."""
-    return cv2.flip(images.reshape(-1, images.shape[-1]), 1).reshape(images.shape)
+def mirrored(images: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Images [..., H, W], left to right; into ``out``, where that is given."""
+    out = np.empty_like(images) if out is None else out
+    rows = (-1, images.shape[-1])
+    cv2.flip(images.reshape(rows), 1, out.reshape(rows))
+    return out
 
 
 def stereo_pose(side: str, flip: bool) -> np.ndarray:

@@ -100,9 +100,9 @@ def names_in(folder: Path) -> set[str]:
 
 def missing_files(paths: Iterable[Path]) -> list[Path]:
     """Those of the paths where there is nothing, by one listing per folder."""
-    paths = list(paths)
-    present = {folder: names_in(folder) for folder in {path.parent for path in paths}}
-    return [path for path in paths if path.name not in present[path.parent]]
+    places = [(path, *os.path.split(path)) for path in paths]  # pathlib would make paths of them
+    present = {folder: names_in(Path(folder)) for folder in {folder for _, folder, _ in places}}
+    return [path for path, folder, name in places if name not in present[folder]]
 
 
 def there_with_other_endings(missing: Iterable[Path]) -> dict[Path, Path]:

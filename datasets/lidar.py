@@ -81,7 +81,7 @@ def project_sweep(
         raise ValueError("the calibration was read without the LiDAR's pose (with_lidar=True)")
     # The published size of both cameras' maps is the left camera's.
     width, height = calibration.image_size["l"]
-    in_front = points[points[:, 0] >= 0]
+    in_front = points.take(np.flatnonzero(points[:, 0] >= 0), axis=0)
     rectified = calibration.projection[side] @ calibration.rectification
     homogeneous = np.column_stack([in_front[:, :3], np.ones(len(in_front))])
     projected = homogeneous @ (rectified @ calibration.velo_to_camera).T
@@ -92,26 +92,25 @@ def project_sweep(
     if forward_depth:
         depth = in_front[:, 0].astype(np.float64)
     inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
-    nearest = _keep_nearest(
+    return _keep_nearest(
         depth[inside], column[inside].astype(np.intp), row[inside].astype(np.intp), width, height
     )
-    return known_depth(nearest)
 
 
 def _keep_nearest(
     depth: np.ndarray, column: np.ndarray, row: np.ndarray, width: int, height: int
 ) -> np.ndarray:
-    """Scatter the points into [H,W], keeping the nearest of those that share a pixel.
+    """Scatter known depth into [H,W], keeping the nearest of the points that share a pixel.
 
     The published export tells pixels apart by ``row * (width - 1) + column``, which takes the
     last pixel of a row and the first of the next for one: the one met first gets the nearest
     depth of both, the other keeps its last point. Kept, because the benchmark is made so.
     """
-    sparse = np.zeros((height, width))
-    sparse[row, column] = depth
+    sparse = np.zeros((height, width), np.float32)
+    sparse[row, column] = known_depth(depth)
     pixel = row * (width - 1) + column
     _, first, group = np.unique(pixel, return_index=True, return_inverse=True)
     nearest = np.full(len(first), np.inf)
     np.minimum.at(nearest, group.ravel(), depth)
-    sparse[row[first], column[first]] = nearest
+    sparse[row[first], column[first]] = known_depth(nearest)
     return sparse

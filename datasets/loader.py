@@ -26,6 +26,7 @@ from datasets.shared_batches import (
     stacked,
 )
 from system.errors import InputError
+from system.memory import keep_freed_memory
 from system.workers import leave_stops_to_parent
 
 PREFETCHED_PER_WORKER = 2
@@ -197,6 +198,7 @@ _worker: list[_Worker] = []  # set once when it starts
 def _start_worker(items: Items, memory: SharedMemory | None) -> None:
     _worker.append(_Worker(items, memory))
     leave_stops_to_parent()
+    keep_freed_memory()
     cv2.setNumThreads(1)  # the workers share the cores between them
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Paddle's own handler prints its stack
 

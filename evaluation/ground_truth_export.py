@@ -7,6 +7,7 @@ sweep, or improved depth, and calibration are what they were.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import multiprocessing
@@ -47,12 +48,15 @@ from evaluation.ground_truth import (
 from system.errors import InputError
 from system.files import FileState, file_state, read_text, written_whole
 from system.locks import alone_at
+from system.memory import keep_freed_memory
 from system.workers import end_with_parent
 
 logger = logging.getLogger(__name__)
 
 SETTINGS_NAME = "settings.json"  # of an export that goes on
-PART_VERSION = 2  # raised when the depth of a frame, or the file that it is kept in, changes
+PART_VERSION = 3  # raised when the depth of a frame, or the file that it is kept in, changes
+# zlib's fastest: files are 1.2 times as large, and written and read in half of the time.
+COMPRESSION = 1
 SOURCES = {FORWARD: "LiDAR sweep", CAMERA: "LiDAR sweep", IMPROVED: "improved depth map"}
 
 
@@ -129,6 +133,7 @@ def export_ground_truth(
     if not data_path.is_dir():
         raise InputError(f"--data_path {data_path}: no such folder")
     remedy = "give another place with --gt_path FILE.npz"
+    keep_freed_memory()
     with alone_at(target, "exports", remedy):
         _export_alone(data_path, lines, kind, target, num_workers, whole)
 
@@ -207,7 +212,7 @@ def _export_frames(
     if num_workers > 0 and len(missing) > 1:
         context = multiprocessing.get_context("spawn")  # the same on every system
         count = min(num_workers, len(missing))
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=end_with_parent)
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
     with pool or nullcontext():
         apply = map if pool is None else pool.map
         exported = apply(partial(_export_frame, data_path, kind), missing, missing.values())
@@ -215,11 +220,26 @@ def _export_frames(
             pass
 
 
+def _start_worker() -> None:
+    end_with_parent()
+    keep_freed_memory()
+
+
 def _export_frame(data_path: Path, kind: str, part: Path, line: SplitLine) -> None:
     made_from = json.dumps(_sources(data_path, line, kind))  # before they are read
     depth = frame_depth(data_path, line, kind)
     with written_whole(part) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, depth=depth, made_from=made_from)
+        # As points: the map is compressed once, when it comes to its place.
+        places = np.flatnonzero(depth != 0).astype(np.uint32)
+        known = depth.ravel()[places]
+        np.savez(file, shape=depth.shape, places=places, known=known, made_from=made_from)
+
+
+def _map_of(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The depth map of what a part holds."""
+    depth = np.zeros(arrays["shape"], np.float32)
+    depth.ravel()[arrays["places"]] = arrays["known"]
+    return depth
 
 
 def _sources(data_path: Path, line: SplitLine, kind: str) -> dict[str, FileState]:
@@ -238,7 +258,7 @@ def _is_done(part: Path, data_path: Path, line: SplitLine, kind: str) -> bool:
     try:
         with np.load(part, allow_pickle=False) as arrays:
             said = json.loads(str(arrays["made_from"]))
-            arrays["depth"]  # whole, or it raises
+            _map_of(arrays)  # whole, or it raises
         now = _sources(data_path, line, kind)
         return all(FileState(*said[name]) == state for name, state in now.items())
     except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, zipfile.BadZipFile):
@@ -252,11 +272,12 @@ def _assemble(parts: Iterable[Path], names: Sequence[str], kind: str, path: Path
         _add_array(archive, LINES_KEY, np.array(names))
         for index, part in enumerate(parts):
             with np.load(part, allow_pickle=False) as arrays:
-                _add_array(archive, MAP_KEY.format(index), arrays["depth"])
+                _add_array(archive, MAP_KEY.format(index), _map_of(arrays))
 
 
 def _add_array(archive: zipfile.ZipFile, key: str, array: np.ndarray) -> None:
     info = zipfile.ZipInfo(f"{key}.npy")  # without the time, so that the same maps are one file
     info.compress_type, info.external_attr = archive.compression, 0o600 << 16
-    with archive.open(info, "w", force_zip64=True) as file:
-        npy.write_array(file, array, allow_pickle=False)
+    content = io.BytesIO()
+    npy.write_array(content, array, allow_pickle=False)
+    archive.writestr(info, content.getbuffer(), compresslevel=COMPRESSION)

@@ -127,7 +127,7 @@ def image_batches(
 
 def read_resized(path: Path, width: int, height: int) -> np.ndarray:
     """Read an image and resize it as the published evaluation does, with Lanczos' filter."""
-    image = Image.fromarray(read_picture(path))
+    image = Image.fromarray(read_picture(path, reuse=True))
     return np.asarray(image.resize((width, height), Image.LANCZOS))
 
 

@@ -8,7 +8,16 @@ from PIL import Image
 
 from benchmarks import measure
 from benchmarks.drives import write_drive
-from benchmarks.loader import SCALES, SOURCES, published_item, turn_hue
+from benchmarks.loader import (
+    SCALES,
+    SOURCES,
+    camera_with_lidar,
+    draw_jitter,
+    draw_sweep,
+    published_depth,
+    published_item,
+    turn_hue,
+)
 from benchmarks.measure import compared, in_turns
 from datasets.items import make_items
 
@@ -47,4 +56,21 @@ def test_the_published_work_is_done_for_every_frame_and_scale(tmp_path):
 
 def test_hue_turns():
     red = Image.new("RGB", (1, 1), (255, 0, 0))
-    assert turn_hue(red, 1 / 3).getpixel((0, 0)) == pytest.approx((0, 255, 0), abs=6)
+    assert turn_hue(1 / 3, red).getpixel((0, 0)) == pytest.approx((0, 255, 0), abs=6)
+
+
+def test_the_jitter_of_an_item_is_one_draw_of_four_changes_in_a_drawn_order():
+    grey, orders = Image.new("RGB", (2, 2), (90, 120, 60)), set()
+    for seed in range(8):
+        steps = draw_jitter(np.random.default_rng(seed))
+        orders.add(tuple(str(step.args[0])[:30] for step in steps if len(step.args) == 2))
+        for step in steps:
+            assert step(grey) == step(grey)
+        assert len(steps) == 4
+    assert len(orders) > 1
+
+
+def test_a_sweep_as_large_as_kittis_falls_into_the_picture():
+    depth = published_depth(draw_sweep(), camera_with_lidar())
+    assert depth.shape == (375, 1242)
+    assert 5_000 < np.count_nonzero(depth) < 40_000  # KITTI's: 15,000

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zlib
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -40,11 +41,38 @@ def turned(orientation):
     return exif
 
 
+class Simplejpeg:
+    """The interface of simplejpeg, where it is not installed."""
+
+    @staticmethod
+    def decode_jpeg(content, colours, buffer=None):
+        assert colours == "RGB"
+        pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+        if buffer is None:
+            return pixels
+        buffer[:] = pixels
+        return buffer
+
+
+@pytest.fixture(params=["simplejpeg", "opencv"])
+def jpeg_decoder(request, monkeypatch):
+    """What reads JPEGs: the wheel, or what takes its place where there is none."""
+    wheel = (pictures.simplejpeg or Simplejpeg) if request.param == "simplejpeg" else None
+    monkeypatch.setattr(pictures, "simplejpeg", wheel)
+    return request.param
+
+
 @pytest.fixture
-def decoders(monkeypatch):
+def decoders(jpeg_decoder, monkeypatch):
     """Names of the decoders in the order of their use."""
     used = []
     decode, upright = cv2.imdecode, pictures.upright_rgb
+    if pictures.simplejpeg is not None:
+        wheel = pictures.simplejpeg.decode_jpeg
+        counted = SimpleNamespace(
+            decode_jpeg=lambda *a, **k: used.append("simplejpeg") or wheel(*a, **k)
+        )
+        monkeypatch.setattr(pictures, "simplejpeg", counted)
     monkeypatch.setattr(cv2, "imdecode", lambda *args: used.append("opencv") or decode(*args))
     monkeypatch.setattr(
         pictures, "upright_rgb", lambda *args: used.append("pillow") or upright(*args)
@@ -65,12 +93,35 @@ def decoders(monkeypatch):
     ],
 )
 def test_plain_files_are_read_fast_and_as_pillow_reads_them(
-    suffix, mode, more, picture, tmp_path, decoders
+    suffix, mode, more, picture, tmp_path, decoders, jpeg_decoder
 ):
     path = saved(picture, tmp_path / f"a.{suffix}", mode, **more)
     expected = np.asarray(Image.open(path).convert("RGB"))
     np.testing.assert_array_equal(read_picture(path), expected)
-    assert decoders == ["opencv"]
+    assert decoders == [jpeg_decoder if suffix == "jpg" else "opencv"]
+    np.testing.assert_array_equal(read_picture(path, reuse=True), expected)
+
+
+def test_only_who_asks_for_it_gets_memory_that_is_written_over(picture, tmp_path, jpeg_decoder):
+    first, second = (tmp_path / name for name in ("a.jpg", "b.jpg"))
+    saved(picture, first), saved(picture[::-1], second)
+    kept, again, passing = read_picture(first), read_picture(first), read_picture(first, reuse=True)
+    read_picture(second, reuse=True)
+    np.testing.assert_array_equal(kept, again)
+    assert (passing == read_picture(second)).all() == (jpeg_decoder == "simplejpeg")
+
+
+def test_a_jpeg_damaged_inside_is_what_the_other_decoders_make_of_it(
+    tmp_path, monkeypatch, decoders
+):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = saved(noise, tmp_path / "a.jpg")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    path.write_bytes(content)
+    pixels = read_picture(path)
+    monkeypatch.setattr(pictures, "simplejpeg", None)
+    np.testing.assert_array_equal(read_picture(path), pixels)
 
 
 def png_with(picture, part, late):
@@ -127,12 +178,12 @@ def test_transparency_is_white_in_frames_too(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_what_follows_a_picture_does_not_matter(suffix, picture, tmp_path, decoders):
+def test_what_follows_a_picture_does_not_matter(suffix, picture, tmp_path, decoders, jpeg_decoder):
     path = saved(picture, tmp_path / f"a.{suffix}")
     expected = read_picture(path)
     path.write_bytes(path.read_bytes() + b"more")
     np.testing.assert_array_equal(read_picture(path), expected)
-    assert decoders == ["opencv", "pillow"]
+    assert decoders == [jpeg_decoder if suffix == "jpg" else "opencv", "pillow"]
 
 
 @pytest.mark.parametrize("values", [[0, 0.5, 1], [0, 9, 256], [-1, 9, 255], [0, np.nan, 9]])

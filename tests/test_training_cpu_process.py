@@ -10,13 +10,14 @@ from pathlib import Path
 import paddle
 import pytest
 
+from system import memory
 from training.cpu import process
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNT_FAULTS = """
 import resource, sys
 if {keep}:
-    from training.cpu.process import keep_freed_memory
+    from system.memory import keep_freed_memory
     assert keep_freed_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -43,7 +44,7 @@ def test_other_systems_and_gpus_are_left_alone(monkeypatch):
     def told(*words):
         raise AssertionError("nothing is to be told")
 
-    monkeypatch.setattr(process.ctypes, "CDLL", told)
+    monkeypatch.setattr(memory.ctypes, "CDLL", told)
     monkeypatch.setattr(paddle.base.core, "set_num_threads", told)
     monkeypatch.setattr(paddle.device, "get_device", lambda: "gpu:0")
     assert not process.keep_freed_memory()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 
 import paddle
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
-NEVER = 2**31 - 1
+from system import memory
 
 
 def on_cpu() -> bool:
@@ -31,16 +28,5 @@ def use_threads(count: int) -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed memory of any size, on CPUs; whether it does.
-
-    A step on the CPU allocates and frees megabytes for every operation. glibc maps such blocks
-    from the system and unmaps them again, and the system clears each page once more: for simple
-    operations that takes ten times as long as the arithmetic. The process no longer shrinks
-    between them, so small trainings hold more than they would (benchmarks/LOG.md).
-    """
-    if not on_cpu() or platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, NEVER))
+    """:func:`system.memory.keep_freed_memory`, where Paddle computes on the CPU."""
+    return on_cpu() and memory.keep_freed_memory()
