@@ -134,9 +134,33 @@ def warp(image: Tensor, grid: Tensor) -> Tensor:
 
 def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:
     """Resize [B, C, h, w] to [B, C, height, width] (``align_corners=False``)."""
-    if list(x.shape[2:]) == [height, width]:
+    size = list(x.shape[2:])
+    if size == [height, width]:
         return x
+    if height % size[0] == width % size[1] == 0 and is_deterministic():
+        return _enlarge(_enlarge(x, height // size[0], axis=2), width // size[1], axis=3)
     return F.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)
+
+
+def _enlarge(x: Tensor, factor: int, axis: int) -> Tensor:
+    """Bilinear enlargement of [B, C, H, W] along one axis, by a whole number.
+
+    The gradient of Paddle's own adds up in any order on GPUs.
+    """
+    size = x.shape[axis]
+
+    def part(start: int, end: int) -> Tensor:
+        return paddle.slice(x, [axis], [start], [end])
+
+    before = paddle.concat([part(0, 1), part(0, size - 1)], axis) if size > 1 else x
+    after = paddle.concat([part(1, size), part(size - 1, size)], axis) if size > 1 else x
+    parts = []
+    for index in range(factor):
+        offset = (index + 0.5) / factor - 0.5  # of the new pixel from the old one's centre
+        parts.append(x + abs(offset) * ((after if offset > 0 else before) - x))
+    shape = list(x.shape)
+    shape[axis] *= factor
+    return paddle.stack(parts, axis + 1).reshape(shape)
 
 
 def upsample_nearest(x: Tensor, portable: bool = False) -> Tensor:

@@ -110,7 +110,8 @@ class EngineOptions(Options):
     )
     precision: str = option(
         "fp32",
-        "of the depth network; bf16 with OpenVINO, on CPUs that have it; int8 with --calibration",
+        "of the depth network; bf16 on GPUs and with OpenVINO, where they have it; int8 on CPUs, "
+        "with --calibration",
         choices=("fp32", "bf16", "int8"),
     )
     calibration: Optional[Path] = option(
@@ -310,8 +311,18 @@ class OptimisationOptions(Options):
     )
     precision: str = option(
         "fp32",
-        "of the networks, on GPUs; geometry and loss stay in fp32",
+        "of the networks, on GPUs; disparity, geometry and loss stay in fp32",
         choices=("fp32", "bf16", "fp16"),
+    )
+    tf32: bool = option(
+        False,
+        "on GPUs since Ampere, convolutions of fp32 round what they multiply to 10 bits; geometry "
+        "and loss stay in fp32",
+    )
+    deterministic: bool = option(
+        False,
+        "on GPUs, take algorithms that give the same result every time, which are slower; CPUs do "
+        "so anyway",
     )
 
 
@@ -357,6 +368,8 @@ class TrainOptions(
         if self.scheduler != STEP:
             problem = f"is for --scheduler {STEP}; leave it out"
             yield from self.changed(["scheduler_step_size"], problem)
+        if self.tf32 and self.precision != "fp32":
+            yield "tf32", f"is of fp32, and there is {self.given('precision')}; drop one"
         if self.recompute and not self.eager:
             yield "recompute", "does not go into a compiled step; add --eager"
 

@@ -15,6 +15,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from networks.decoders import in_float32
 from networks.linear import Linear
 from networks.midas_small import DEVIATION, MEAN, ResidualConvUnit
 
@@ -283,7 +284,11 @@ class Scratch(nn.Layer):
         x = self.refinenet3(x, levels[2], *sides(levels[1]))
         x = self.refinenet2(x, levels[1], *sides(levels[0]))
         x = self.refinenet1(x, levels[0], *(2 * side for side in sides(levels[0])))
-        return self.output_conv2(enlarge(self.output_conv1(x), height, width))[:, 0]
+        x = enlarge(self.output_conv1(x), height, width)
+        *before, last, activation = self.output_conv2
+        for layer in before:
+            x = layer(x)
+        return activation(in_float32(last, x))[:, 0]
 
 
 class DptHead(nn.Layer):

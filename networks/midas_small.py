@@ -13,6 +13,8 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from networks.decoders import in_float32
+
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
 SIDE = 256  # longest side that it was trained on
 MULTIPLE = 32
@@ -270,7 +272,10 @@ class Fusion(nn.Layer):
         x = self.refinenet3(x, levels[2])
         x = self.refinenet2(x, levels[1])
         x = self.refinenet1(x, levels[0])
-        return self.output_conv(x)[:, 0]
+        *before, last, positive = self.output_conv
+        for layer in before:
+            x = layer(x)
+        return positive(in_float32(last, x))[:, 0]
 
 
 class MidasSmall(nn.Layer):

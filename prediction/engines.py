@@ -7,13 +7,12 @@ says all that decides it, and with checksums, so that what is found is what was 
 from __future__ import annotations
 
 import functools
-import importlib.util
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, TypeVar
@@ -26,7 +25,15 @@ from networks.kinds import MONODEPTH
 from options import AUTO
 from prediction import graph
 from prediction.depth_map import FAMILIES
-from system.device import choose_device
+from prediction.engine_choice import CUDA, automatic_engine, check_engine, number_of
+from system.device import (
+    choose_device,
+    computes_in,
+    device_in_words,
+    has_nvidia_driver,
+    sees_gpu,
+    set_exactness,
+)
 from system.errors import InputError
 from system.files import folder_written_whole, is_whole, write_sums
 from weight_files.download import cache_folder
@@ -34,9 +41,6 @@ from weight_files.folder import OpenedModel
 
 logger = logging.getLogger(__name__)
 
-PRECISIONS = {"openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32", "int8")}
-EXTRAS = ("openvino", "onnxruntime")  # modules that engines of these names need, the fastest first
-MAKER = "paddle2onnx"  # makes the models of these
 MOST_SHAPES = 8  # of images that OpenVINO keeps a model compiled for
 FOLDER, ONNX_FILE, INT8 = "exported", "depth.onnx", "int8"
 EXPORT_VERSION = 5  # raised when the graph changes, so that older exports are made anew
@@ -52,22 +56,34 @@ class Engine:
         name: one of :data:`options.ENGINES`.
         disparity: from RGB images [B, H, W, 3], levels of 0 to 255 of any type, to the network's
             output [B, H, W] float32.
+        device: where it runs, ``cpu`` or ``gpu:N``.
     """
 
     name: str
     disparity: Callable[[np.ndarray], np.ndarray]
+    device: str = "cpu"
 
 
-def paddle_engine(opened: OpenedModel, device: str | None) -> Engine:
-    """Paddle itself, on any device: the networks as they are trained, nothing compiled."""
-    choose_device(device)
+def paddle_engine(opened: OpenedModel, device: str | None, precision: str = "fp32") -> Engine:
+    """Paddle itself, on any device: the networks as they are trained, nothing compiled.
+
+    Raises:
+        InputError: there is no such device, or it does not compute in bfloat16.
+    """
+    found, half = choose_device(device), precision == "bf16"
+    if half and not computes_in("bfloat16"):
+        raise InputError(
+            "--precision bf16: this GPU does not compute in bfloat16, which takes compute "
+            "capability 8.0; leave it out"
+        )
     network = graph.DisparityGraph(opened.depth_network())
 
     def disparity(images: np.ndarray) -> np.ndarray:
-        with paddle.no_grad():
+        half_or_not = paddle.amp.auto_cast(dtype="bfloat16") if half else nullcontext()
+        with paddle.no_grad(), half_or_not:
             return network(paddle.to_tensor(images)).numpy()
 
-    return Engine("paddle", disparity)
+    return Engine("paddle", disparity, found)
 
 
 def paddle_inference_engine(saved: Path, device: str, kind: str) -> Engine:
@@ -77,8 +93,8 @@ def paddle_inference_engine(saved: Path, device: str, kind: str) -> Engine:
     config = inference.Config(str(saved / graph.PROGRAM), str(saved / graph.PARAMETERS))
     config.disable_glog_info()
     if device.startswith("gpu"):
-        megabytes, index = 256, int(device.partition(":")[2] or 0)
-        config.enable_use_gpu(megabytes, index)
+        megabytes = 256
+        config.enable_use_gpu(megabytes, number_of(device))
     else:
         config.disable_gpu()
         if kind == MONODEPTH:
@@ -95,24 +111,46 @@ def paddle_inference_engine(saved: Path, device: str, kind: str) -> Engine:
         predictor.run()
         return output.copy_to_cpu()
 
-    return Engine("paddle-inference", disparity)
+    return Engine("paddle-inference", disparity, device)
 
 
-def onnxruntime_engine(path: Path, device: str | None = None) -> Engine:
-    """An ONNX model in ONNX Runtime, on the CPU or, where it has it, CUDA."""
+def onnxruntime_engine(path: Path, device: str | None = "cpu") -> Engine:
+    """An ONNX model in ONNX Runtime, on the CPU or by CUDA.
+
+    Args:
+        path: of the model.
+        device: as of :func:`system.device.choose_device`; None takes CUDA where there is a GPU.
+
+    Raises:
+        InputError: this ONNX Runtime does not run on that device.
+    """
     import onnxruntime  # noqa: PLC0415 - an extra
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
-    on_gpu = device is not None and device.startswith("gpu")
-    providers = [*(["CUDAExecutionProvider"] if on_gpu else []), "CPUExecutionProvider"]
+    expects_gpu = device.startswith("gpu") if device else has_nvidia_driver() or sees_gpu()
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if expects_gpu and CUDA in onnxruntime.get_available_providers():
+        set_exactness(tf32=False, deterministic=False)
+        providers.insert(0, (CUDA, {"device_id": number_of(device or "gpu")}))
     session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    # Where CUDA cannot be started, it has gone on without.
+    on_gpu = session.get_providers()[0] == CUDA
+    if expects_gpu and not on_gpu:
+        problem = (
+            "this ONNX Runtime does not run on the GPU; pip install onnxruntime-gpu in its place, "
+            "of a version for the CUDA and cuDNN that there are"
+        )
+        if device:
+            raise InputError(f"--device {device}: {problem}, or use --engine paddle")
+        logger.warning("predicting on the CPU: %s", problem)
+    found = f"gpu:{number_of(device or 'gpu')}" if on_gpu else "cpu"
     pixels = np.float32 if session.get_inputs()[0].type == "tensor(float)" else np.uint8
 
     def disparity(images: np.ndarray) -> np.ndarray:
         return session.run(None, {graph.INPUT: np.ascontiguousarray(images, pixels)})[0]
 
-    return Engine("onnxruntime", disparity)
+    return Engine("onnxruntime", disparity, found)
 
 
 def openvino_engine(path: Path, precision: str = "fp32") -> Engine:
@@ -159,19 +197,6 @@ def openvino_engine(path: Path, precision: str = "fp32") -> Engine:
     return Engine("openvino", disparity)
 
 
-def installed(module: str) -> bool:
-    """Whether a module can be imported."""
-    return importlib.util.find_spec(module) is not None
-
-
-def automatic_engine(device: str) -> str:
-    """The fastest engine for a device: OpenVINO, ONNX Runtime, then Paddle Inference on CPUs."""
-    if device.startswith("gpu"):
-        return "paddle"
-    found = (name for name in EXTRAS if installed(name) and installed(MAKER))
-    return next(found, "paddle-inference")
-
-
 def open_engine(
     opened: OpenedModel,
     name: str,
@@ -181,23 +206,27 @@ def open_engine(
 ) -> Engine:
     """The depth network of a model in an engine; ``calibration`` are pictures to fit int8 to.
 
+    What was chosen is logged.
+
     Raises:
         InputError: the engine is not installed, does not have the precision, or the weights or
             device cannot be used.
     """
     if name == AUTO:
-        name = "openvino" if precision != "fp32" else automatic_engine(choose_device(device))
-    if name in EXTRAS and not installed(name):
-        raise InputError(
-            f"--engine {name}: is not installed; pip install -r requirements-engines.txt, or use "
-            "--engine paddle"
-        )
-    if precision not in PRECISIONS.get(name, ("fp32",)):
-        raise InputError(
-            f"--precision {precision}: the engine {name} computes in fp32; use --engine openvino"
-        )
+        device = choose_device(device)
+        name = automatic_engine(device, precision)
+    check_engine(name, precision, device)
+    engine = _opened_engine(opened, name, precision, device, calibration)
+    where = device_in_words(engine.device)
+    logger.info("depth network: %s in %s on %s", engine.name, precision, where)
+    return engine
+
+
+def _opened_engine(
+    opened: OpenedModel, name: str, precision: str, device: str | None, calibration: Path | None
+) -> Engine:
     if name == "paddle":
-        return paddle_engine(opened, device)
+        return paddle_engine(opened, device, precision)
     if name == "paddle-inference":
         found, info = choose_device(device), opened.info
 

@@ -20,7 +20,8 @@ from PIL import Image
 from networks.kinds import FOR_DEPTH, KINDS, MONODEPTH
 from prediction import engines
 from prediction.depth_map import FAMILIES, network_input
-from prediction.graph import INPUT, OPSET, OUTPUT, drop_unused, rename, save_paddle
+from prediction.graph import INPUT, OPSET, OUTPUT, rename, save_paddle
+from prediction.half_onnx import in_half
 from system.disk import told_as_input
 from system.errors import InputError
 from system.files import (
@@ -172,33 +173,13 @@ def _write_onnx(opened: OpenedModel, made: Path, export: Export) -> engines.Engi
     info = opened.info
     content = engines.while_there(_onnx_file(opened, export), onnx.load)
     if export.precision == "fp16":
-        from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415
-
-        leave_out_empty_inputs(content)
-        content = convert_float_to_float16(content, keep_io_types=True)
+        content = in_half(content)
     if export.any_size:
         content = onnx_of_any_size(content, info.height, info.width)
     for key, value in metadata(info, export).items():
         content.metadata_props.add(key=key, value=value)
     onnx.save(content, made)
     return engines.onnxruntime_engine(made)
-
-
-def leave_out_empty_inputs(content: onnx.ModelProto) -> None:
-    """Name no input where a Resize is given an empty one.
-
-    The conversion to half precision would have it computed, which runtimes refuse.
-    """
-    graph = content.graph
-    empty = {
-        node.output[0]
-        for node in graph.node
-        if node.op_type == "Constant" and 0 in node.attribute[0].t.dims
-    }
-    for node in graph.node:
-        if node.op_type == "Resize":
-            node.input[:] = ["" if name in empty else name for name in node.input]
-    drop_unused(graph)
 
 
 def _write_openvino(opened: OpenedModel, made: Path, export: Export) -> engines.Engine:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,11 +39,13 @@ from prediction.depth_map import (
     network_input,
 )
 from prediction.engines import Engine, open_engine
-from system.device import choose_device
+from system.device import choose_device, device_in_words
 from system.errors import InputError
 from weight_files.download import find_model
 from weight_files.folder import open_model
 from weight_files.model_info import ModelInfo
+
+logger = logging.getLogger(__name__)
 
 FARTHEST_INVERSE = 0.05
 Picture = Union[np.ndarray, Image.Image, str, os.PathLike]
@@ -290,7 +293,8 @@ class PosePredictor:
                 f"{folder}: has a pose network of type {architecture.pose_model_type} that sees "
                 f"{architecture.pose_model_input}; measured are separate_resnet and shared on pairs"
             )
-        choose_device(device)
+        found = device_in_words(choose_device(device))
+        logger.info("pose network: paddle in fp32 on %s", found)
         return cls(opened.network(), opened.info)
 
     def later_T_earlier(self, earlier: np.ndarray, later: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import paddle
 import pytest
 
 import layers
+from tests.fake_gpu import FakeGpus
 
 
 def tensor(array, dtype="float32"):
@@ -237,3 +238,29 @@ def test_each_device_has_its_forms_unless_what_is_computed_leaves_it(monkeypatch
     assert used.count("mean") == 5
     monkeypatch.setattr(layers, "is_deterministic", lambda: True)
     assert layers.forms() == layers.FORMS["deterministic gpu"]
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (8, 12), (32, 48)])
+def test_a_deterministic_enlargement_is_the_same_one(monkeypatch, height, width):
+    x = paddle.to_tensor(np.random.default_rng(0).random((2, 2, 4, 3), np.float32))
+    weight = paddle.to_tensor(np.random.default_rng(1).random((2, 2, height, width), np.float32))
+    results = []
+    for deterministic in (False, True):
+        monkeypatch.setattr(paddle, "get_flags", lambda names, on=deterministic: {names[0]: on})
+        if deterministic:  # whose gradient adds up in any order on GPUs
+            monkeypatch.delattr(paddle.nn.functional, "interpolate")
+        copy = x.clone().detach()
+        copy.stop_gradient = False
+        enlarged = layers.resize_bilinear(copy, height, width)
+        (enlarged * weight).sum().backward()
+        results.append((enlarged.numpy(), copy.grad.numpy()))
+    for plain, ordered in zip(*results):
+        np.testing.assert_allclose(ordered, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_windows_on_a_gpu_are_no_convolutions_which_tf32_would_round(monkeypatch):
+    images = [paddle.rand([1, 3, 6, 8]) for _ in range(2)]
+    expected = layers.ssim_distance(*images).numpy()
+    FakeGpus(monkeypatch).device = "gpu:0"
+    monkeypatch.delattr(paddle.nn.functional, "conv2d")
+    np.testing.assert_allclose(layers.ssim_distance(*images).numpy(), expected, atol=1e-4)

@@ -67,6 +67,32 @@ def test_decoder_outputs_sigmoids_at_each_scale():
     assert all(float(o.min()) > 0 and float(o.max()) < 1 for o in outputs)
 
 
+def bfloat16(array):
+    return paddle.to_tensor(array).astype("bfloat16").astype("float32").numpy()
+
+
+def test_disparity_has_finer_steps_than_half_precision():
+    """Also where the features are in bfloat16, as automatic casts make them on GPUs."""
+    paddle.seed(0)
+    decoder = DepthDecoder([4, 4, 4, 4, 4], (0,))
+    decoder.start_outputs_at(0.03)
+    features = [3 * paddle.randn([1, 4, 32 >> level, 48 >> level]) for level in range(5)]
+    exact = decoder(features)[0].numpy()
+    decoder.upconv_0_1.register_forward_post_hook(lambda layer, given, x: x.astype("bfloat16"))
+    (disparity,) = decoder(features)
+    assert disparity.dtype == paddle.float32
+    got, logit = disparity.numpy(), np.log(exact / (1 - exact))
+
+    def far(values):
+        return np.abs(values / exact - 1).max()
+
+    in_half, of_half_logits = bfloat16(exact), 1 / (1 + np.exp(-bfloat16(logit)))
+    assert far(in_half) > 3e-3
+    assert far(of_half_logits) > 6e-3
+    assert far(got) < 2e-3
+    assert len(np.unique(got)) > 20 * max(map(len, map(np.unique, (in_half, of_half_logits))))
+
+
 def test_outputs_can_be_started_at_a_value():
     paddle.seed(0)
     encoder = ResnetEncoder(18)

@@ -167,6 +167,11 @@ def test_a_value_out_of_range_is_refused_by_name_with_a_remedy(line, given, reme
             "--scheduler_step_size 5: is for --scheduler step",
             "leave it out",
         ),
+        (
+            "--tf32 --precision bf16",
+            "--tf32: is of fp32, and there is --precision bf16",
+            "drop one",
+        ),
         ("--recompute", "--recompute: does not go into a compiled step", "add --eager"),
         ("--resume --load_weights_folder w", "--load_weights_folder w", "drop one"),
         ("--models_to_load depth", "--models_to_load depth", "--load_weights_folder FOLDER"),

@@ -16,13 +16,12 @@ from datasets.conventions import STEREO
 from datasets.pictures import read_picture
 from networks.monodepth import Architecture, Monodepth
 from options import AUTO, ENGINES
-from prediction import engines, graph
+from prediction import engine_choice, engines, graph
+from prediction.engine_choice import automatic_engine, installed
 from prediction.engines import (
     FOLDER,
     INT8,
-    automatic_engine,
     exported,
-    installed,
     while_there,
 )
 from prediction.predictor import DepthPredictor
@@ -346,7 +345,7 @@ def test_a_place_that_is_a_file_gives_way_to_the_cache(weights, tmp_path, monkey
 
 def test_the_automatic_engine_is_the_fastest_installed(monkeypatch):
     have = {"openvino", "onnxruntime", "paddle2onnx"}
-    monkeypatch.setattr(engines, "installed", lambda module: module in have)
+    monkeypatch.setattr(engine_choice, "installed", lambda module: module in have)
     assert automatic_engine("gpu:0") == "paddle"
     assert automatic_engine("cpu") == "openvino"
     have.remove("openvino")
@@ -358,6 +357,6 @@ def test_the_automatic_engine_is_the_fastest_installed(monkeypatch):
 def test_what_is_not_there_is_said(weights, monkeypatch):
     with pytest.raises(InputError, match="computes in fp32; use --engine openvino"):
         open_network(weights, "cpu", "paddle", "bf16")
-    monkeypatch.setattr(engines, "installed", lambda module: False)
+    monkeypatch.setattr(engine_choice, "installed", lambda module: False)
     with pytest.raises(InputError, match="--engine openvino: is not installed; pip install"):
         open_network(weights, "cpu", "openvino")

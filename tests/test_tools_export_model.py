@@ -133,6 +133,16 @@ def test_half_precision_is_half_as_large(place, exports, kind):
     assert size(half) < 0.6 * size(exports[kind])
 
 
+def test_disparity_in_half_precision_has_the_steps_of_float32(place, exports):
+    half = onnxruntime_engine(run(place, "steps", "--format", "onnx", "--precision", "fp16"))
+    picture = np.random.default_rng(0).integers(0, 256, (1, HEIGHT, WIDTH, 3), np.uint8)
+    got = half.disparity(picture)
+    np.testing.assert_allclose(
+        got, onnxruntime_engine(exports["onnx"]).disparity(picture), rtol=5e-3
+    )
+    assert np.mean(got.astype(np.float16) == got) < 0.1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import paddle
 import pytest
 
+from tests.fake_gpu import FakeGpus
+from training.cpu import arrays, onednn, process
 from training.cpu import fast_paths as module
-from training.cpu import onednn
 from training.cpu.fast_paths import FastPaths, compile_layers, fast_paths
 from training.model_with_loss import ModelWithLoss, TracedLayer
 
@@ -126,6 +128,30 @@ def test_the_kernels_are_used_where_numba_is(monkeypatch, asked_again):
     assert fast_paths().kernels is None
     monkeypatch.setattr(paddle.device, "get_device", lambda: "gpu:0")
     assert fast_paths() == FastPaths()
+
+
+def test_nothing_of_it_acts_on_a_gpu(monkeypatch):
+    def acts(*words):
+        raise AssertionError("this is for CPUs")
+
+    for owner, name in (
+        (module, "_onednn_works"),
+        (module, "_kernels_that_work"),
+        (arrays, "empty"),
+        (process.ctypes, "CDLL"),
+        (paddle.base.core, "set_num_threads"),
+    ):
+        monkeypatch.setattr(owner, name, acts, raising=False)
+    FakeGpus(monkeypatch).device = "gpu:0"
+    compiled = []
+    monkeypatch.setattr(paddle.jit, "to_static", lambda layer, full_graph: compiled.append(layer))
+    layers = ModelWithLoss(Convolution(), Sum())
+    compile_layers(layers, processes=1)
+    assert compiled == [layers]  # networks and loss as one
+    assert fast_paths() == FastPaths()
+    assert arrays.to_tensor(np.float32([1, 2])).tolist() == [1, 2]
+    process.use_threads(1)
+    assert not process.keep_freed_memory()
 
 
 @needs_cpu

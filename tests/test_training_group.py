@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -22,6 +24,7 @@ from datasets.loader import Loader, Share
 from system.errors import InputError
 from tests import stub_task
 from tests.stub_items import write_items
+from training import group as module
 from training.checkpoint import Progress
 from training.group import Group, synchronised
 from training.schedule import in_turns, with_steps_of
@@ -37,13 +40,19 @@ from paddle import nn
 from options import TrainOptions, parse
 from tests import stub_task
 from training import trainer
-from training.group import join_group
+from training.group import Group, join_group
 from training.self_supervised import SelfSupervised
 
 out, streets, numbers = map(Path, sys.argv[1:])
 trainer.join_group = lru_cache(join_group)
 group = trainer.join_group()
+Group._leave = lambda group: None  # before the last run has ended
 
+paddle.seed(group.rank)  # as if the machines' numbers were not the same
+apart = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1D(4))
+apart[1]._mean.set_value(paddle.full([4], float(group.rank)))
+group.equalise(apart)
+given = np.concatenate([value.numpy().ravel() for value in apart.state_dict().values()])
 paddle.seed(0)
 layer = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
 norm = nn.BatchNorm2D(2)
@@ -56,7 +65,7 @@ values = group.share(nn.LayerList([layer, norm]), values).numpy()
 mean = group.mean([group.rank, 3])
 grads = [p.grad.numpy().ravel() for p in layer.parameters()]
 np.savez(out / f"{group.size}_{group.rank}.npz", values=values, mean=mean,
-         statistic=norm._mean.numpy(), grads=np.concatenate(grads))
+         given=given, statistic=norm._mean.numpy(), grads=np.concatenate(grads))
 if group.size == 1:
     sys.exit()
 
@@ -66,7 +75,18 @@ def train(task, name, *more, data=numbers):
     trainer.train(parse(TrainOptions, stub_task.words(data, out, *more, name=name)))
     group.mean([0])  # the second process waits until the first one has saved
 
-train(SelfSupervised, "streets", "--max_steps", 2, "--weights_init", "scratch", data=streets)
+class Apart(SelfSupervised):
+    def initial_model(self):
+        model = super().initial_model()
+        bias = model.depth.output_0.conv.bias
+        bias.set_value(bias + group.rank)
+        return model
+
+    def model_with_loss(self, model):
+        np.save(out / f"bias_{group.rank}.npy", model.depth.output_0.conv.bias.numpy())
+        return super().model_with_loss(model)
+
+train(Apart, "streets", "--max_steps", 2, "--weights_init", "scratch", data=streets)
 stub = stub_task.StubTask
 train(stub, "straight", "--num_epochs", 2, "--ema_decay", 0.9)
 train(stub, "stopped", "--num_epochs", 2, "--ema_decay", 0.9, "--max_steps", 3)
@@ -161,6 +181,15 @@ def test_gradients_equal_those_of_one_process_with_the_joint_batch(launched):
     assert np.abs(one["grads"]).max() > 0.01
 
 
+def test_all_begin_with_the_weights_of_the_first_process(launched):
+    one = np.load(launched / "1_0.npz")["given"]
+    both = [np.load(launched / f"2_{rank}.npz")["given"] for rank in range(2)]
+    np.testing.assert_array_equal(both[0], one)
+    np.testing.assert_array_equal(both[1], one)
+    biases = [np.load(launched / f"bias_{rank}.npy") for rank in range(2)]
+    np.testing.assert_array_equal(*biases)
+
+
 def steps_logged(run):
     rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return [row["step"] for row in rows if row["phase"] == "train"]
@@ -244,6 +273,28 @@ def test_one_process_is_alone():
     assert group.is_first
     assert group.mean([1, 2]) == [1, 2]
     assert group.share(paddle.nn.Linear(1, 1), paddle.to_tensor([5.0])).tolist() == [5]
+
+
+@pytest.mark.parametrize(("error", "done"), [(None, 1), (KeyboardInterrupt, 1), (OSError, 0)])
+def test_only_who_is_done_leaves_the_others_alone(error, done):
+    left = []
+    group = Group(0, 2, SimpleNamespace(leave=lambda: left.append(1)))
+    with suppress(*[error] * (error is not None)), group.together():
+        if error is not None:
+            raise error
+    assert len(left) == done
+
+
+def test_where_no_connection_can_be_made_that_is_said(monkeypatch, caplog):
+    def refused(host):
+        raise PermissionError(f"no sockets on {host}")
+
+    monkeypatch.setenv("PADDLE_TRAINER_ENDPOINTS", "127.0.0.1:1,127.0.0.1:2")
+    monkeypatch.setattr(module.dist, "broadcast", lambda tensor, src: None)
+    monkeypatch.setattr(Group, "mean", lambda group, values: [float(value) for value in values])
+    monkeypatch.setattr(module, "listen", refused)
+    assert module._watched(Group(0, 2)) is None
+    assert "lost will not be noticed: no sockets on 127.0.0.1" in caplog.text
 
 
 @pytest.mark.parametrize(("size", "reason"), [(1, "one device only"), (2, "for GPUs only")])

@@ -8,7 +8,8 @@ import pytest
 
 from networks.monodepth import Motion, Prediction
 from system.errors import InputError
-from training.optimisation import Update, check_precision, networks_in
+from tests.fake_gpu import FakeGpus
+from training.optimisation import Update, check_precision, freeze, networks_in
 from training.self_supervised import Networks
 
 on_gpu = paddle.device.get_device().startswith("gpu")
@@ -20,6 +21,27 @@ def test_half_precision_is_refused_on_a_cpu(precision):
     check_precision("fp32")
     with pytest.raises(InputError, match=f"--precision {precision}: Paddle trains in half"):
         check_precision(precision)
+
+
+def test_a_card_without_bfloat16_is_told_from_one_with(monkeypatch):
+    FakeGpus(monkeypatch).device = "gpu:1"
+    monkeypatch.setattr(paddle.amp, "is_float16_supported", lambda: True)
+    monkeypatch.setattr(paddle.amp, "is_bfloat16_supported", lambda: False)
+    check_precision("fp16")
+    with pytest.raises(InputError, match="bf16: gpu:1 does not compute in bfloat16; use fp16"):
+        check_precision("bf16")
+
+
+@pytest.mark.parametrize(
+    "norm", [paddle.nn.BatchNorm2D, paddle.nn.BatchNorm1D, paddle.nn.BatchNorm]
+)
+def test_frozen_statistics_stay_whatever_the_normalisation(norm):
+    layer = norm(3)
+    freeze(layer)
+    layer.train()
+    layer(paddle.rand([4, 3, 2, 2] if norm is not paddle.nn.BatchNorm1D else [4, 3]))
+    np.testing.assert_array_equal(layer._mean.numpy(), 0)
+    assert layer.weight.stop_gradient
 
 
 @pytest.mark.parametrize("mask", [False, True])

@@ -5,6 +5,7 @@ import paddle
 import pytest
 
 from datasets.conventions import STEREO
+from networks.decoders import ConvBlock
 from networks.monodepth import Architecture, Monodepth
 from training.model_with_loss import ModelWithLoss
 from training.objective import Objective
@@ -51,6 +52,40 @@ def test_loss_gradients_and_running_statistics_stay_the_same():
     for name, value in gradients.items():
         scale = np.abs(value).max()
         np.testing.assert_allclose(gradients_again[name], value, atol=1e-4 * scale, err_msg=name)
+
+
+class NormBlock(ConvBlock):
+    """A block of a decoder, with a normalisation in the place of all else."""
+
+    def __init__(self, norm):
+        paddle.nn.Layer.__init__(self)
+        self.norm = norm
+
+    def forward(self, x):
+        return self.norm(x)
+
+
+def synchronised_over_one_device(norm, x):
+    """What a joint normalisation computes and moves, which Paddle has for GPUs only."""
+    return paddle.nn.functional.batch_norm(
+        x, norm._mean, norm._variance, norm.weight, norm.bias, norm.training, norm._momentum
+    )
+
+
+@pytest.mark.parametrize("kind", ["BatchNorm2D", "SyncBatchNorm", "BatchNorm"])
+def test_running_statistics_of_any_normalisation_move_once(monkeypatch, kind):
+    monkeypatch.setattr(paddle.nn.SyncBatchNorm, "forward", synchronised_over_one_device)
+    images = paddle.to_tensor(np.random.default_rng(0).random((2, 3, 4, 4), np.float32))
+    images.stop_gradient = False
+    means = []
+    for again in (False, True):
+        block = NormBlock(getattr(paddle.nn, kind)(3))
+        if again:
+            recompute_blocks(paddle.nn.LayerList([block]))
+        block.forward(images).square().sum().backward()
+        means.append(block.norm._mean.numpy())
+    assert np.abs(means[0]).min() > 0.01
+    np.testing.assert_array_equal(*means)
 
 
 def test_a_function_is_computed_again_only_for_gradients():

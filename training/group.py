@@ -7,9 +7,12 @@ compiled step hands over all gradients at once, so there is nothing to overlap t
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import paddle
@@ -18,6 +21,10 @@ from paddle import Tensor, nn
 
 from system.errors import InputError
 from training.cpu.arrays import to_tensor
+from training.normalisation import running_statistics
+from training.peers import Peers, end_process, join, listen, meet
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,15 +34,47 @@ class Group:
     Attributes:
         rank: from 0; the first one writes logs and checkpoints.
         size: number of processes.
+        peers: the others, whose end is noticed; None where that cannot be.
     """
 
     rank: int = 0
     size: int = 1
+    peers: Peers | None = field(default=None, compare=False)
 
     @property
     def is_first(self) -> bool:
         """Whether this process writes logs and checkpoints."""
         return self.rank == 0
+
+    def equalise(self, layer: nn.Layer) -> None:
+        """Give every process the weights and running statistics of the first one.
+
+        They come from the same seed, of which machines may make different numbers.
+        """
+        if self.size > 1:
+            for value in layer.state_dict().values():
+                dist.broadcast(value, src=0)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is done within it is done by all: one that fails ends the others as well."""
+        try:
+            yield
+        except KeyboardInterrupt:  # after a step that all have agreed to be the last
+            self._leave()
+            raise
+        self._leave()
+
+    def _leave(self) -> None:
+        if self.peers is not None:
+            self.peers.leave()
+
+    def lost(self, which: str = "another one") -> str:
+        """What is said where another process has gone."""
+        return (
+            f"process {self.rank} of {self.size} lost {which}; see what that one said, and "
+            "go on from the last checkpoint with --resume"
+        )
 
     def mean(self, values: Sequence[float]) -> list[float]:
         """The mean of each value over the processes."""
@@ -63,21 +102,8 @@ class Group:
         try:
             dist.all_reduce(tensor)
         except RuntimeError as error:
-            raise InputError(
-                f"process {self.rank} of {self.size} lost another one; see what that one said, and "
-                "go on from the last checkpoint with --resume"
-            ) from error
+            raise InputError(self.lost()) from error
         return tensor
-
-
-def running_statistics(layer: nn.Layer) -> list[Tensor]:
-    """Means and variances that batch normalisation follows; Paddle counts them as parameters."""
-    norms = (
-        part
-        for part in layer.sublayers(include_self=True)
-        if isinstance(part, (nn.BatchNorm2D, nn.SyncBatchNorm)) and not part._use_global_stats
-    )
-    return [statistic for norm in norms for statistic in (norm._mean, norm._variance)]
 
 
 def is_first() -> bool:
@@ -90,7 +116,36 @@ def join_group() -> Group:
     if int(os.environ.get("PADDLE_TRAINERS_NUM", "1")) == 1:
         return Group()
     dist.init_parallel_env()
-    return Group(dist.get_rank(), dist.get_world_size())
+    group = Group(dist.get_rank(), dist.get_world_size())
+    return replace(group, peers=_watched(group))
+
+
+def _watched(group: Group) -> Peers | None:
+    """The connections to the others, watched; None, and a warning, where they cannot be made."""
+    host = os.environ["PADDLE_TRAINER_ENDPOINTS"].split(",")[0].rpartition(":")[0]
+    server, port, token = None, 0, secrets.randbits(62)
+    connections, problem = None, None
+    try:
+        if group.is_first:
+            server, port = listen(host)
+    except OSError as error:
+        problem = error
+    place = paddle.to_tensor([port, token], "int64")
+    dist.broadcast(place, src=0)
+    port, token = place.tolist()
+    try:
+        if port:
+            connections = (
+                meet(server, token, group.size)
+                if group.is_first
+                else join(host, port, token, group.rank)
+            )
+    except OSError as error:
+        problem = error
+    if group.mean([connections is not None]) != [1]:
+        logger.warning("a process that is lost will not be noticed: %s", problem or "see others")
+        return None
+    return Peers(connections, end_process(group.lost)).watch()
 
 
 def synchronised(model: nn.Layer, group: Group) -> nn.Layer:

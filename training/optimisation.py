@@ -12,7 +12,9 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
+from system.device import computes_in
 from system.errors import InputError
+from training.normalisation import freeze_statistics
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 FIRST_SCALE = 2.0**15
@@ -20,11 +22,15 @@ WHOLE_NUMBERS = {"incr_count", "decr_count", "incr_every_n_steps", "decr_every_n
 
 
 def check_precision(precision: str) -> None:
-    """Raise InputError where Paddle cannot train in that precision."""
-    if precision in DTYPES and not paddle.device.get_device().startswith("gpu"):
-        raise InputError(
-            f"--precision {precision}: Paddle trains in half precision on GPUs only; leave it out"
-        )
+    """Raise InputError where Paddle's device cannot train in that precision."""
+    if precision not in DTYPES or computes_in(DTYPES[precision]):
+        return
+    device = paddle.device.get_device()
+    if not device.startswith("gpu"):
+        problem = "Paddle trains in half precision on GPUs only; leave it out"
+    else:
+        problem = f"{device} does not compute in {DTYPES[precision]}; use fp16, or leave it out"
+    raise InputError(f"--precision {precision}: {problem}")
 
 
 def networks_in(precision: str) -> AbstractContextManager[None]:
@@ -37,10 +43,7 @@ def freeze(layer: nn.Layer) -> None:
     """Keep a layer's parameters and its running statistics as they are, in training too."""
     for parameter in layer.parameters():
         parameter.stop_gradient = True
-    for part in layer.sublayers(include_self=True):
-        if isinstance(part, nn.BatchNorm2D):
-            # Not eval(), which the next train() of the whole model would undo.
-            part._use_global_stats = True
+    freeze_statistics(layer)
 
 
 def set_part_rates(model: nn.Layer, base: float, rates: Mapping[str, float]) -> None:

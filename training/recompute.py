@@ -17,12 +17,12 @@ from paddle.vision.models.resnet import BasicBlock, BottleneckBlock
 from networks import convnext_encoder, depth_anything
 from networks.decoders import ConvBlock
 from networks.midas_small import InvertedResidual, ResidualConvUnit, SeparableBlock
+from training.normalisation import following
 
 BLOCKS = (
     *(BasicBlock, BottleneckBlock, ConvBlock, convnext_encoder.Block, depth_anything.Block),
     *(SeparableBlock, InvertedResidual, ResidualConvUnit),
 )
-NORMS = (nn.BatchNorm2D, nn.SyncBatchNorm)  # that follow statistics
 Result = TypeVar("Result")
 
 
@@ -33,8 +33,7 @@ def recompute_blocks(model: nn.Layer) -> None:
     """
     for block in model.sublayers():
         if isinstance(block, BLOCKS):
-            norms = [layer for layer in block.sublayers() if isinstance(layer, NORMS)]
-            block.forward = recomputed(block.forward, norms)
+            block.forward = recomputed(block.forward, following(block))
 
 
 def recomputed(

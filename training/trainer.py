@@ -18,7 +18,7 @@ import paddle
 from datasets.facts import Facts
 from datasets.loader import Batch, Loader, Share
 from options import SUPERVISED, TrainOptions, flag
-from system.device import choose_device
+from system.device import choose_device, device_in_words
 from system.errors import InputError
 from system.locks import alone_at
 from training.averaging import WeightAverage
@@ -76,7 +76,9 @@ def train(options: TrainOptions) -> None:
             remedy = "choose another --model_name or --log_dir"
             folder = options.log_dir / options.model_name
             stack.enter_context(alone_at(folder, "trains", remedy))
-        Trainer(options).run()
+        trainer = Trainer(options)
+        with trainer.group.together():
+            trainer.run()
 
 
 class Trainer:
@@ -112,17 +114,20 @@ class Trainer:
         self.folder = options.log_dir / options.model_name
         check_run_folder(self.folder, options)
         options = self.options = starting_options(self.folder, options)
-        choose_device(options.device)
+        device = choose_device(options.device, options.tf32, options.deterministic)
+        check_precision(options.precision)
+        words = device_in_words(device, options.tf32)
+        logger.info("device: %s, networks in %s", words, options.precision)
         keep_freed_memory()
         self.group = join_group()
         self.task = task_of(options)
         self.train_loader, self.val_loader = (self.loader(part) for part in ("train", "val"))
         self.model = self.task.initial_model()
+        self.group.equalise(self.model)
         if options.sync_batch_norm:
             self.model = synchronised(self.model, self.group)
         if options.recompute:
             recompute_blocks(self.model)
-        check_precision(options.precision)
         self.model_with_loss = self.task.model_with_loss(self.model)
         if options.eager:
             use_threads(1)  # as Paddle does, whatever ran before in this process
