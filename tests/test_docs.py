@@ -17,6 +17,7 @@ from networks.monodepth import Architecture, Monodepth
 from options import PUBLISHED, DemoOptions, EvaluateOptions, ExportOptions, TrainOptions
 from system.command_line import by_task, options_of, shorthands_of
 from tools.align import AlignOptions
+from tools.check_device import CheckDeviceOptions
 from tools.convert_weights import ConvertOptions
 from tools.evaluate_objects import EvaluateObjectsOptions
 from tools.evaluate_pose import EvaluatePoseOptions
@@ -37,6 +38,7 @@ OPTIONS = {
     "tools.export_model": ModelExportOptions,
     "demo.py": DemoOptions,
     "tools.align": AlignOptions,
+    "tools.check_device": CheckDeviceOptions,
     "web": AppOptions,
     "tools.convert_weights": ConvertOptions,
     "tools.reproduce": ReproduceOptions,

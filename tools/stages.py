@@ -86,11 +86,14 @@ class Series:
         return self.run(["train.py", *training])
 
 
-def peak_memory_mib() -> float | None:
-    """Memory of the largest process so far that was waited for, or None where it is not known."""
+def peak_memory_mib(own: bool = False) -> float | None:
+    """Memory of the largest process so far that was waited for, or None where it is not known.
+
+    ``own`` asks for that of this process instead.
+    """
     if resource is None:
         return None
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_SELF if own else resource.RUSAGE_CHILDREN).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
     return round(peak * unit / 2**20, 1)
 
