@@ -12,12 +12,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 
-# Which Paddle: the one for NVIDIA GPUs where one works, else the one of requirements.txt.
-# Another one:  make venv PADDLE="paddlepaddle-gpu==3.3.1"
-PADDLE ?= $(shell sed -n "s/^paddlepaddle/paddlepaddle$$(nvidia-smi >/dev/null 2>&1 && echo -gpu)/p" requirements.txt)
-# Current builds for GPUs come from Paddle's own index only.
-GPU_INDEX ?= https://www.paddlepaddle.org.cn/packages/stable/cu126/
-IS_GPU = $(findstring -gpu,$(PADDLE))
+# Which Paddle: tools/choose_paddle.py chooses by the machine. Another one:
+#   make venv PADDLE="paddlepaddle-gpu==3.3.1" [GPU_INDEX=address of a package index]
+PADDLE ?=
+GPU_INDEX ?=
+PADDLE_FILE := $(VENV)/requirements-paddle.txt
 
 CHECK_PYTHON := import sys; sys.version_info >= (3, 9) or sys.exit( \
 	"error: Python 3.9 or newer is needed, this is " + sys.version.split()[0] + \
@@ -35,11 +34,12 @@ $(STAMP): requirements.txt requirements-cpu.txt $(if $(filter command,$(origin P
 		echo "error: there is no $(PYTHON); name another, as in: make venv PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c '$(CHECK_PYTHON)'
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
-	@echo "Paddle: $(PADDLE) from $(if $(IS_GPU),$(GPU_INDEX),the package index that pip is set to)"
-	@$(BIN)/python -m pip uninstall -qq --yes $(if $(IS_GPU),paddlepaddle,paddlepaddle-gpu)
+	@$(BIN)/python tools/choose_paddle.py --asked "$(PADDLE)" --index "$(GPU_INDEX)" > $(PADDLE_FILE)
+	@$(BIN)/python -m pip uninstall -qq --yes \
+		$$(grep -q -- -gpu $(PADDLE_FILE) && echo paddlepaddle || echo paddlepaddle-gpu)
 	grep -v '^paddlepaddle' requirements.txt > $(VENV)/requirements-other.txt
-	$(BIN)/python -m pip install --disable-pip-version-check $(if $(IS_GPU),--extra-index-url $(GPU_INDEX)) \
-		"$(PADDLE)" -r $(VENV)/requirements-other.txt -r requirements-cpu.txt
+	$(BIN)/python -m pip install --disable-pip-version-check \
+		-r $(PADDLE_FILE) -r $(VENV)/requirements-other.txt -r requirements-cpu.txt
 	@touch $(STAMP)
 
 # The engines, the page and its browser's driver, the linter.

@@ -267,6 +267,7 @@ class Forms(NamedTuple):
 PORTABLE = Forms()
 # By the kind of device. Those for GPUs follow from what the operations are made of; python -m
 # tools.check_device measures all of ALTERNATIVES.
+# Means on GPUs are no convolutions, which --tf32 rounds: variances are small differences of them.
 FORMS = {
     "cpu": PORTABLE,
     "gpu": Forms(double=double_by_kernel, pad=pad_by_kernel, mean=mean_by_pooling),

@@ -33,7 +33,8 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] to the same shape."""
-        return super().forward(x.transpose([0, 2, 3, 1])).transpose([0, 3, 1, 2])
+        # The class by name: Paddle 2.6 cannot compile super().
+        return nn.LayerNorm.forward(self, x.transpose([0, 2, 3, 1])).transpose([0, 3, 1, 2])
 
 
 class Gelu(nn.Layer):

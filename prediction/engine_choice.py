@@ -6,9 +6,9 @@ import importlib.util
 
 from system.device import sees_gpu
 from system.errors import InputError
+from system.paddle_versions import why_no_onnx
 
 EXTRAS = ("openvino", "onnxruntime")  # modules that engines of these names need, the fastest first
-MAKER = "paddle2onnx"  # makes the models of these
 CUDA = "CUDAExecutionProvider"  # of ONNX Runtime
 # Precisions besides float32, by engine.
 ON_CPU = {"openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32", "int8")}
@@ -26,7 +26,7 @@ def automatic_engine(device: str, precision: str = "fp32") -> str:
         return "paddle"
     if precision != "fp32":
         return EXTRAS[0]
-    found = (name for name in EXTRAS if installed(name) and installed(MAKER))
+    found = (name for name in EXTRAS if installed(name) and not why_no_onnx())
     return next(found, "paddle-inference")
 
 

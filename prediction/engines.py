@@ -90,7 +90,7 @@ def paddle_inference_engine(saved: Path, device: str, kind: str) -> Engine:
     """Paddle's own runtime for finished models, by ``save_paddle``; on CPUs with oneDNN."""
     from paddle import inference  # noqa: PLC0415 - takes a moment, and no other engine needs it
 
-    config = inference.Config(str(saved / graph.PROGRAM), str(saved / graph.PARAMETERS))
+    config = inference.Config(str(graph.program_of(saved)), str(saved / graph.PARAMETERS))
     config.disable_glog_info()
     if device.startswith("gpu"):
         megabytes = 256

@@ -8,6 +8,7 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -21,6 +22,7 @@ from layers import disp_to_depth
 from networks.kinds import MONODEPTH
 from prediction.depth_map import FAMILIES, network_input
 from system.errors import InputError
+from system.paddle_versions import why_no_onnx
 from system.terminal import without_their_output
 from weight_files.model_info import ModelInfo
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INPUT, OUTPUT = "images", "disparity"
-PROGRAM, PARAMETERS = "graph.json", "graph.pdiparams"
+# Paddle's files: what it computes, as versions from 3.0 on write it and as those before; numbers.
+PROGRAMS, PARAMETERS = ("graph.json", "graph.pdmodel"), "graph.pdiparams"
 USED = 0.9  # share of a network's parameters that its graph has at least
 OPSET = 13  # has what the networks need, and every runtime of the last years knows it
 FEWEST, MOST = 8, 64  # pictures that 8 bits are fitted to
@@ -50,8 +53,13 @@ class DisparityGraph(nn.Layer):
 
     def forward(self, images: Tensor) -> Tensor:
         """Predict the disparity of a batch."""
-        x = images.transpose([0, 3, 1, 2]).astype("float32") / 255
+        x = images.astype("float32").transpose([0, 3, 1, 2]) / 255
         return self.model.disparity_map(x)
+
+
+def program_of(folder: Path) -> Path:
+    """The program in a folder that :func:`save_paddle` wrote, of whatever version of Paddle."""
+    return next(path for name in PROGRAMS if (path := folder / name).exists())
 
 
 def save_paddle(model: nn.Layer, info: ModelInfo, folder: Path) -> None:
@@ -66,7 +74,7 @@ def save_paddle(model: nn.Layer, info: ModelInfo, folder: Path) -> None:
     graph = DisparityGraph(model)
     graph.eval()
     static = paddle.jit.to_static(graph, input_spec=[spec], full_graph=True)
-    paddle.jit.save(static, str(folder / Path(PROGRAM).stem))
+    paddle.jit.save(static, str(folder / Path(PARAMETERS).stem))
     learnt = [value for value in model.parameters() if not value.stop_gradient]
     numbers, path = sum(math.prod(value.shape) for value in learnt), folder / PARAMETERS
     if path.stat().st_size < USED * 4 * numbers:
@@ -77,8 +85,10 @@ def save_onnx(model: nn.Layer, info: ModelInfo, path: Path) -> None:
     """Write the graph as ONNX, for batches of any size.
 
     Raises:
-        InputError: paddle2onnx is not installed.
+        InputError: paddle2onnx is not installed, or is for another version of Paddle.
     """
+    if why_no_onnx():
+        raise InputError(f"--engine: {why_no_onnx()}, or use --engine paddle")
     try:
         import onnx  # noqa: PLC0415 - extras
         import paddle2onnx  # noqa: PLC0415
@@ -88,9 +98,10 @@ def save_onnx(model: nn.Layer, info: ModelInfo, path: Path) -> None:
             "requirements-engines.txt, or use --engine paddle"
         ) from error
     save_paddle(model, info, path.parent)
-    program, parameters = path.parent / PROGRAM, path.parent / PARAMETERS
-    # Any other optimize_tool has paddle2onnx install packages while it runs.
-    settings = {"optimize_tool": "None", "enable_onnx_checker": False, "verbose": False}
+    program, parameters = program_of(path.parent), path.parent / PARAMETERS
+    settings: dict[str, Any] = {"enable_onnx_checker": False, "verbose": False}
+    if "optimize_tool" in signature(paddle2onnx.export).parameters:  # not before paddle2onnx 2
+        settings["optimize_tool"] = "None"  # any other has it install packages while it runs
     with without_their_output():
         paddle2onnx.export(
             str(program), str(parameters), str(path), opset_version=OPSET, **settings

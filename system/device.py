@@ -9,6 +9,7 @@ import shutil
 import paddle
 
 from system.errors import InputError
+from system.paddle_versions import check_paddle
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +38,10 @@ def choose_device(device: str | None, tf32: bool = False, deterministic: bool = 
         The name of the device, ``cpu`` or ``gpu:N``.
 
     Raises:
-        InputError: there is no such device, it is not this process's own, or has no TF32.
+        InputError: there is no such device, it is not this process's own, or has no TF32; or Paddle
+            is older than what this runs on.
     """
+    check_paddle()
     has_gpu = sees_gpu()
     if device is None:
         device = "gpu" if has_gpu else "cpu"

@@ -20,9 +20,9 @@ def copy(tmp_path):
     return tmp_path
 
 
-def would_run(folder, target):
+def would_run(folder, target, *words):
     done = subprocess.run(
-        [MAKE, "-n", target, "PADDLE=paddlepaddle==3.3.1"],
+        [MAKE, "-n", target, *words],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -45,3 +45,13 @@ def test_tests_add_the_rest(copy):
     installs = [line for line in would_run(copy, "test") if "pip install" in line or "-r " in line]
     assert any("-r requirements-test.txt" in line for line in installs)
     assert any("-r requirements-cpu.txt" in line for line in installs)
+
+
+@pytest.mark.skipif(MAKE is None, reason="needs make")
+def test_what_is_asked_for_is_installed_anew(copy):
+    (copy / ".venv").mkdir()
+    (copy / ".venv" / ".installed").touch()
+    assert not any("pip install" in line for line in would_run(copy, "venv"))
+    asked = would_run(copy, "venv", "PADDLE=paddlepaddle-gpu==3.3.1", "GPU_INDEX=file:///mirror")
+    choice = next(line for line in asked if "choose_paddle.py" in line)
+    assert '--asked "paddlepaddle-gpu==3.3.1" --index "file:///mirror"' in choice

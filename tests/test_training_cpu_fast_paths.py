@@ -138,7 +138,7 @@ def test_nothing_of_it_acts_on_a_gpu(monkeypatch):
         (module, "_onednn_works"),
         (module, "_kernels_that_work"),
         (arrays, "empty"),
-        (process.ctypes, "CDLL"),
+        (process.memory, "keep_freed_memory"),
         (paddle.base.core, "set_num_threads"),
     ):
         monkeypatch.setattr(owner, name, acts, raising=False)

@@ -213,7 +213,10 @@ def _per_item(kernel: Callable[..., None], *arrays: Any) -> None:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    return np.from_dlpack(tensor.detach().contiguous())
+    tensor = tensor.detach().contiguous()
+    if not hasattr(tensor, "__dlpack__"):  # as before Paddle 3
+        return tensor.numpy()
+    return np.from_dlpack(tensor)
 
 
 class _Reproject(PyLayer):

@@ -1,0 +1,72 @@
+"""The versions of Paddle that this was run with, and what they differ in."""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from system.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+OLDEST, NEWEST = "2.6.2", "3.3.1"  # that ran (docs/install.md)
+ONNX_MAKER = "paddle2onnx"
+# That reads the programs of Paddle 3, and of Paddle 2.6.
+ONNX_MAKER_OF_3, ONNX_MAKER_OF_2 = f"'{ONNX_MAKER}>=2.1'", f"{ONNX_MAKER}==1.3.1"
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The first three numbers of a version, which compare as versions do."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def paddle_version() -> str:
+    """The version of the Paddle that runs; "0.0.0" for a build of no release."""
+    import paddle  # noqa: PLC0415 - takes a second
+
+    return paddle.__version__
+
+
+def writes_json() -> bool:
+    """Whether Paddle writes programs as JSON, as all that came after its new representation do."""
+    return numbers(paddle_version()) >= (3,) or not any(numbers(paddle_version()))
+
+
+def check_paddle() -> None:
+    """Warn of a Paddle that is newer than all that this was run with, once.
+
+    Raises:
+        InputError: it is older than all of them.
+    """
+    _check(paddle_version())
+
+
+@cache
+def _check(found: str) -> None:
+    release = any(numbers(found))
+    if release and numbers(found) < numbers(OLDEST):
+        raise InputError(
+            f"Paddle {found}: is older than {OLDEST}, the oldest that this was run with; install "
+            "a newer one: make venv, or pip install -r requirements.txt"
+        )
+    if not release or numbers(found) > numbers(NEWEST):
+        logger.warning(
+            "Paddle %s: is newer than %s, the newest that this was run with; should something "
+            "fail, install that",
+            found,
+            NEWEST,
+        )
+
+
+def why_no_onnx() -> str:
+    """What keeps Paddle's programs from becoming ONNX, and what to do; empty where nothing does."""
+    try:
+        maker = version(ONNX_MAKER)
+    except PackageNotFoundError:
+        return f"needs {ONNX_MAKER} to make its model; pip install -r requirements-engines.txt"
+    if (numbers(maker) >= (2,)) == writes_json():
+        return ""
+    remedy = ONNX_MAKER_OF_3 if writes_json() else ONNX_MAKER_OF_2
+    return f"{ONNX_MAKER} {maker} is not for Paddle {paddle_version()}; pip install {remedy}"
