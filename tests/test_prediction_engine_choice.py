@@ -15,6 +15,7 @@ from options import AUTO
 from prediction import engine_choice, engines
 from prediction.engine_choice import CUDA
 from prediction.engines import onnxruntime_engine, open_engine, paddle_inference_engine
+from prediction.graph import PROGRAMS
 from system import device as device_module
 from system.errors import InputError
 from tests.fake_gpu import FakeGpus
@@ -158,6 +159,7 @@ def test_paddle_inference_computes_on_the_gpu_by_its_number(monkeypatch, tmp_pat
 
     monkeypatch.setattr(paddle.inference, "Config", Config)
     monkeypatch.setattr(paddle.inference, "create_predictor", lambda config: Predictor())
+    (tmp_path / PROGRAMS[0]).touch()
     assert paddle_inference_engine(tmp_path, "gpu:1", "monodepth").device == "gpu:1"
     (words,) = (words for words in asked if words[0] == "enable_use_gpu")
     assert words[-1] == 1
