@@ -1,7 +1,7 @@
 """Many clients at once on the page: is every request answered, how fast, and what does it take?
 
-python -m benchmarks.page_load --load_weights_folder weights/best [--requests 1000] [--clients 64]
-    [--large_every 50] [--stalled 300]
+python -m benchmarks.page_load --load_weights_folder runs/quickstart/model/last [--requests 1000]
+    [--clients 64] [--large_every 50] [--stalled 300]
 
 Starts ``python -m web`` itself, sends pictures through the HTTP API, prints a table: times, and the
 most memory and disk that the server had at any moment. A request is upload, call and answer, which
@@ -88,7 +88,7 @@ class Page:
         except urllib.error.HTTPError as error:
             return "error", error.read().decode()
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        return self.call("predict", file, None, "inferno", "English")
+        return self.call("predict", file, None, "inferno", "English", False)
 
     def files(self, values: object) -> tuple[str, object]:
         """Ask for all files of a prediction, by what :meth:`predict` answered."""
@@ -99,7 +99,8 @@ def start_page(weights: Path, port: int, *more: str) -> subprocess.Popen:
     """Start ``python -m web`` and wait until it answers."""
     words = ["--load_weights_folder", str(weights), "--port", str(port), *more]
     process = subprocess.Popen([sys.executable, "-m", "web", *words], cwd=ROOT)
-    for _ in range(600):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         if process.poll() is not None:
             raise SystemExit(f"python -m web ended with {process.returncode}")
         try:

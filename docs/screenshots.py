@@ -1,8 +1,8 @@
 """Look at the page: python docs/screenshots.py WEIGHTS_FOLDER OUT, with chromium installed.
 
 Writes OUT/WIDTH-LANGUAGE-SCHEME-STATE.png for three widths, both languages, light and dark: the
-empty page, a picture with two marks, in 3D, an error, the tabs of video and camera. page.png is
-1280-en-light-marks.png.
+empty page, a picture with two marks, in 3D, a picture that is squeezed (of a model of a fixed
+shape), an error, the tabs of video and camera. page.png is 1280-en-light-marks.png.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -46,8 +47,12 @@ def open_browser(language: str, profile: Path) -> webdriver.Chrome:
     return webdriver.Chrome(service=service, options=options)
 
 
-def look(window: webdriver.Chrome, address: str, folder: Path, start: str, broken: Path) -> None:
+def look(window: webdriver.Chrome, address: str, folder: Path, start: str, given: Path) -> None:
     """Write pictures of the states of the page, as it is shown first and after some clicks."""
+
+    def loaded(_: object) -> bool:
+        images = "[...document.querySelectorAll('#examples img')]"
+        return window.execute_script(f"return {images}.every((each) => each.complete)")
 
     def found(selector: str) -> object:
         wait = WebDriverWait(window, PATIENCE, ignored_exceptions=[Exception])
@@ -60,6 +65,7 @@ def look(window: webdriver.Chrome, address: str, folder: Path, start: str, broke
     first = LANGUAGES[start.split("-")[1]]
     WebDriverWait(window, PATIENCE).until(lambda _: found("button[role=tab]").text == first)
     example = found("#examples button")
+    WebDriverWait(window, PATIENCE).until(loaded)
     save("empty")
     window.execute_script("arguments[0].click()", example)
     image = found("#slider img")
@@ -73,10 +79,14 @@ def look(window: webdriver.Chrome, address: str, folder: Path, start: str, broke
     window.execute_script("arguments[0].scrollIntoView({block: 'end'})", canvas)
     time.sleep(DRAWING)
     save("space")
-    window.get(address)
-    found("#picture input[type=file]").send_keys(str(broken))
-    found("#picture_wrong p")
-    save("error")
+    for name, said, state in (
+        ("portrait.png", "#legend .bar", "shape"),
+        ("broken.png", "#picture_wrong p", "error"),
+    ):
+        window.get(address)
+        found("#picture input[type=file]").send_keys(str(given / name))
+        found(said)
+        save(state)
     for number, tab in ((2, "video"), (3, "live")):
         tabs = window.find_elements(By.CSS_SELECTOR, "button[role=tab]")
         window.execute_script("arguments[0].click()", tabs[number - 1])
@@ -93,8 +103,9 @@ def main(weights: str, out: str) -> None:
         port = one.getsockname()[1]
     process = start_page(Path(weights), port)
     temporary = Path(tempfile.mkdtemp())
-    broken = temporary / "broken.png"
-    broken.write_bytes(b"no picture")
+    (temporary / "broken.png").write_bytes(b"no picture")
+    with Image.open(ROOT / "assets" / "examples" / "room.jpg") as room:
+        room.crop((200, 0, 440, room.height)).save(temporary / "portrait.png")
     try:
         for language, name in (("en-GB", "en"), ("zh-CN", "zh")):
             window = open_browser(language, temporary / name)
@@ -106,7 +117,7 @@ def main(weights: str, out: str) -> None:
                     more = {"deviceScaleFactor": 1, "mobile": width == min(SIZES)}
                     window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**size, **more})
                     start = f"{width}-{name}-{scheme}"
-                    look(window, f"http://127.0.0.1:{port}", folder, start, broken)
+                    look(window, f"http://127.0.0.1:{port}", folder, start, temporary)
             window.quit()
     finally:
         process.terminate()

@@ -133,14 +133,13 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
     paddle.seed(0)
     architecture = Architecture(source_ids=(STEREO,))
-    for name in ("weights/best", "runs/quickstart/model/last"):
-        weights = folder / name
-        weights.mkdir(parents=True)
-        info = ModelInfo(architecture, 64, 96, name="street")
-        save_weights(weights, Monodepth(architecture), info)
+    weights = folder / "runs/quickstart/model/last"
+    weights.mkdir(parents=True)
+    info = ModelInfo(architecture, 64, 96, name="street")
+    save_weights(weights, Monodepth(architecture), info)
     (folder / "assets").mkdir()
-    for path in ("street.jpg", "assets/test_image.jpg"):
-        Image.radial_gradient("L").convert("RGB").resize((200, 120)).save(folder / path)
+    picture = Image.radial_gradient("L").convert("RGB").resize((200, 120))
+    picture.save(folder / "assets/test_image.jpg")
     return folder
 
 

@@ -496,6 +496,79 @@ PUBLISHED_LINES = [
     ("train", "--model_name s --weights_init scratch --num_epochs 25 --scheduler_step 10", {}),
     ("train", "--model_name h --height 320 --width 1024 --batch_size 4 --learning 5e-5", {}),
     (
+        "train",
+        "--model_name S_640x192 --use_stereo --frame_ids 0 --split eigen_full --data_path ~/kitti "
+        "--log_dir ~/tmp",
+        {"data_path": Path.home() / "kitti", "log_dir": Path.home() / "tmp"},
+    ),
+    (
+        "train",
+        "--model_name MS_1024x320 --use_stereo --frame_ids 0 -1 1 --height 320 --width 1024 "
+        "--load_weights_folder ~/tmp/MS_640x192/models/weights_9 --num_epochs 5 "
+        "--learning_rate 1e-5 --batch_size 12",
+        {"height": 320, "num_epochs": 5},
+    ),
+    ("train", "--model_name M_no_pt --weights_init scratch --num_workers 8", {"num_workers": 8}),
+    ("train", "--model_name r50 --num_layers 50", {"num_layers": 50}),
+    ("train", "--model_name shared --pose_model_type shared --png", {"pose_model_type": "shared"}),
+    (
+        "train",
+        "--model_name posecnn --pose_model_type posecnn --v1_multiscale --disable_automasking",
+        {"pose_model_type": "posecnn", "v1_multiscale": True},
+    ),
+    ("train", "--model_name all --pose_model_input all --avg_reprojection", {}),
+    ("train", "--model_name l1 --no_ssim --disparity_smoothness 0.001", {"no_ssim": True}),
+    (
+        "train",
+        "--model_name one_scale --scales 0 --min_depth 0.1 --max_depth 100",
+        {"scales": (0,)},
+    ),
+    ("train", "--model_name far --frame_ids 0 -2 -1 1 2", {"frame_ids": (0, -2, -1, 1, 2)}),
+    (
+        "train",
+        "--model_name b --split benchmark --dataset kitti --eval_stereo --disable_median_scaling "
+        "--pred_depth_scale_factor 5.4 --eval_out_dir out",
+        {"split": "benchmark"},
+    ),
+    (
+        "train",
+        "--model_name p --load_weights_folder models/mono_640x192 --models_to_load encoder depth "
+        "pose_encoder pose --num_epochs 1 --scheduler_step_size 1",
+        {"models_to_load": ("encoder", "depth", "pose_encoder", "pose")},
+    ),
+    (
+        "evaluate",
+        "--load_weights_folder models/mono+stereo_640x192 --eval_stereo --eval_split eigen "
+        "--data_path ~/kitti --png --num_workers 8 --post_process",
+        {"post_process": True, "data_path": Path.home() / "kitti"},
+    ),
+    (
+        "evaluate",
+        "--load_weights_folder w --eval_stereo --eval_split benchmark --save_pred_disps --no_eval",
+        {"eval_split": "benchmark", "no_eval": True},
+    ),
+    (
+        "evaluate",
+        "--load_weights_folder w --eval_mono --pred_depth_scale_factor 5.4 "
+        "--disable_median_scaling --eval_out_dir out --save_pred_disps",
+        {"pred_depth_scale_factor": 5.4},
+    ),
+    ("evaluate", "--load_weights_folder w --eval_mono --batch_size 1", {"batch_size": 1}),
+    ("export", "--data_path ~/kitti --split eigen", {"data_path": Path.home() / "kitti"}),
+    (
+        "pose",
+        "--eval_split odom_10 --load_weights_folder ~/tmp/odom/models/weights_19 "
+        "--data_path ~/odom/dataset --no_cuda --frame_ids 0 1",
+        {"eval_split": "odom_10", "device": "cpu"},
+    ),
+    (
+        "demo",
+        "--image_path assets --model_name mono_1024x320 --ext jpg",
+        {"image_path": (Path("assets"),), "ext": "jpg"},
+    ),
+    ("demo", "--image_path a.jpg --model_name mono_no_pt_640x192", {}),
+    ("demo", "--model_name stereo_640x192 --image_path street --pred_metric_depth", {}),
+    (
         "evaluate",
         "--load_weights_folder ~/tmp/mono_model/models/weights_19/ --eval_mono",
         {"load_weights_folder": Path.home() / "tmp/mono_model/models/weights_19"},

@@ -23,6 +23,7 @@ from weight_files.model_info import RELATIVE_DEPTH, ModelInfo
 
 ROOT = Path(__file__).resolve().parents[1]
 HEIGHT, WIDTH = 64, 96
+MODEL = "runs/quickstart/model/last"
 
 onnx = pytest.importorskip("onnx", reason="exports need requirements-engines.txt")
 pytest.importorskip("paddle2onnx", reason="exports need requirements-engines.txt")
@@ -30,13 +31,13 @@ pytest.importorskip("paddle2onnx", reason="exports need requirements-engines.txt
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with random weights in ``weights/best``, and a picture."""
+    """A folder with random weights in ``runs/quickstart/model/last``, and a picture."""
     folder = tmp_path_factory.mktemp("deploy")
     paddle.seed(0)
     architecture = Architecture(source_ids=(STEREO,))
     model = Monodepth(architecture)
     model.eval()
-    weights = folder / "weights" / "best"
+    weights = folder / MODEL
     weights.mkdir(parents=True)
     save_weights(weights, model, ModelInfo(architecture, HEIGHT, WIDTH, name="street"))
     noise = np.random.default_rng(0).integers(0, 256, (12, 21, 3), dtype=np.uint8)
@@ -44,7 +45,7 @@ def place(tmp_path_factory):
     return folder
 
 
-def run(place, target, *more, weights="weights/best"):
+def run(place, target, *more, weights=MODEL):
     export_model.main(
         [
             *("--load_weights_folder", str(place / weights)),
@@ -116,7 +117,7 @@ def test_pictures_of_any_size_give_what_the_predictor_gives(place, exports, any_
         engine = onnxruntime_engine(made) if kind == "onnx" else openvino_engine(made / "model.xml")
         got = engine.disparity(pictures)
         assert got.shape == (2, 150, 70)
-        predictor = DepthPredictor.from_folder(place / "weights" / "best", engine="paddle")
+        predictor = DepthPredictor.from_folder(place / MODEL, engine="paddle")
         for one, picture in zip(got, pictures):
             depth_map = predictor(picture)
             np.testing.assert_allclose(0.01 + 9.99 * one, depth_map.disparity, rtol=0.03)

@@ -46,7 +46,9 @@ def test_every_recipe_is_understood(name):
         options = parse(TrainOptions, stage)
     parse(EvaluateOptions, ["--load_weights_folder", "w", f"--eval_{recipe.scaling}"])
     assert (recipe.scaling == "stereo") == options.use_stereo
-    assert bool(recipe.paper) != bool(recipe.range)
+    assert not (recipe.paper and recipe.range)
+    known = options.encoder is None or options.encoder.startswith("resnet")
+    assert known == bool(recipe.paper or recipe.range)  # nobody published the others
     assert recipe.published in (None, *MODELS)
 
 
@@ -80,6 +82,14 @@ def test_the_difference_to_the_paper_is_shown():
     lines = reproduce.comparison(recipe, {**recipe.paper, "abs_rel": 0.109})
     assert lines[2].split() == ["abs_rel", "0.109", "0.106", "+0.003"]
     assert lines[-1].split() == ["a3", "0.979", "0.979", "+0.000"]
+
+
+def test_what_nobody_published_is_said_to_be_so(capsys):
+    reproduce.list_rows()
+    listed = capsys.readouterr().out.splitlines()
+    assert sum("not published" in line for line in listed) == 6
+    lines = reproduce.comparison(load_recipe("m_convnext_tiny"), {"abs_rel": 0.109})
+    assert lines[2].split() == ["abs_rel", "0.109", "not", "published"]
 
 
 def run_here(arguments):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -109,10 +110,10 @@ def test_a_picture_is_predicted_over_the_api(page):
 )
 def test_what_is_no_picture_gets_an_answer(page, name, content):
     file = {"path": page.upload(content, name), "meta": {"_type": "gradio.FileData"}}
-    kind, error = page.call("predict", file, None, "inferno", "English")
+    kind, error = page.call("predict", file, None, "inferno", "English", False)
     assert kind == "error"
-    assert error["error"].startswith(f"This cannot be read as a picture: {name}")
-    kind, error = page.call("predict", file, None, "inferno", "中文")
+    assert error["error"].startswith(f"This picture cannot be used: {name}")
+    kind, error = page.call("predict", file, None, "inferno", "中文", False)
     assert error["error"].startswith("无法作为图片读取")
 
 
@@ -125,7 +126,7 @@ def test_too_large_an_upload_is_refused(page):
 def test_files_of_others_are_neither_read_nor_served(page):
     for path in ("/etc/passwd", str(ROOT / "README.md"), str(TEST_IMAGE)):
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        assert page.call("predict", file, None, "inferno", "English")[0] == "error"
+        assert page.call("predict", file, None, "inferno", "English", False)[0] == "error"
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(f"{page.address}/gradio_api/file={path}")
         assert caught.value.code == 403
@@ -166,7 +167,7 @@ def test_a_video_is_predicted_over_the_api(page, tmp_path):
     file = {"path": uploaded, "meta": {"_type": "gradio.FileData"}}
     given = {"video": file, "subtitles": None}
     for video in (file, given):
-        kind, values = page.call("video", video, "street", "inferno", True, "English")
+        kind, values = page.call("video", video, "street", "inferno", True, "English", True)
         if kind == "complete":
             break
     assert kind == "complete", values
@@ -227,6 +228,51 @@ def requested_hosts(browser):
     return {urllib.parse.urlsplit(url).hostname for url in outside}
 
 
+NAMED = re.compile(
+    "application|button|Canvas|checkbox|combobox|group|image|link|listbox|radio|slider|spinbutton|"
+    "tab|tabpanel|textbox"
+)
+IN_BOTH = re.compile(r"test_image[\w.]*|English|street|inferno|.*[\u4e00-\u9fff].*", re.DOTALL)
+
+
+def assert_all_is_named(window, tongue):
+    """Every control and picture has a name for those who do not see it, in their language."""
+    window.execute_cdp_cmd("Accessibility.enable", {})
+    nodes = window.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = [
+        (node["role"]["value"], node["name"].get("value", "").strip())
+        for node in nodes
+        if not node["ignored"] and NAMED.fullmatch(node["role"]["value"])
+    ]
+    assert {"button", "radio", "tab", "combobox"} <= {role for role, _ in named}
+    assert not [role for role, name in named if not name]
+    if tongue == CHINESE:
+        assert not [name for _, name in named if not IN_BOTH.fullmatch(name)]
+
+
+def assert_keys_reach_all(window):
+    """The Tab key comes to every control there is, and one sees where it is."""
+    reached, rounds = [], 0  # it goes on from where the mouse was, and round by the window
+    while rounds < 2 and len(reached) < 60:
+        ActionChains(window).send_keys(Keys.TAB).perform()
+        at = window.execute_script(
+            "const at = document.activeElement, style = getComputedStyle(at);"
+            "return at === document.body ? null : [at, style.outlineStyle, style.outlineWidth]"
+        )
+        if at is None or at[0] in reached:
+            rounds += 1
+            continue
+        assert at[1:] == ["solid", "3px"], at[0].get_attribute("outerHTML")
+        reached.append(at[0])
+    controls = window.execute_script(
+        "return [...document.querySelectorAll("
+        "'button, input:not([type=file]), [role=slider], [role=application]')]"
+        ".filter((each) => each.checkVisibility({visibilityProperty: true}) && !each.disabled"
+        " && each.tabIndex >= 0)"  # Gradio measures copies of the tabs, which nobody sees
+    )
+    assert not [each.get_attribute("outerHTML") for each in controls if each not in reached]
+
+
 @pytest.mark.parametrize(("language", "tongue"), [("en-GB", ENGLISH), ("zh-CN", CHINESE)])
 def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
     window = browser(language)
@@ -250,8 +296,14 @@ def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
         found(f"#mark_layer .mark:nth-child({number})", str(number))
     found("#slider [role=application]").send_keys(Keys.ARROW_LEFT, Keys.ENTER)
     found("#marks li:nth-child(3)", say(tongue, "apart", distance="", other=2).strip())
+    handle = found("#slider [role=slider]")
+    for key, share in ((Keys.END, 100), (Keys.HOME, 0)):
+        handle.send_keys(key)
+        found(f"#slider [role=slider][aria-valuenow='{share}']")
+    assert_keys_reach_all(window)
     found("#view_button").click()
-    found("#view canvas")
+    found("#view canvas[tabindex='0']")
+    assert_all_is_named(window, tongue)
     save = found("#save_numbers", "test_image_depth.npy")
     window.execute_script("arguments[0].click()", save)
 
@@ -266,6 +318,21 @@ def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
     found("#picture input[type=file]").send_keys(str(tmp_path / "broken.png"))
     found("#picture_wrong p", say(tongue, "unreadable", detail="")[:8])
     assert not window.find_elements(By.CSS_SELECTOR, ".toast-body")
+    for number in (1, 2):
+        window.find_elements(By.CSS_SELECTOR, "button[role=tab]")[number].click()
+        found(f"#{('video', 'live')[number - 1]}_model input")
+        assert_all_is_named(window, tongue)
+    # What Gradio says is in the reader's language, and covers nothing.
+    (tmp_path / "long.png").write_bytes(bytes(2_100_000))
+    window.get(page.address)
+    found("#picture input[type=file]").send_keys(str(tmp_path / "long.png"))
+    notice = found(".toast-body", "larger than 2.0 MB" if tongue == ENGLISH else "超过 2.0 MB")
+    assert notice.rect["y"] + notice.rect["height"] <= found("#head").rect["y"]
+    # The switch reaches what is there already.
+    window.find_elements(By.CSS_SELECTOR, "#language input")[tongue == ENGLISH].click()
+    other = CHINESE if tongue == ENGLISH else ENGLISH
+    found("button[role=tab]", say(other, "picture_tab"))
+    assert_all_is_named(window, other)
     assert requested_hosts(window) == {"127.0.0.1"}
 
 

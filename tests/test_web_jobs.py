@@ -97,6 +97,36 @@ def test_points_have_values_and_distances(jobs, picture):
         jobs.point("guessed", 1, 1, None, 90, ENGLISH)
 
 
+def test_a_picture_that_would_be_squeezed_can_be_padded(jobs, tmp_path):
+    """The stub sees the red of what it is given: 32x64, where a disc stays round only if padded."""
+    rows, columns = np.mgrid[:120, :60]
+    disc = (rows - 60) ** 2 + (columns - 30) ** 2 < 20**2
+    Image.fromarray(np.repeat(disc[..., None] * np.uint8(102), 3, axis=2)).save(tmp_path / "a.png")
+
+    def predicted(keep_aspect):
+        shown = jobs.picture(
+            str(tmp_path / "a.png"), "metric", "inferno", ENGLISH, keep_aspect
+        ).description
+        assert (shown["squeezed"], shown["width"], shown["height"]) == (True, 60, 120)
+        return shown["keep_aspect"], shown["token"]
+
+    squeezed, padded = predicted(False), predicted(True)
+    assert (squeezed[0], padded[0], predicted("yes")[0]) == (False, True, False)
+    for token in (squeezed[1], padded[1]):  # files and points are of what was seen
+        values = np.load(jobs.file(token, "numbers", 70, "inferno", ENGLISH), allow_pickle=False)
+        assert values.shape == (120, 60)
+        assert values[60, 30] == pytest.approx(depth(0.4), rel=0.1)
+        assert values[10, 30] > 5 * values[60, 30]
+        words = jobs.point(token, 30, 60, None, 70, ENGLISH)
+        assert float(words.split()[-2]) == pytest.approx(float(values[60, 30]), rel=2e-2)
+    assert jobs.fixed_shape("metric", ENGLISH) == "64 x 32"
+
+
+def test_padding_is_for_what_would_be_squeezed(jobs, picture):
+    shown = jobs.picture(picture, "metric", "inferno", ENGLISH, True).description
+    assert (shown["squeezed"], shown["keep_aspect"]) == (False, False)
+
+
 def test_files_to_download(jobs, picture):
     token = jobs.picture(picture, "metric", "inferno", ENGLISH).description["token"]
     mesh, files = jobs.files(token, 70, "plasma", ENGLISH)
@@ -185,7 +215,7 @@ def test_the_angle_of_view_is_what_the_picture_says(jobs, tmp_path, size):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.png", b"", "cannot be read as a picture: a.png"),
+        ("a.png", b"", "cannot be used: a.png: cannot be read as a picture"),
         ("a.png", b"<svg/>", "cannot be read as a picture"),
         ("big.png", (200, 101), "200 x 101 pixels; at most 0.02 million"),
     ],
@@ -203,7 +233,7 @@ def test_what_cannot_be_taken_is_refused(jobs, tmp_path, name, content, said):
 @pytest.mark.parametrize("kind", ["EPS", "PPM", "TGA", "PCX", "ICO", "PDF", "SGI"])
 def test_kinds_of_pictures_that_nobody_needs_are_not_opened(jobs, tmp_path, kind):
     Image.new("RGB", (64, 48), (9, 99, 199)).save(tmp_path / "picture.png", kind)
-    with pytest.raises(Refusal, match=r"cannot be read as a picture: picture\.png"):
+    with pytest.raises(Refusal, match=r"picture\.png: cannot be read as a picture"):
         jobs.picture(str(tmp_path / "picture.png"), "metric", "inferno", ENGLISH)
 
 
@@ -454,7 +484,7 @@ def test_messages_name_no_paths(jobs, tmp_path, monkeypatch):
     (folder / "my holiday.png").write_bytes(b"no picture")
     with pytest.raises(Refusal) as caught:
         jobs.picture(str(folder / "my holiday.png"), "metric", "inferno", ENGLISH)
-    assert str(caught.value).startswith("This cannot be read as a picture: my holiday.png: ")
+    assert str(caught.value).startswith("This picture cannot be used: my holiday.png: ")
     assert str(tmp_path) not in str(caught.value)
 
     def refuse(_, source, target, *__):

@@ -104,7 +104,7 @@ def picture(client, tmp_path_factory):
 @pytest.fixture(scope="module")
 def token(client, picture):
     """Of the prediction of that picture."""
-    kind, values = call(client, "predict", picture, "metric", "inferno", ENGLISH)
+    kind, values = call(client, "predict", picture, "metric", "inferno", ENGLISH, False)
     assert kind == "complete"
     return values[4]
 
@@ -113,10 +113,10 @@ ODD = [["metric"], {"a": 1}, 3, True, "x", None, [[[]]], {"path": ["a"]}, {"path
 
 
 @pytest.mark.parametrize("odd", ODD, ids=str)
-@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("place", range(5))
 def test_a_prediction_of_anything_gets_words(client, picture, folder, odd, place):
     for language in (ENGLISH, CHINESE):
-        values = [picture, "metric", "inferno", language]
+        values = [picture, "metric", "inferno", language, False]
         values[place] = odd
         kind, answer = call(client, "predict", *values)
         if kind == "error":
@@ -146,10 +146,10 @@ def assert_no_internals(words, folder):
         ("files", [{"a": 1}, 70, "inferno", ENGLISH]),
         ("files", ["guessed", "wide", ["inferno"], ENGLISH]),
         ("files", []),
-        ("video", [["a"], "metric", "inferno", False, ENGLISH]),
-        ("video", [None, "metric", "inferno", False, ENGLISH]),
-        ("video", [{"video": None}, ["metric"], "inferno", "side", ENGLISH]),
-        ("video", ["http://127.0.0.1/a.mp4", "metric", "inferno", False, ENGLISH]),
+        ("video", [["a"], "metric", "inferno", False, ENGLISH, False]),
+        ("video", [None, "metric", "inferno", False, ENGLISH, False]),
+        ("video", [{"video": None}, ["metric"], "inferno", "side", ENGLISH, False]),
+        ("video", ["http://127.0.0.1/a.mp4", "metric", "inferno", False, ENGLISH, False]),
     ],
     ids=str,
 )
@@ -165,13 +165,13 @@ def test_what_breaks_here_is_logged_and_not_shown(client, folder, picture, monke
         raise FileNotFoundError(f"{folder}/secret")
 
     monkeypatch.setattr(client.jobs, "turns", None)
-    kind, words = call(client, "predict", picture, "metric", "inferno", CHINESE)
+    kind, words = call(client, "predict", picture, "metric", "inferno", CHINESE, False)
     assert (kind, words) == ("error", WORDS[CHINESE]["broken"])
     assert "AttributeError" in caplog.text
 
 
 def test_everything_goes_as_a_browser_asks_for_it(client, picture, token, tmp_path):
-    ok, output = browse(client, "show", [picture, "metric", "magma", ENGLISH])
+    ok, output = browse(client, "show", [picture, "metric", "magma", ENGLISH, False])
     assert ok
     pair, legend, details, description, token, *_ = output["data"]
     assert "near" in legend
@@ -214,10 +214,23 @@ def test_everything_goes_as_a_browser_asks_for_it(client, picture, token, tmp_pa
     ok, output = browse(client, "give_example", [2])
     assert client.get(output["data"][0]["url"]).status_code == 200
     video = upload(client, (write_and_read(tmp_path)), "a.avi")
-    ok, output = browse(client, "show_video", [video, "metric", "inferno", False, ENGLISH])
+    ok, output = browse(client, "show_video", [video, "metric", "inferno", False, ENGLISH, False])
     assert ok, output
     assert "near" in output["data"][1]
     assert client.get(output["data"][0]["url"]).status_code == 200
+
+
+def test_a_squeezed_picture_is_said_to_be_so_and_can_be_padded(client, tmp_path):
+    Image.new("RGB", (40, 90)).save(tmp_path / "portrait.png")
+    file = upload(client, (tmp_path / "portrait.png").read_bytes(), "portrait.png")
+    for language in WORDS:
+        values = [file, "metric", "inferno", language]
+        for padded in (False, True):
+            _, output = browse(client, "show", [*values, padded])
+            told = next(each for each in output["data"][5:] if "64 x 32" in str(each))
+            assert told["visible"]
+            assert told["info"] == say(language, "squeezed", size="64 x 32")
+            assert output["data"][3]["keep_aspect"] is padded
 
 
 def test_what_is_wrong_is_said_beside_its_box(client, folder, picture):
@@ -226,7 +239,7 @@ def test_what_is_wrong_is_said_beside_its_box(client, folder, picture):
         (ENGLISH, "cannot be read as a picture"),
         (CHINESE, "无法作为图片读取"),
     ):
-        ok, output = browse(client, "show", [file, "metric", "inferno", language])
+        ok, output = browse(client, "show", [file, "metric", "inferno", language, False])
         assert ok  # Gradio would say it over every box
         wrong = next(v for v in output["data"] if isinstance(v, dict) and "alert" in str(v))
         assert words in wrong["value"]
@@ -238,7 +251,7 @@ def test_what_is_wrong_is_said_beside_its_box(client, folder, picture):
     for name, values, place in (("turn_around", asked, 2), ("mark_again", marked, 1)):
         ok, output = browse(client, name, values)
         assert "no longer kept" in output["data"][place]["value"]
-    ok, output = browse(client, "show_video", [file, "metric", "inferno", False, ENGLISH])
+    ok, output = browse(client, "show_video", [file, "metric", "inferno", False, ENGLISH, False])
     assert "cannot be used" in output["data"][2]["value"]
 
 
@@ -287,7 +300,7 @@ def test_a_camera_is_shown(client, picture):
 
     content = client.get(f"/gradio_api/file={picture['path']}").content
     url = "data:image/png;base64," + b64encode(content).decode()
-    values = [{"url": url}, None, None, "metric", "inferno", ENGLISH]
+    values = [{"url": url}, None, None, "metric", "inferno", ENGLISH, False]
     ok, output = browse(client, "see", values, streams=True)
     assert ok, output
     assert output["data"][0]["path"].startswith(str(client.jobs.folder))
@@ -301,7 +314,7 @@ def test_a_camera_is_shown(client, picture):
 
 def test_files_of_others_are_neither_read_nor_served(client):
     for path in ("/etc/passwd", __file__, "http://127.0.0.1:1/a.png"):
-        kind, _ = call(client, "predict", {"path": path, **FILE}, None, "inferno", ENGLISH)
+        kind, _ = call(client, "predict", {"path": path, **FILE}, None, "inferno", ENGLISH, False)
         assert kind == "400"
         assert client.get(f"/gradio_api/file={path}").status_code in (403, 404)
 
@@ -325,8 +338,8 @@ def test_uploads_are_bounded_in_all(client, folder):
         upload(client, bytes([number]) * 900_000, f"{number}.png")
         total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         assert total < 10_000_000 + 2_000_000
-    kind, words = call(client, "predict", upload(client, b"no picture"), None, None, ENGLISH)
-    assert (kind, words[:41]) == ("error", "This cannot be read as a picture: a.png: ")
+    kind, words = call(client, "predict", upload(client, b"no picture"), None, None, ENGLISH, False)
+    assert (kind, words[:38]) == ("error", "This picture cannot be used: a.png: ca")
 
 
 @pytest.mark.parametrize(
@@ -344,7 +357,7 @@ def test_a_page_under_a_prefix(folder, root, sent):
             f"{sent}/gradio_api/upload", files={"files": ("a.png", b"a")}, headers=headers
         )
         assert answer.status_code == 200
-        call_of = {"data": [{"path": answer.json()[0], **FILE}, None, "inferno", ENGLISH]}
+        call_of = {"data": [{"path": answer.json()[0], **FILE}, None, "inferno", ENGLISH, True]}
         path = f"{sent}/gradio_api/call/predict"
         event = client.post(path, json=call_of, headers=headers).json()["event_id"]
         assert "cannot be read as a picture" in client.get(f"{path}/{event}", headers=headers).text

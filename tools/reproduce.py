@@ -8,7 +8,7 @@
 - ``scaling``: ``mono`` or ``stereo``, of the evaluation.
 - ``published``: name of the published weights, or nothing.
 - ``paper``: the published metrics; or ``range``: per metric the lowest and the highest value that
-  is expected.
+  is expected, where it was measured; without either, nobody published the row.
 - ``generate``: options of ``datasets.streets.generate`` where the data is generated.
 """
 
@@ -27,6 +27,7 @@ from system.files import file_state, make_writable_folder, read_json, write_json
 from tools.stages import run_stage
 
 RECIPES = Path(__file__).resolve().parent / "recipes.json"
+UNPUBLISHED = "not published"
 OUTSIDE_RANGE = 1  # exit code
 
 
@@ -88,8 +89,10 @@ def list_rows() -> None:
     """Print every row: name, published abs_rel or expected range, title."""
     for name, recipe in load_recipes().items():
         low, high = recipe.range.get("abs_rel", (None, None))
-        expected = f"{low} to {high}" if recipe.range else f"{recipe.paper['abs_rel']:.3f}"
-        print(f"{name:16s} abs_rel {expected:12s} {recipe.title}")
+        expected = f"{low} to {high}" if recipe.range else UNPUBLISHED
+        if recipe.paper:
+            expected = f"{recipe.paper['abs_rel']:.3f}"
+        print(f"{name:17s} abs_rel {expected:14s} {recipe.title}")
 
 
 def generate(recipe: Recipe, options: ReproduceOptions) -> tuple[Path, str, str]:
@@ -177,7 +180,8 @@ def comparison(recipe: Recipe, metrics: dict[str, float]) -> list[str]:
             expected, difference = f"{published:.3f}", f"{value - published:+.3f}"
         else:
             low, high = recipe.range.get(name, (None, None))
-            expected = "" if low is None else f"{low:.3f} to {high:.3f}"
+            nothing = "" if recipe.paper or recipe.range else UNPUBLISHED
+            expected = nothing if low is None else f"{low:.3f} to {high:.3f}"
             difference = "" if low is None else ("within" if low <= value <= high else "OUTSIDE")
         lines.append(f"{name:10s}{value:8.3f}{expected:>16s}{difference:>12s}")
     return lines

@@ -24,8 +24,9 @@ from PIL import Image
 from datasets.camera import Camera, camera_of_angle
 from datasets.exif import camera_of_exif
 from datasets.pictures import picture_size, read_picture
+from networks.kinds import KINDS
 from options import COLORMAPS
-from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap, limit_side
+from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap, limit_side, squeezed
 from prediction.predictor import DepthPredictor
 from prediction.video import Range, VideoFormat, predict_video
 from system.errors import InputError
@@ -137,15 +138,29 @@ class Jobs:
         self.turns = Turns(limits.pixels)
         self._videos: dict[str, Watch] = {}  # in work, by who wants them
 
-    def picture(self, path: object, model: object, colormap: object, language: object) -> Shown:
-        """Predict a picture file that was uploaded into the page's own folder."""
+    def picture(
+        self,
+        path: object,
+        model: object,
+        colormap: object,
+        language: object,
+        keep_aspect: object = False,
+    ) -> Shown:
+        """Predict a picture file that was uploaded into the page's own folder.
+
+        Args:
+            path: of the file.
+            model, colormap: names; those that are not known are the first ones.
+            language: of what is said.
+            keep_aspect: pad a picture that the model would squeeze.
+        """
         model, predictor = self._model(model, language)
         colormap = _listed(colormap, COLORMAPS, "colormap", language)
         with self._uploaded(path, "no_picture", "unreadable", language) as file:
             pixels = self._pixels(file, language)
             with self.turns.of(pixels), self.results.making() as (token, folder):
                 started = time.monotonic()
-                depth = _predicted(predictor, file, folder, colormap)
+                depth = _predicted(predictor, file, folder, colormap, keep_aspect)
                 far, near = map(_finite, depth.ends() if depth.metric else (None, None))
                 description = {
                     "token": token,
@@ -156,6 +171,8 @@ class Jobs:
                     "unit": depth.unit,
                     "width": depth.shape[1],
                     "height": depth.shape[0],
+                    "squeezed": _is_squeezed(predictor, depth.shape[::-1]),
+                    "keep_aspect": depth.predictor.keep_aspect,
                     "far": far,
                     "near": near,
                     "angle": _seen_angle(file),
@@ -182,7 +199,7 @@ class Jobs:
     ) -> str:
         """The depth at a point, and its distance from the one before, in words."""
         with self._kept(token, language) as (result, sigmoid):
-            predictor = self.models[result.model]
+            predictor = self._predictor(result)
         size = result.shape[::-1]
         pixels = [_pixel(x, y, size, language)]
         if previous is not None:
@@ -210,7 +227,7 @@ class Jobs:
             language: of the words.
         """
         with self._kept(token, language) as (result, sigmoid):
-            predictor = self.models[result.model]
+            predictor = self._predictor(result)
         size = result.shape[::-1]
         pixels = [_pixel(*_pair(point), size, language) for point in points[-MOST_MARKS:]]
         if not pixels:
@@ -255,7 +272,7 @@ class Jobs:
             try:
                 folder.mkdir()
                 with self.turns.of(result.shape[0] * result.shape[1]):
-                    predictor, picture = self.models[result.model], result.folder / "picture.jpg"
+                    predictor, picture = self._predictor(result), result.folder / "picture.jpg"
                     name = result.name
                     return write_files(
                         folder, name, picture, predictor, sigmoid, camera, colormap, kinds
@@ -275,15 +292,17 @@ class Jobs:
         side: object,
         language: object,
         visitor: str | None = None,
+        keep_aspect: object = False,
     ) -> ShownVideo:
         """The depth of a video file, as a video that browsers play; a visitor may stop it."""
         model, predictor = self._model(model, language)
         colormap = _listed(colormap, COLORMAPS, "colormap", language)
         limits, form = self.limits, VideoFormat("webm", colormap, bool(side), max_side=VIDEO_SIDE)
         with self._uploaded(path, "no_upload", "no_video", language) as file:
-            self._check_pixels(*frame_size(file), language)
+            size = frame_size(file)
+            self._check_pixels(*size, language)
             watch = Watch(limits.seconds, limits.frames)
-            timed = replace(predictor, watch=watch)
+            timed = replace(_padding(predictor, size, keep_aspect), watch=watch)
             if visitor is not None:
                 self._videos[visitor] = watch
             try:
@@ -319,7 +338,12 @@ class Jobs:
         return _finite(depth[0, 0]), _finite(depth[0, 1])
 
     def live(
-        self, frame: np.ndarray | None, shown: Range | None, model: object, colormap: object
+        self,
+        frame: np.ndarray | None,
+        shown: Range | None,
+        model: object,
+        colormap: object,
+        keep_aspect: object = False,
     ) -> tuple[np.ndarray | None, Range]:
         """The depth of a camera's frame in colours, in a range that follows slowly."""
         shown = shown or Range()
@@ -327,7 +351,8 @@ class Jobs:
             return None, shown
         colormap = _listed(colormap, COLORMAPS, "colormap", None)
         picture = limit_side(np.ascontiguousarray(frame[..., :3]), LIVE_SIDE)
-        depth_map = self._model(model, None)[1](picture)
+        predictor = self._model(model, None)[1]
+        depth_map = _padding(predictor, picture.shape[1::-1], keep_aspect)(picture)
         coming = self.uploads.reserve(LIVE_BYTES)  # what is shown is on the disk, too
         if coming is not None:
             self.uploads.release(coming, LIVE_BYTES)
@@ -397,8 +422,18 @@ class Jobs:
         name = _listed(name, tuple(self.models), "model", language)
         return name, self.models[name]
 
+    def _predictor(self, result: Prediction) -> DepthPredictor:
+        """What made a kept prediction."""
+        model, about = self.models[result.model], result.description
+        return replace(model, keep_aspect=about["keep_aspect"])
+
+    def fixed_shape(self, model: object, language: object) -> str | None:
+        """The size that a model brings all pictures to, in words; None for one that takes any."""
+        info = self._model(model, language)[1].info
+        return None if KINDS[info.kind].side else f"{info.width} x {info.height}"
+
     @contextmanager
-    def _kept(self, token: object, language: object) -> Iterator[tuple[Result, np.ndarray]]:
+    def _kept(self, token: object, language: object) -> Iterator[tuple[Prediction, np.ndarray]]:
         """A prediction that is still kept, and its network's output; it stays while it is used."""
         result = self.results.find(token)
         if result is None:
@@ -411,10 +446,14 @@ class Jobs:
                 raise Refusal(language, "gone") from error
 
 
-def _predicted(predictor: DepthPredictor, file: Path, folder: Path, colormap: str) -> PictureDepth:
+def _predicted(
+    predictor: DepthPredictor, file: Path, folder: Path, colormap: str, keep_aspect: object
+) -> PictureDepth:
     """Predict a picture; its copy, the network's output and the colours are in ``folder`` then."""
     picture = read_picture(file)
-    shape, given = picture.shape[:2], predictor.network_input(picture)
+    shape = picture.shape[:2]
+    predictor = _padding(predictor, shape[::-1], keep_aspect)
+    given = predictor.network_input(picture)
     Image.fromarray(picture).save(folder / "picture.jpg", quality=92)
     del picture  # the largest thing here
     sigmoid = predictor.network.disparity(given[None])[0]
@@ -422,6 +461,18 @@ def _predicted(predictor: DepthPredictor, file: Path, folder: Path, colormap: st
     depth = PictureDepth(predictor, sigmoid, shape)
     Image.fromarray(depth.last_colors(colormap)).save(folder / "depth.jpg", quality=92)
     return depth
+
+
+def _is_squeezed(predictor: DepthPredictor, size: tuple[int, int]) -> bool:
+    """Whether a picture of (width, height) is of another shape than the model's only one."""
+    return squeezed(predictor.info, size) is not None
+
+
+def _padding(
+    predictor: DepthPredictor, size: tuple[int, int], keep_aspect: object
+) -> DepthPredictor:
+    """A predictor that pads pictures of (width, height) if that is wanted and changes anything."""
+    return replace(predictor, keep_aspect=keep_aspect is True and _is_squeezed(predictor, size))
 
 
 def _listed(value: object, names: Sequence[str], what: str, language: object) -> str:

@@ -49,7 +49,7 @@ class PictureDepth:
     ) -> None:
         self.predictor, self.shape = predictor, shape
         enlarge = FAMILIES[predictor.info.kind].enlarge
-        self._output = enlarge(output, shape[::-1])
+        self._output = enlarge(predictor.without_padding(output, shape), shape[::-1])
         looked_at = self.thinned(grid_step(shape, MOST_LOOKED_AT))
         self.unit, self.metric = looked_at.unit, looked_at.metric
         self._inverse_depth = looked_at.inverse_depth
@@ -95,6 +95,7 @@ def values_at(
     Of a model that knows inverse depth up to a shift only, the disparity alone is meant.
     """
     enlarge = FAMILIES[predictor.info.kind].enlarge
+    output = predictor.without_padding(output, shape)
     wide = enlarge(output, (shape[1], output.shape[0]))
     values = []
     for x, y in pixels:

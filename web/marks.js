@@ -1,13 +1,15 @@
 // Marks on the picture under the slider: made by a click or by keys, drawn where they belong.
 // Given by Gradio: element (the list of marks), props (value: the marks), trigger and watch.
 const KEY_STEP = 8; // pixels on the screen
+const SLIDE = 24; // the same, of the slider
 const CLICK_MOVES = 4; // pixels that a click may slip, more is a drag
 const layer = document.createElement("div");
 layer.id = "mark_layer";
 const cross = { x: 0.5, y: 0.5, shown: false };
 let pressed = null;
 
-const BOX = ":has(> [data-testid=slider])";
+const HANDLE = "[data-testid=slider]";
+const BOX = `:has(> ${HANDLE})`;
 const box = () => document.querySelector(`#slider ${BOX}`);
 const isIn = (target) => Boolean(target.closest?.(`#slider ${BOX}`));
 const picture = () => document.querySelector("#slider img");
@@ -40,6 +42,7 @@ function draw() {
   around.tabIndex = 0;
   around.setAttribute("role", "application");
   around.setAttribute("aria-labelledby", "hint");
+  tellHandle(around, at);
   const own = around.getBoundingClientRect();
   const place = (kind, text, x, y) => {
     const mark = document.createElement("span");
@@ -61,9 +64,23 @@ function draw() {
   layer.replaceChildren(...all);
 }
 
-// The handle of the slider follows a mouse only: keys are told to it as one.
+// The handle of the slider, which Gradio makes for a mouse only, to those who do not see it.
+function tellHandle(around, at) {
+  const handle = around.querySelector(HANDLE);
+  const inner = handle?.querySelector(".inner");
+  if (!inner) return;
+  const place = inner.getBoundingClientRect();
+  const share = (place.left + place.width / 2 - at.left) / at.width;
+  handle.tabIndex = 0;
+  handle.setAttribute("role", "slider");
+  handle.setAttribute("aria-valuemin", 0);
+  handle.setAttribute("aria-valuemax", 100);
+  handle.setAttribute("aria-valuenow", Math.round(100 * Math.min(Math.max(share, 0), 1)));
+}
+
+// Move it: keys are told to it as a mouse.
 function slide(pixels) {
-  const handle = document.querySelector("#slider [data-testid=slider]");
+  const handle = document.querySelector(`#slider ${HANDLE}`);
   const inner = handle?.querySelector(".inner");
   if (!inner) return;
   const around = inner.getBoundingClientRect();
@@ -84,22 +101,25 @@ function onKey(event) {
     ArrowDown: [0, 1],
   };
   const move = moves[event.key];
-  if (move) {
+  if (event.target.closest(HANDLE)) {
+    const far = { Home: -at.width, End: at.width }[event.key];
+    const pixels = far ?? (move ? SLIDE * (move[0] - move[1]) : 0);
+    if (!pixels) return;
+    slide(pixels);
+  } else if (move) {
     const inside = (value) => Math.min(Math.max(value, 0), 0.9999);
     cross.shown = true;
     cross.x = inside(cross.x + (move[0] * KEY_STEP) / at.width);
     cross.y = inside(cross.y + (move[1] * KEY_STEP) / at.height);
-  } else if (event.key === "Enter") point(cross.x, cross.y);
-  else if (event.key === "[") slide(-3 * KEY_STEP);
-  else if (event.key === "]") slide(3 * KEY_STEP);
+  } else if (event.key === "Enter" || event.key === " ") point(cross.x, cross.y);
   else return;
   event.preventDefault();
-  draw();
+  redraw();
 }
 
 const listen = {
   pointerdown(event) {
-    const on = isIn(event.target) && !event.target.closest("[data-testid=slider]");
+    const on = isIn(event.target) && !event.target.closest(HANDLE);
     pressed = on ? [event.clientX, event.clientY] : null;
   },
   pointerup(event) {
@@ -112,6 +132,10 @@ const listen = {
   },
   keydown(event) {
     if (isIn(event.target)) onKey(event);
+  },
+  focusin(event) {
+    if (event.target === box()) cross.shown = event.target.matches(":focus-visible");
+    draw();
   },
   focusout(event) {
     if (isIn(event.target)) cross.shown = false;

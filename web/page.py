@@ -11,8 +11,9 @@ import fastapi
 import gradio as gr
 
 from web.jobs import Jobs
+from web.names import script
 from web.parts import Common, Translated
-from web.picture_tab import NAME_EXAMPLES, picture_tab
+from web.picture_tab import EXAMPLE_NAMES, picture_tab
 from web.video_tab import live_tab, video_tab
 from web.words import ENGLISH, WORDS, language_of, say
 
@@ -75,7 +76,7 @@ def application(page: gr.Blocks, megabytes: int, root_path: str) -> fastapi.Fast
         "",
         theme=gr.themes.Default(
             font=FONT, font_mono=MONO, text_size="sm", spacing_size="sm", radius_size="sm"
-        ),
+        ).set(body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500"),
         css=STYLE.read_text(encoding="utf-8"),
         max_file_size=f"{megabytes}mb",
         allowed_paths=[],
@@ -125,13 +126,12 @@ def build_page(jobs: Jobs, waiting: int, running: int, megabytes: int = 50) -> g
             video_tab(common, megabytes)
         with word(gr.Tab, "live_tab"):
             live_tab(common)
-        changed = language.change(
-            word.updates, language, list(word.texts), api_visibility="private"
-        )
-        changed.then(*shown_again, api_visibility="private", show_progress="hidden")
-        named = {"js": NAME_EXAMPLES, "api_visibility": "private"}
+        quiet = {"api_visibility": "private", "show_progress": "hidden"}
+        changed = language.change(word.updates, language, list(word.texts), **quiet)
+        changed.then(*shown_again, **quiet)
+        named = {"js": script(EXAMPLE_NAMES), **quiet}
         gr.on([page.load, language.change], None, language, None, **named)
-        page.load(greet, None, language, api_visibility="private")
+        page.load(greet, None, language, **quiet)
     # Not api_open: calls past the queue would be as many at once as anybody likes.
     page.queue(max_size=waiting, default_concurrency_limit=8, api_open=False)
     return page

@@ -76,6 +76,16 @@ class Common:
             )
         return model, colormap
 
+    def shape(self, where: str, **properties: Any) -> gr.Checkbox:
+        """The choice to pad, in a tab, what a model would squeeze."""
+        return self.word(gr.Checkbox, "keep_aspect", elem_id=f"{where}_keep_aspect", **properties)
+
+    def shape_of(self, model: object, language: object) -> dict[str, Any]:
+        """How that choice is shown for a model: only those of a fixed shape squeeze anything."""
+        size = told(self.jobs.fixed_shape)(model, language)
+        info = "" if size is None else say(language, "squeezed", size=size)
+        return {"visible": size is not None, "info": info}
+
 
 def message(where: str) -> gr.HTML:
     """A place for what is wrong, that takes no room until something is."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,14 @@ from web.jobs import ANGLES, UNIT_WORDS, Refusal
 from web.maps import FILES
 from web.mesh import viewing_distance
 from web.parts import Common, message, path_of, said, scale, told
-from web.words import ENGLISH, WORDS, say
+from web.words import ENGLISH, say
 
 NAMES = ("street", "avenue", "room", "hall", "blocks")
 FOLDER = Path(__file__).parents[1] / "assets" / "examples"
 EXAMPLES = [str(FOLDER / f"{name}.jpg") for name in NAMES]
-NAME_EXAMPLES = f"""(language) => {{
-    const names = {json.dumps({each: [say(each, name) for name in NAMES] for each in WORDS})};
-    document.querySelectorAll("#examples button").forEach((button, number) => {{
-        button.title = names[language][number];
-        button.setAttribute("aria-label", button.title);
-    }});
-}}"""
+EXAMPLE_NAMES = {
+    f"#examples button:nth-of-type({number})": name for number, name in enumerate(NAMES, 1)
+}
 MARKS = Path(__file__).with_name("marks.js")
 # A list of marks {x, y, words}; their numbers are drawn on the picture by the script.
 LIST = "<ol>{{#each value}}<li>{{this.words}}</li>{{/each}}</ol>"
@@ -85,6 +80,7 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
                 show_label=False,
                 buttons=["fullscreen"],
             )
+            padded = common.shape("picture", visible=False)
             legend = gr.HTML(elem_id="legend")
             word(gr.Markdown, "hint", "value")
             with gr.Row(elem_id="points"):
@@ -102,24 +98,34 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
             with word(gr.Accordion, "details", open=False):
                 details = gr.HTML()
 
+    def shape(about: Mapping[str, Any], language: object) -> Any:
+        """The choice to pad a picture, which is asked for where it would be squeezed."""
+        how = common.shape_of(about["model"], language)
+        return gr.update(**{**how, "visible": about["squeezed"]})
+
     def give_example(number: object) -> str | None:
         is_one = type(number) is int and 0 <= number < len(EXAMPLES)
         return EXAMPLES[number] if is_one else None
 
     def predict(
-        image: dict[str, Any] | None, model: str, colormap: str, language: str
+        image: dict[str, Any] | None,
+        model: str,
+        colormap: str,
+        language: str,
+        keep_aspect: bool,
     ) -> tuple[Any, ...]:
         """Depth of a picture: [picture, depth in colours], scale, details, the same, its token."""
         if not image:
             return None, "", "", None, ""
-        shown = told(jobs.picture)(path_of(image), model, colormap, language)
+        given = (path_of(image), model, colormap, language, keep_aspect)
+        shown = told(jobs.picture)(*given)
         about, pair = shown.description, (str(shown.picture), str(shown.depth))
         return pair, _scale(about, language), _details(about, language), about, about["token"]
 
-    def show(image: Any, model: str, colormap: str, language: str) -> list[Any]:
+    def show(image: Any, model: str, colormap: str, language: str, keep_aspect: bool) -> list[Any]:
         hidden = gr.update(visible=False)
         try:
-            values = predict(image, model, colormap, language)
+            values = predict(image, model, colormap, language, keep_aspect)
             error = ""
         except gr.Error as refusal:
             values, error = (None, "", "", None, ""), refusal.message
@@ -132,6 +138,7 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
             clear: gr.update(interactive=False),
             view: gr.update(value=None, visible=False),
             angle: _angle(about, language) if about else hidden,
+            padded: shape(about, language) if about else hidden,
             **{save: gr.update(value=FILES[kind].format(name)) for kind, save in saves.items()},
         }
         return [*values, *(updates[each] for each in after)]
@@ -187,13 +194,13 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
         except Refusal:  # nothing of it is kept: what is there stays as it is
             return tuple(gr.skip() for _ in told_again)
         found = mark_again(token, points, degrees, language)[0]
-        info = {"info": _angle_info(about, language)}
         return (
             _scale(about, language),
             _details(about, language),
             found,
-            gr.update(**info),
+            gr.update(info=_angle_info(about, language)),
             said(""),
+            shape(about, language),
         )
 
     def point_of(token: str, x: int, y: int, language: str = ENGLISH) -> str:
@@ -208,10 +215,11 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
     # Jobs check everything that comes, and say what is wrong in our own words.
     plain = {"preprocess": False}
     own = {**plain, "api_visibility": "private"}
-    choices, output = [model, colormap, language], [slider, legend, details, description, token]
-    after = [result, wrong, marks, clear, view, angle, *saves.values()]
+    choices = [model, colormap, language, padded]
+    output = [slider, legend, details, description, token]
+    after = [result, wrong, marks, clear, view, angle, padded, *saves.values()]
     gr.on(
-        [picture.change, model.change, colormap.change],
+        [picture.change, model.change, colormap.change, padded.input],
         show,
         [picture, *choices],
         [*output, *after],
@@ -272,7 +280,7 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
         **plain,
     )
     gr.api(point_of, api_name="point")
-    told_again = [legend, details, marks, angle, wrong]
+    told_again = [legend, details, marks, angle, wrong, padded]
     return tell, seen, told_again
 
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from web.jobs import ShownVideo
 from web.parts import Common, message, path_of, said, scale, told
-from web.words import say
+from web.words import ENGLISH, say
 
 STREAM_EVERY = 0.2  # seconds; frames that come while one is predicted are dropped
 LIVE_SECONDS = 600
@@ -30,6 +30,7 @@ def video_tab(common: Common, megabytes: int) -> None:
             wrong = message("video_wrong")
             word(gr.Markdown, "video_limits", "value", limits)
             model, colormap = common.choices("video")
+            padded = _shape(common, "video", model)
             side = word(gr.Checkbox, "side")
             with gr.Row():
                 start = word(gr.Button, "start", "value", interactive=False, variant="primary")
@@ -38,10 +39,8 @@ def video_tab(common: Common, megabytes: int) -> None:
             depth = word(gr.Video, "video_depth", interactive=False, height=420)
             legend = gr.HTML()
 
-    def work(
-        file: Any, model: str, colormap: str, beside: bool, language: str, visitor: str | None
-    ) -> ShownVideo:
-        return told(jobs.video)(path_of(file), model, colormap, beside, language, visitor)
+    def work(file: Any, *given: Any) -> ShownVideo:
+        return told(jobs.video)(path_of(file), *given)
 
     def predict_video(
         file: dict[str, Any] | None,
@@ -49,9 +48,10 @@ def video_tab(common: Common, megabytes: int) -> None:
         colormap: str,
         beside: bool,
         language: str,
+        keep_aspect: bool,
     ) -> str:
         """Depth of a video, as WebM."""
-        return str(work(file, model, colormap, beside, language, None).video)
+        return str(work(file, model, colormap, beside, language, None, keep_aspect).video)
 
     def show_video(
         file: dict[str, Any] | None,
@@ -59,11 +59,13 @@ def video_tab(common: Common, megabytes: int) -> None:
         colormap: str,
         beside: bool,
         language: str,
+        keep_aspect: bool,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(track_tqdm=True),  # noqa: B008 - as Gradio asks
     ) -> tuple[Any, ...]:
         try:
-            shown = work(file, model, colormap, beside, language, request.session_hash)
+            visitor = request.session_hash
+            shown = work(file, model, colormap, beside, language, visitor, keep_aspect)
         except gr.Error as error:
             return None, "", said(error.message), gr.update(visible=False)
         bar = scale(shown.colormap, shown.far, shown.near, language)
@@ -80,7 +82,7 @@ def video_tab(common: Common, megabytes: int) -> None:
         jobs.stop(request.session_hash)
 
     quiet = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
-    given = [video, model, colormap, side, common.language]
+    given = [video, model, colormap, side, common.language, padded]
     gr.on([video.change, video.clear], end, video, [start, stop], **quiet)
     begun = start.click(begin, None, [start, stop, result, depth, legend, wrong], **quiet)
     # One video at a time, whoever asks.
@@ -108,6 +110,7 @@ def live_tab(common: Common) -> None:
             wrong = message("live_wrong")
             word(gr.Markdown, "live_hint", "value")
             model, colormap = common.choices("live")
+            padded = _shape(common, "live", model)
         with gr.Column(scale=3, min_width=320, visible=False) as result:
             depth = word(
                 gr.Image, "camera_depth", interactive=False, format="jpeg", height=460, buttons=[]
@@ -115,12 +118,18 @@ def live_tab(common: Common) -> None:
             legend = gr.HTML()
 
     def see(
-        frame: Any, shown: Any, last: Any, model: str, colormap: str, language: str
+        frame: Any,
+        shown: Any,
+        last: Any,
+        model: str,
+        colormap: str,
+        language: str,
+        keep_aspect: bool,
     ) -> tuple[Any, ...]:
         jobs = common.jobs
         try:
             picture = told(jobs.sent_frame)(frame.get("url") if isinstance(frame, dict) else None)
-            colors, shown = told(jobs.live)(picture, shown, model, colormap)
+            colors, shown = told(jobs.live)(picture, shown, model, colormap, keep_aspect)
         except gr.Error as error:
             return None, shown, last, "", said(error.message), gr.update(visible=False)
         if colors is None:
@@ -133,7 +142,7 @@ def live_tab(common: Common) -> None:
 
     camera.stream(
         see,
-        [camera, shown, last, model, colormap, common.language],
+        [camera, shown, last, model, colormap, common.language, padded],
         [depth, shown, last, legend, wrong, result],
         stream_every=STREAM_EVERY,
         time_limit=LIVE_SECONDS,
@@ -142,6 +151,21 @@ def live_tab(common: Common) -> None:
         api_visibility="private",
         preprocess=False,
     )
+
+
+def _shape(common: Common, where: str, model: gr.Dropdown) -> gr.Checkbox:
+    """The choice to pad what moves, while the model of a tab is of a fixed shape."""
+    padded = common.shape(where, **common.shape_of(model.value, ENGLISH))
+    gr.on(
+        [model.change, common.language.change],
+        lambda *chosen: gr.update(**common.shape_of(*chosen)),
+        [model, common.language],
+        padded,
+        api_visibility="private",
+        show_progress="hidden",
+        preprocess=False,
+    )
+    return padded
 
 
 def _rate(last: tuple[float, float | None] | None) -> tuple[float, float | None]:

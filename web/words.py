@@ -34,7 +34,7 @@ WORDS = {
         "infinite": "beyond all measure",
         "distance": "{distance} between the last two points ({camera})",
         "no_distance": "the model has no unit: no distance in metres",
-        "unreadable": "This cannot be read as a picture: {detail}",
+        "unreadable": "This picture cannot be used: {detail}",
         "too_large": "This has {width} x {height} pixels; at most {limit} million are taken.",
         "no_video": "This video cannot be used: {detail}",
         "too_long": "This video has {frames} frames; at most {limit} are taken.",
@@ -50,9 +50,14 @@ WORDS = {
         "language": "Language",
         "hint": (
             "**Click** for the depth there; a second click also says how far apart the two "
-            "are. Keys: arrows move, Enter marks, [ and ] move the slider."
+            "are. Keys: arrows move, Enter marks; on the slider, arrows move it."
         ),
         "clear": "Remove marks",
+        "keep_aspect": "Keep the shape: pad, do not squeeze",
+        "squeezed": (
+            "Pictures of another shape are squeezed into this model's {size}, and their depth "
+            "suffers."
+        ),
         "angle_seen": "as the picture says (EXIF)",
         "angle_assumed": "assumed: the picture does not say it",
         "view_button": "Show in 3D",
@@ -74,6 +79,8 @@ WORDS = {
             "Allow the camera, then press its record button. Frames that come while one is "
             "predicted are left out."
         ),
+        "handle": "How much of the picture is shown",
+        "unseen": "The browser cannot show this picture.",
         "depth_axis": "relative",
         "street": "Street",
         "avenue": "Avenue",
@@ -125,10 +132,12 @@ WORDS = {
         "broken": "服务器出错，原因见服务器日志。",
         "language": "语言",
         "hint": (
-            "**点击**查看该处的深度；再点一处可得两点的距离。键盘：方向键移动，Ent"
-            "er 标记，[ 和 ] 移动滑块。"
+            "**点击**查看该处的深度；再点一处可得两点的距离。键盘：方向键移动，回车标记；"
+            "在滑块上，方向键移动滑块。"
         ),
         "clear": "清除标记",
+        "keep_aspect": "保持长宽比：填充而不拉伸",
+        "squeezed": "该模型只接受 {size}，长宽比不同的图片会被拉伸，深度因此变差。",
         "angle_seen": "来自图片的 EXIF",
         "angle_assumed": "假定值：图片中没有此信息",
         "view_button": "三维显示",
@@ -146,6 +155,8 @@ WORDS = {
         "stopped": "已停止。",
         "rate": "每秒 {rate} 帧",
         "live_hint": "允许使用摄像头，然后按录制按钮。预测期间到来的帧会被略过。",
+        "handle": "显示多少原图",
+        "unseen": "浏览器无法显示此图片。",
         "depth_axis": "相对值",
         "street": "街道",
         "avenue": "大街",
@@ -155,6 +166,83 @@ WORDS = {
         "apart": "距点 {other} {distance}",
     },
 }
+
+
+# What Gradio's components say by themselves, as regular expressions (of its Chinese, too, where it
+# has any), and what the page says for it in English and Chinese.
+GRADIO = (
+    (
+        "Drop an image file here to upload|将图像文件拖放到此处以上传",
+        "Upload a picture",
+        "上传图片",
+    ),
+    ("Drop a video file here to upload|将视频文件拖放到此处以上传", "Upload a video", "上传视频"),
+    ("Drop Image Here|将图像拖放到此处", "Drop a picture here", "将图片拖到此处"),
+    ("Drop Video Here|将视频拖放到此处", "Drop a video here", "将视频拖到此处"),
+    ("- (?:or|或) -", "- or -", "- 或 -"),
+    ("Click to Upload|点击上传", "Click to upload", "点击上传"),
+    ("Paste from [Cc]lipboard|从剪贴板粘贴", "Paste from the clipboard", "从剪贴板粘贴"),
+    ("Upload file", "Upload a file", "上传文件"),
+    ("Capture from camera", "Take a picture with the camera", "用摄像头拍照"),
+    ("Click to Access Webcam", "Click to use the camera", "点击使用摄像头"),
+    ("grant webcam access", "Allow the camera", "允许使用摄像头"),
+    ("capture photo", "Take the picture", "拍照"),
+    ("start recording|Record|录制", "Start", "开始"),
+    ("stop recording|Stop|停止", "Stop", "停止"),
+    ("Waiting|等待中", "Waiting", "等待中"),
+    ("select input source|select source|Select input device", "Choose a camera", "选择摄像头"),
+    ("spinner", "At work", "处理中"),
+    ("Fullscreen|full-screen", "Full screen", "全屏"),
+    ("Exit fullscreen mode", "Leave full screen", "退出全屏"),
+    ("Remove Image|移除图像", "Remove the picture", "移除图片"),
+    ("Undo|undo|撤销", "Back to the first view", "恢复最初视图"),
+    ("Clear|清除", "Remove", "移除"),
+    ("Close|关闭", "Close", "关闭"),
+    ("Download|下载", "Download", "下载"),
+    ("Reset to default value", "Back to the first value", "恢复初始值"),
+    ("(?:number input|range slider) for (.+)", "$1", "$1"),
+    ("play-pause-replay-button", "Play or pause", "播放或暂停"),
+    ("Adjust volume", "Volume", "音量"),
+    ("Trim video to selection", "Cut the video", "剪辑视频"),
+    ("Reset video to initial value", "The whole video again", "恢复整个视频"),
+    ("start drag handle for trimming video", "Start of the cut", "剪辑起点"),
+    ("end drag handle for trimming video", "End of the cut", "剪辑终点"),
+    ("duration of selected region in seconds", "Seconds that are left", "剩余秒数"),
+    ("Trim", "Cut", "剪辑"),
+    ("Cancel", "Cancel", "取消"),
+    ("Use via API|通过 API 使用", "Use via API", "通过 API 使用"),
+    (r"Uploading (?:\d+\s+files?)?\.*|正在上传\.*", "Uploading ...", "正在上传……"),
+    (r"processing \|", "at work |", "处理中 |"),
+    (r"queue: (\d+)/(\d*) \|", "waiting, $1 of $2 |", "排队中，第 $1 位，共 $2 位 |"),
+    ("Error|错误", "This did not work", "未能完成"),
+    ("Warning|警告", "Please note", "请注意"),
+    (
+        r"File\(s\) exceed the maximum allowed size of (\S+) Mb: (.*)",
+        "$2 is larger than $1 MB.",
+        "$2 超过 $1 MB。",
+    ),
+    (
+        r"Invalid file types?: (.*?)\. Only .* allowed\.",
+        "$1: another kind of file is needed.",
+        "$1：文件类型不符。",
+    ),
+    (
+        r"Connection to the server was lost\. Attempting reconnection\.\.\.",
+        "The server does not answer. The page tries again until it does.",
+        "服务器没有响应，页面会不断重试。",
+    ),
+    (
+        r"Connection errored out\.",
+        "The server did not answer; try again.",
+        "服务器没有响应，请重试。",
+    ),
+    ("Queue is full.*", "Too many are waiting; try again soon.", "排队的人太多，请稍后再试。"),
+    (
+        r"This application is currently busy\..*",
+        "The page is busy; try again.",
+        "服务器忙，请重试。",
+    ),
+)
 
 
 def say(language: str, key: str, **values: object) -> str:

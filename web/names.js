@@ -1,0 +1,82 @@
+// Names in the reader's language, for what Gradio's components leave without one or say by
+// themselves. Runs when the page is loaded and when the language changes.
+(language) => {
+  const { lang, names, words, unseen } = __TEXTS__[language];
+  const rules = words.map(([pattern, text]) => [new RegExp(`^(?:${pattern})$`), text]);
+  const ATTRIBUTES = ["aria-label", "title", "alt", "placeholder"];
+  const inWords = (said) => {
+    const bare = said.trim();
+    const [pattern, text] = rules.find(([each]) => each.test(bare)) ?? [];
+    return pattern ? said.replace(bare, () => bare.replace(pattern, text)) : said;
+  };
+
+  // What Gradio said where our words are now, for the next language.
+  const before = (window.wordsBefore ??= new WeakMap());
+
+  function replace(node, key, now, put) {
+    const known = before.get(node)?.[key];
+    const said = known && known.ours === now ? known.said : now;
+    const ours = inWords(said);
+    if (ours !== said) before.set(node, { ...before.get(node), [key]: { said, ours } });
+    if (ours !== now) put(ours);
+  }
+
+  function name(element) {
+    for (const key of ATTRIBUTES) {
+      const now = element.getAttribute(key);
+      if (now) replace(element, key, now, (text) => element.setAttribute(key, text));
+    }
+  }
+
+  function translate(node) {
+    if (node.nodeType === Node.TEXT_NODE) {
+      replace(node, "data", node.data, (text) => (node.data = text));
+    } else if (node.nodeType === Node.ELEMENT_NODE) {
+      name(node);
+      node.childNodes.forEach(translate);
+    }
+  }
+
+  // Pictures beside words are for the eye alone.
+  function rename() {
+    for (const [selector, text] of Object.entries(names))
+      document.querySelectorAll(selector).forEach((element) => {
+        const attribute = element.tagName === "IMG" ? "alt" : "aria-label";
+        if (element.getAttribute(attribute) !== text) element.setAttribute(attribute, text);
+      });
+    document.querySelectorAll("#view canvas").forEach((canvas) => (canvas.tabIndex = 0));
+    document
+      .querySelectorAll("svg:not([aria-hidden]), footer img:not([aria-hidden])")
+      .forEach((element) => element.setAttribute("aria-hidden", "true"));
+  }
+
+  // What a browser cannot show, such as TIFF, is said to be so.
+  function miss(event) {
+    if (event.target.matches?.("#picture img")) event.target.alt = unseen;
+  }
+
+  window.endOfNames?.();
+  const observer = new MutationObserver((changes) => {
+    for (const change of changes) {
+      if (change.type === "childList") change.addedNodes.forEach(translate);
+      else if (change.type === "attributes") name(change.target);
+      else translate(change.target);
+    }
+    rename();
+  });
+  document.documentElement.lang = lang;
+  translate(document.body);
+  rename();
+  observer.observe(document.body, {
+    childList: true,
+    subtree: true,
+    characterData: true,
+    attributes: true,
+    attributeFilter: ATTRIBUTES,
+  });
+  document.addEventListener("error", miss, true);
+  window.endOfNames = () => {
+    observer.disconnect();
+    document.removeEventListener("error", miss, true);
+  };
+}
