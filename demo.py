@@ -24,10 +24,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     camera_index = options.camera_index
     inputs = [] if camera_index is not None else find_inputs(options.image_path, options.ext)
-    from prediction.outputs import new_recording
-    from prediction.pictures import predict_files, unit_in_words, video_format
+    from prediction.files import predict_files
+    from prediction.pictures import unit_in_words
     from prediction.predictor import open_predictor
-    from prediction.video import predict_camera
 
     predictor = open_predictor(options, options.alignment, options.max_side, options.keep_aspect)
     if options.pred_metric_depth and predictor.unit != "m":
@@ -37,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             "python -m tools.align"
         )
     if camera_index is not None:
+        from prediction.outputs import new_recording
+        from prediction.video import predict_camera
+        from prediction.video_outputs import video_format
+
         form = video_format(predictor, options)
         target = new_recording(options.output or Path(), camera_index, form.container)
         count = predict_camera(predictor, camera_index, target, form, options.max_frames)

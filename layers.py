@@ -9,7 +9,7 @@ Lengths are in model units: for a stereo-trained model 0.1 is the stereo baselin
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import paddle
 import paddle.nn.functional as F
@@ -20,23 +20,6 @@ from system.device import device_kind, is_deterministic
 EPSILON = 1e-7
 Form = Callable[..., Tensor]
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # (Wang et al., TIP 2004), for images in [0, 1]
-
-
-def disp_to_depth(disp: Any, min_depth: float, max_depth: float) -> tuple[Any, Any]:
-    """Turn the network's sigmoid into scaled disparity and depth (paper, section 4).
-
-    Args:
-        disp: sigmoid output in [0, 1], tensor or NumPy array of any shape.
-        min_depth: depth at ``disp`` = 1, model units.
-        max_depth: depth at ``disp`` = 0, model units.
-
-    Returns:
-        ``(scaled_disp, depth)``, with ``depth = 1 / scaled_disp`` in [min_depth, max_depth].
-    """
-    min_disp = 1 / max_depth
-    max_disp = 1 / min_depth
-    scaled_disp = min_disp + (max_disp - min_disp) * disp
-    return scaled_disp, 1 / scaled_disp
 
 
 def rotation_from_axisangle(axisangle: Tensor) -> Tensor:

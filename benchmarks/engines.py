@@ -16,8 +16,7 @@ from paddle import nn
 
 from benchmarks.drives import write_drive
 from benchmarks.measure import compared, in_turns, report
-from datasets.conventions import STEREO
-from layers import disp_to_depth
+from datasets.conventions import STEREO, disp_to_depth
 from networks.monodepth import Architecture, Monodepth
 from options import ENGINES
 from prediction.predictor import DepthPredictor, Predictor

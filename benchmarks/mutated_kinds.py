@@ -41,7 +41,7 @@ from options import DemoOptions, EvaluateOptions, TrainOptions, parse, to_json
 from prediction.alignment import alignment_json, read_alignment, read_sparse_depth
 from prediction.depth_map import ScaleShift
 from prediction.export import Export, metadata
-from prediction.pictures import predict_files
+from prediction.files import predict_files
 from prediction.predictor import DepthPredictor, Predictor
 from system.errors import InputError
 from system.files import write_sums

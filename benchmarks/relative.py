@@ -17,8 +17,9 @@ import paddle
 
 from benchmarks.engines import EAGER, time_engines
 from benchmarks.measure import Peer, compared, report
+from networks.input_sizes import MIDAS
 from networks.kinds import MIDAS_SMALL
-from networks.midas_small import SIDE, MidasSmall
+from networks.midas_small import MidasSmall
 from networks.monodepth import Architecture
 from prediction import graph
 from system.errors import run_command
@@ -32,7 +33,7 @@ def main() -> None:
     logging.disable(logging.INFO)
     graph.LARGEST_INT8_CHANGE = math.inf  # random weights lose more in 8 bits, in the same time
     paddle.seed(0)
-    info = ModelInfo(Architecture(), SIDE, SIDE, kind=MIDAS_SMALL)
+    info = ModelInfo(Architecture(), MIDAS.side, MIDAS.side, kind=MIDAS_SMALL)
     command, others = sys.argv[2:], {}
     if command:
         peer = Peer(command, f"{' '.join(command)}: ended without an answer")

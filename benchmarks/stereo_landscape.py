@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from datasets.conventions import NOMINAL_BASELINE
+from datasets.conventions import NOMINAL_BASELINE, disp_to_depth
 from datasets.items import make_items
 from datasets.loader import make_batch
 from datasets.splits import load_split
-from layers import disp_to_depth
 from system.errors import run_command
 from training.objective import photometric_error, warp_sources
 

@@ -1,5 +1,9 @@
 """What names and lengths mean to the whole project, said once and without Paddle."""
 
+from __future__ import annotations
+
+from typing import Any
+
 # Training takes the other camera of a stereo pair to be 0.1 model units away; KITTI's is 0.54 m.
 NOMINAL_BASELINE = 0.1
 KITTI_BASELINE_METRES = 0.54
@@ -8,3 +12,20 @@ STEREO_SCALE_FACTOR = KITTI_BASELINE_METRES / NOMINAL_BASELINE
 STEREO = "s"  # the other camera of the stereo pair, among the sources of a target
 
 IMPROVED_SPLIT = "eigen_benchmark"  # measured on KITTI's improved depth, not on sweeps
+
+
+def disp_to_depth(disp: Any, min_depth: float, max_depth: float) -> tuple[Any, Any]:
+    """Turn the network's sigmoid into scaled disparity and depth (paper, section 4).
+
+    Args:
+        disp: sigmoid output in [0, 1], tensor or NumPy array of any shape.
+        min_depth: depth at ``disp`` = 1, model units.
+        max_depth: depth at ``disp`` = 0, model units.
+
+    Returns:
+        ``(scaled_disp, depth)``, with ``depth = 1 / scaled_disp`` in [min_depth, max_depth].
+    """
+    min_disp = 1 / max_depth
+    max_disp = 1 / min_depth
+    scaled_disp = min_disp + (max_disp - min_disp) * disp
+    return scaled_disp, 1 / scaled_disp

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +34,8 @@ _ENDINGS = ".avif .bmp .gif .heic .heif .hif .jfif .jpe .jpeg .jpg .png .tif .ti
 PICTURES = frozenset(_ENDINGS.split())
 # By Pillow's names; its other readers, some of which run other programs, are not asked.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
+# Its modules of them; all forty that it has take longer to load than most commands compute.
+READERS = ("Jpeg", "Png", "WebP", "Bmp", "Tiff", "Gif", "Avif")
 NOT_READ = (
     f"it is none, or of another kind than {', '.join(FORMATS)} with colours or grey of 8 or 16 "
     "bits: convert it"
@@ -142,7 +145,9 @@ def open_picture(file: BinaryIO) -> Image.Image:
 @cache
 def _formats() -> tuple[str, ...]:
     """Those of :data:`FORMATS` that this Pillow reads."""
-    Image.init()
+    for name in READERS:
+        with suppress(ImportError):  # older versions lack some
+            import_module(f"PIL.{name}ImagePlugin")
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 

@@ -57,35 +57,6 @@ VARIANTS = {
 }
 
 
-def input_size(width: int, height: int, side: int = SIDE) -> tuple[int, int]:
-    """The size (width, height) that a picture is resized to: multiples of 14.
-
-    The shorter side becomes ``side`` at least, and the aspect ratio is kept as far as that goes,
-    by the published rule.
-    """
-    scale = max(side / width, side / height)
-
-    def fit(length: int) -> int:
-        fitted = int(np.round(scale * length / PATCH)) * PATCH
-        return fitted if fitted >= side else int(np.ceil(scale * length / PATCH)) * PATCH
-
-    return fit(width), fit(height)
-
-
-def bounded_size(width: int, height: int, longest: int, side: int = SIDE) -> tuple[int, int]:
-    """:func:`input_size`, but for pictures whose longer side that would make too long.
-
-    Their longer side becomes ``longest``, rounded down to a multiple of 14, and the shorter one
-    what keeps the aspect ratio, so that long, narrow pictures do not take hours.
-    """
-    size = input_size(width, height, side)
-    longest = max(PATCH, longest // PATCH * PATCH)
-    if max(size) <= longest:
-        return size
-    scale = longest / max(width, height)
-    return tuple(max(PATCH, round(scale * length / PATCH) * PATCH) for length in (width, height))
-
-
 class Attention(nn.Layer):
     """Every token attends to all others, in several heads (Vaswani et al., 2017)."""
 

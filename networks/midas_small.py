@@ -16,8 +16,6 @@ from paddle.nn import functional as F
 from networks.decoders import in_float32
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
-SIDE = 256  # longest side that it was trained on
-MULTIPLE = 32
 EPSILON = 1e-3
 EXPANSION = 6
 STEM = 32
@@ -35,23 +33,6 @@ STAGES = (
 )
 TAPPED = (1, 2, 4, 6)  # stages whose output the decoder takes, at strides 4, 8, 16, 32
 MOST_PIXELS = 64  # of a map convolved as a product, which grows with their square
-
-
-def input_size(width: int, height: int, side: int = SIDE) -> tuple[int, int]:
-    """The size (width, height) that a picture is resized to: multiples of 32 up to ``side``.
-
-    The aspect ratio is kept as far as that goes, by the published rule; a side that it would
-    round to 0 becomes 32.
-    """
-    scale = min(side / width, side / height)
-
-    def fit(length: int) -> int:
-        fitted = int(np.round(scale * length / MULTIPLE)) * MULTIPLE
-        if fitted > side:
-            fitted = int(np.floor(scale * length / MULTIPLE)) * MULTIPLE
-        return max(MULTIPLE, fitted)
-
-    return fit(width), fit(height)
 
 
 @lru_cache(maxsize=64)

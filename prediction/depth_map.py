@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from layers import disp_to_depth
-from networks import depth_anything, midas_small
+from datasets.conventions import disp_to_depth
+from networks.input_sizes import bounded_size, midas_size
 from networks.kinds import DEPTH_ANYTHING, KINDS, MIDAS_SMALL, MONODEPTH
 from weight_files.model_info import ModelInfo
 
@@ -109,11 +109,11 @@ def _own_size(info: ModelInfo, _picture: Size, _side: int | None) -> Size:
 def _midas_size(info: ModelInfo, picture: Size, side: int | None) -> Size:
     multiple = KINDS[info.kind].multiple
     longest = max(multiple, (side or info.width) // multiple * multiple)
-    return midas_small.input_size(*picture, longest)
+    return midas_size(*picture, longest)
 
 
 def _depth_anything_size(info: ModelInfo, picture: Size, side: int | None) -> Size:
-    return depth_anything.bounded_size(*picture, side or LONGEST * info.width, info.width)
+    return bounded_size(*picture, side or LONGEST * info.width, info.width)
 
 
 def _linear(output: np.ndarray, size: Size) -> np.ndarray:

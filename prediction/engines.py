@@ -18,24 +18,26 @@ from pathlib import Path
 from typing import Any, Callable, TypeVar
 
 import numpy as np
-import paddle
 
 from datasets.pictures import READING_VERSION
 from networks.kinds import MONODEPTH
 from options import AUTO
 from prediction import graph
+from prediction.compiled import keep_compiled, opened_compiled, place_of
 from prediction.depth_map import FAMILIES
 from prediction.engine_choice import CUDA, automatic_engine, check_engine, number_of
 from system.device import (
     choose_device,
     computes_in,
     device_in_words,
+    device_to_be,
     has_nvidia_driver,
     sees_gpu,
     set_exactness,
 )
 from system.errors import InputError
 from system.files import folder_written_whole, is_whole, write_sums
+from system.paddle_package import installed_paddle
 from weight_files.download import cache_folder
 from weight_files.folder import OpenedModel
 
@@ -70,13 +72,17 @@ def paddle_engine(opened: OpenedModel, device: str | None, precision: str = "fp3
     Raises:
         InputError: there is no such device, or it does not compute in bfloat16.
     """
+    import paddle  # noqa: PLC0415 - no other engine needs it once its model is there
+
+    from prediction.paddle_graph import DisparityGraph  # noqa: PLC0415
+
     found, half = choose_device(device), precision == "bf16"
     if half and not computes_in("bfloat16"):
         raise InputError(
             "--precision bf16: this GPU does not compute in bfloat16, which takes compute "
             "capability 8.0; leave it out"
         )
-    network = graph.DisparityGraph(opened.depth_network())
+    network = DisparityGraph(opened.depth_network())
 
     def disparity(images: np.ndarray) -> np.ndarray:
         half_or_not = paddle.amp.auto_cast(dtype="bfloat16") if half else nullcontext()
@@ -153,10 +159,17 @@ def onnxruntime_engine(path: Path, device: str | None = "cpu") -> Engine:
     return Engine("onnxruntime", disparity, found)
 
 
-def openvino_engine(path: Path, precision: str = "fp32") -> Engine:
+def openvino_engine(
+    path: Path, precision: str = "fp32", size: tuple[int, int] | None = None
+) -> Engine:
     """An ONNX model in OpenVINO, compiled for this CPU: in float32, bfloat16 or 8 bits.
 
     Of several images it does one after the other: on CPUs that takes less time than all at once.
+
+    Args:
+        path: of the model.
+        precision: of what is computed.
+        size: (height, width) of the images, to compile it for at once.
     """
     import openvino  # noqa: PLC0415 - an extra
 
@@ -169,31 +182,40 @@ def openvino_engine(path: Path, precision: str = "fp32") -> Engine:
     # What is not in 8 bits is in float32.
     kind = "bf16" if precision == "bf16" else "f32"
     hints = {"INFERENCE_PRECISION_HINT": kind, "PERFORMANCE_HINT": "LATENCY"}
-    model = core.read_model(path)
-    pixels = model.input(0).element_type.to_dtype()
+    model = functools.cache(lambda: core.read_model(path))
 
     @functools.lru_cache(MOST_SHAPES)
     def request_for(*shape: int) -> Any:
         """The model compiled for images of one shape, which is a tenth faster than for any."""
-        fixed = model.clone()
-        fixed.reshape((1, *shape))
-        try:
-            return core.compile_model(fixed, "CPU", hints).create_infer_request()
-        except RuntimeError as error:
-            if precision == "bf16":  # the processor does, and was told to do without
-                raise refusal from error
-            raise
+        nonlocal may_keep
+        place = place_of(core, path, shape, hints) if may_keep else None
+        may_keep = False  # of many sizes, the first one alone
+        compiled = opened_compiled(core, place, hints) if place else None
+        if compiled is None:
+            fixed = model().clone()
+            fixed.reshape((1, *shape))
+            try:
+                compiled = core.compile_model(fixed, "CPU", hints)
+            except RuntimeError as error:
+                if precision == "bf16":  # the processor does, and was told to do without
+                    raise refusal from error
+                raise
+            if place:
+                keep_compiled(compiled, place)
+        return compiled.create_infer_request()
+
+    may_keep = True
 
     def disparity(images: np.ndarray) -> np.ndarray:
         request, outputs = request_for(*images.shape[1:]), []
+        pixels = request.model_inputs[0].element_type.to_dtype()
         for image in np.ascontiguousarray(images, pixels):
             request.infer([image[None]])
             outputs.append(request.get_output_tensor(0).data[0].copy())
         return np.stack(outputs)
 
-    sides = list(model.input(0).partial_shape)[1:]
-    if all(side.is_static for side in sides):
-        request_for(*(side.get_length() for side in sides))
+    if size is not None:
+        request_for(*size, 3)
     return Engine("openvino", disparity)
 
 
@@ -213,7 +235,7 @@ def open_engine(
             device cannot be used.
     """
     if name == AUTO:
-        device = choose_device(device)
+        device = device_to_be(device)
         name = automatic_engine(device, precision)
     check_engine(name, precision, device)
     engine = _opened_engine(opened, name, precision, device, calibration)
@@ -228,19 +250,23 @@ def _opened_engine(
     if name == "paddle":
         return paddle_engine(opened, device, precision)
     if name == "paddle-inference":
+        from prediction.paddle_graph import save_paddle  # noqa: PLC0415 - loads Paddle
+
         found, info = choose_device(device), opened.info
 
         def save(new: Path) -> None:
-            graph.save_paddle(opened.depth_network(), info, new)
+            save_paddle(opened.depth_network(), info, new)
 
         return while_there(
             lambda lasting: exported(opened, "paddle", save, lasting=lasting),
             lambda program: paddle_inference_engine(program, found, info.kind),
         )
+    info = opened.info
+    own_size = (info.height, info.width) if info.kind == MONODEPTH else None
     return while_there(
         lambda lasting: onnx_file(opened, precision, calibration, lasting),
         lambda path: (
-            openvino_engine(path, precision)
+            openvino_engine(path, precision, own_size)
             if name == "openvino"
             else onnxruntime_engine(path, device)
         ),
@@ -292,7 +318,9 @@ def onnx_file(
                 lambda path: graph.fit_int8(path, info, calibration, target, onnxruntime_engine),
             )
         else:
-            graph.save_onnx(opened.depth_network(), info, new / ONNX_FILE)
+            from prediction.paddle_graph import save_onnx  # noqa: PLC0415 - loads Paddle
+
+            save_onnx(opened.depth_network(), info, new / ONNX_FILE)
 
     anew = int8 and calibration is not None
     return exported(opened, INT8 if int8 else "onnx", build, anew, lasting) / ONNX_FILE
@@ -309,7 +337,8 @@ def exported(
 
     It lies in the weights folder or, when that cannot be written to, in the cache folder. Its name
     says what decides it: the weights, what is known of the model, and the versions of what makes
-    it. Exports of other weights are removed, a damaged one is made anew.
+    it. Exports of other weights are removed, a damaged one is made anew. Without Paddle, which
+    makes them, one of any version is taken.
 
     Args:
         opened: the model.
@@ -320,17 +349,26 @@ def exported(
 
     Raises:
         OSError: there is no place for it.
+        InputError: it is not there, and Paddle is not either.
     """
-    versions = [EXPORT_VERSION, paddle.__version__]
+    versions = [EXPORT_VERSION]
     if kind == INT8:  # fitted to pictures
         versions.append(READING_VERSION)
-    name = f"{kind}-{opened.digest(' '.join(map(str, versions)))[:16]}"
+    digest = opened.digest(" ".join(map(str, versions)))[:16]
+    name = f"{kind}-{digest}-paddle{installed_paddle() or '*'}"
     beside, apart = opened.folder / FOLDER, cache_folder() / FOLDER
     places = [apart] if lasting else [beside, apart]
     if not anew:
-        found = next((place / name for place in places if is_whole(place / name)), None)
+        there = (path for place in places for path in sorted(place.glob(name)))
+        found = next(filter(is_whole, there), None)
         if found is not None:
             return found
+    if installed_paddle() is None:
+        raise InputError(
+            f"{opened.folder}: has no model for this engine in {FOLDER}, and Paddle, which makes "
+            "it, is not installed; pip install -r requirements.txt, or take the whole folder from "
+            "where it was predicted with"
+        )
     if not lasting:
         with suppress(OSError):  # then the other place is tried
             beside.mkdir(exist_ok=True)

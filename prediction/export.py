@@ -20,8 +20,9 @@ from PIL import Image
 from networks.kinds import FOR_DEPTH, KINDS, MONODEPTH
 from prediction import engines
 from prediction.depth_map import FAMILIES, network_input
-from prediction.graph import INPUT, OPSET, OUTPUT, rename, save_paddle
+from prediction.graph import INPUT, OPSET, OUTPUT, rename
 from prediction.half_onnx import in_half
+from prediction.paddle_graph import save_paddle
 from system.disk import told_as_input
 from system.errors import InputError
 from system.files import (

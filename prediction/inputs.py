@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from datasets.folders import NOT_READ, OTHERS, in_words, is_hidden, say_left_out, sort_out
-from datasets.footage.video import VIDEOS
+from datasets.footage import VIDEOS
 from datasets.pictures import PICTURES
 from system.errors import InputError
 

@@ -21,7 +21,6 @@ from datasets.camera import (
     read_camera_file,
 )
 from datasets.exif import camera_of_exif
-from datasets.kitti import read_calibration
 
 KITTI_CALIBRATION = "calib_cam_to_cam.txt"
 MOST_POINTS = 4_000_000  # of a cloud; larger pictures are thinned out
@@ -55,6 +54,8 @@ def camera_of_picture(
     """
     if file is not None:
         if file.name == KITTI_CALIBRATION:
+            from datasets.kitti import read_calibration  # noqa: PLC0415 - and all of its splits
+
             return read_calibration(file.parent).camera("l", str(file)).resized(size)
         return read_camera_file(file).resized(size)
     if K is not None:

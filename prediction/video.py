@@ -8,35 +8,36 @@ that follows slowly.
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import time
-import zlib
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
-from typing import Any, Callable
-from zipfile import BadZipFile
+from typing import Any, Callable, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
 from datasets.footage.video import Video
 from prediction.depth_map import DepthMap, limit_side, squeezed
+from prediction.disparity_store import DisparityStore
 from prediction.predictor import DepthPredictor
 from prediction.video_files import try_to_write, write_video
 from prediction.visualise import COLORMAP, colorize, disparity_range, side_by_side
 from system.errors import InputError
-from system.files import read_text, sha256, write_json, written_whole
+from system.files import sha256, write_json
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 50  # frames whose disparities are kept, or lost, together
-STORED = 2  # version of how they are kept
+STORED = 3  # version of how they are kept
 FOLLOWING = 0.05  # share of a new frame in the range that is shown of a camera
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -90,16 +91,22 @@ def predict_video(
     done = store.frames
     if done:
         logger.info("%s: going on after %d frames", source, done)
-    frames = video.frames(skip=done)
-    if predictor.keep_aspect:  # whose padding is that of the frames that are shown
-        frames = (limit_side(frame, form.max_side) for frame in frames)
-    images = map(predictor.network_input, frames)
-    batches = iter(lambda: list(islice(images, batch_size)), [])
+    times: deque[Fraction] = deque()  # of the frames that were read, and are not yet kept
+
+    def images() -> Iterator[np.ndarray]:
+        for seconds, frame in video.timed_frames(skip=done):
+            times.append(seconds)
+            # Padding is that of the frames that are shown.
+            shown = limit_side(frame, form.max_side) if predictor.keep_aspect else frame
+            yield predictor.network_input(shown)
+
+    given = images()
+    batches = iter(lambda: list(islice(given, batch_size)), [])
     progress = tqdm(total=video.count or None, initial=done, unit="frame", desc=source.name)
     with progress:
-        for disparities in predictor.network.stream(map(np.stack, batches)):
+        for disparities in predictor.network.stream(made_ahead(map(np.stack, batches))):
             for disparity in disparities:
-                store.add(disparity)
+                store.add(disparity, times.popleft())
                 progress.update()
         store.finish()
     rate = (store.frames - done) / max(time.monotonic() - started, 1e-9)
@@ -108,8 +115,10 @@ def predict_video(
     shown = Range(low, high) if form.range == "whole" else Range()
 
     def colored() -> Iterator[tuple[Fraction, np.ndarray]]:
-        pairs = zip(Video(source).timed_frames(), store.disparities())
-        for (seconds, frame), sigmoid in tqdm(pairs, "colours", store.frames):
+        kept = store.timed_disparities()
+        # Only where they are shown, too, are the frames read once more.
+        frames = made_ahead(Video(source).frames()) if form.side_by_side else repeat(first)
+        for frame, (seconds, sigmoid) in zip(frames, kept):
             picture = limit_side(frame, form.max_side)
             depth_map = predictor.depth_map(sigmoid, picture.shape[:2])
             if keep is not None:
@@ -135,9 +144,20 @@ def predict_video(
         write_json(target.with_suffix(".json"), description)
 
     # What says of which source the video is comes first: without it, the video would be another's.
-    count = write_video(target, colored(), video.rate, form.container, source, describe)
+    coloured = tqdm(made_ahead(colored()), "colours", store.frames)
+    count = write_video(target, coloured, video.rate, form.container, source, describe)
     shutil.rmtree(parts, ignore_errors=True)
     logger.info("%s: %d frames at %.1f a second", target, count, rate)
+
+
+def made_ahead(items: Iterable[Made]) -> Iterator[Made]:
+    """The items in their order, the next two of which a thread makes while one is used."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, iterator, end) for _ in range(2))
+        while (item := coming.popleft().result()) is not end:
+            coming.append(thread.submit(next, iterator, end))
+            yield item
 
 
 def warn_of_shape(predictor: DepthPredictor, frame: np.ndarray, source: Path | str) -> None:
@@ -210,111 +230,3 @@ class Range:
         if form.side_by_side:
             return side_by_side(picture, depth_map, form.colormap, (self.low, self.high))
         return colorize(depth_map.disparity, self.low, self.high, form.colormap)
-
-
-class DisparityStore:
-    """Predicted disparities of a video on disk, in whole chunks; made for one source and model.
-
-    What the network says, in float16, :data:`CHUNK` frames to a file, which is called by the
-    number of its first one: so two processes that do the same write the same.
-    """
-
-    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        self.folder = folder
-        text = json.dumps(key, sort_keys=True)
-        note = folder / "key.json"
-        try:
-            if not _holds(note, text):
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir(parents=True)
-                with written_whole(note) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                f"{folder.parent}: cannot be written to ({error}); choose another with --output"
-            ) from error
-        self._pending: list[np.ndarray] = []
-        self.frames = self._whole_frames()
-
-    def add(self, sigmoid: np.ndarray) -> None:
-        """Keep the next frame's disparity [h, w]."""
-        self._pending.append(sigmoid.astype(np.float16))
-        self.frames += 1
-        if len(self._pending) == CHUNK:
-            self.finish()
-
-    def finish(self) -> None:
-        """Write what is not yet a whole chunk."""
-        if not self._pending:
-            return
-        first = self.frames - len(self._pending)
-        try:
-            with written_whole(self._path(first)) as path, path.open("wb") as file:
-                np.savez_compressed(file, np.stack(self._pending))
-        except OSError as error:
-            raise InputError(
-                f"{self.folder}: cannot be written to ({error}); make room on the disk; the same "
-                "command goes on from there"
-            ) from error
-        self._pending = []
-
-    def disparities(self) -> Iterator[np.ndarray]:
-        """Every frame's disparity [h, w] float32, in order.
-
-        Raises:
-            InputError: they are not there any more.
-        """
-        first = 0
-        while first < self.frames:
-            chunk = self._read(first)
-            if chunk is None:
-                raise InputError(
-                    f"{self.folder}: was changed, maybe by the same command elsewhere; give it "
-                    "again, once"
-                )
-            for values in chunk:
-                yield values.astype(np.float32)
-            first += len(chunk)
-
-    def range(
-        self, predictor: DepthPredictor, shape: tuple[int, int]
-    ) -> tuple[float, float, float]:
-        """Disparities of all frames: the lowest, nearly the highest, and the highest one.
-
-        Args:
-            predictor: of the frames.
-            shape: of them, (height, width).
-        """
-        shown = (predictor.without_padding(each, shape) for each in self.disparities())
-        maps = (predictor.depth_map(each, each.shape).disparity for each in shown)
-        ranges = [(*disparity_range(disparity), float(disparity.max())) for disparity in maps]
-        lows, highs, largest = zip(*ranges)
-        return min(lows), float(np.percentile(highs, 95)), max(largest)
-
-    def _whole_frames(self) -> int:
-        """How many frames there are from the first one on without a gap or damage."""
-        count = 0
-        while (chunk := self._read(count)) is not None:
-            count += len(chunk)
-        return count
-
-    def _path(self, first: int) -> Path:
-        return self.folder / f"{first:08d}.npz"
-
-    def _read(self, first: int) -> np.ndarray | None:
-        """The chunk that begins with a frame; None where there is none that is whole."""
-        try:
-            with np.load(self._path(first), allow_pickle=False) as file:
-                chunk = file["arr_0"]
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
-            return None
-        whole = chunk.ndim == 3 and len(chunk) > 0 and chunk.dtype == np.float16
-        return chunk if whole else None
-
-
-def _holds(note: Path, text: str) -> bool:
-    """Whether a file holds a text."""
-    try:
-        return read_text(note) == text
-    except (OSError, UnicodeDecodeError):
-        return False

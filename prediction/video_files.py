@@ -53,7 +53,7 @@ CONTAINERS = {
         Fraction(1, 90_000),
         {"movflags": "+faststart", "fflags": "+bitexact"},
         # Looking ahead, x264 does not always write the same.
-        {"crf": "18", "preset": "veryfast", "x264-params": "rc-lookahead=0"},
+        {"crf": "18", "preset": "superfast", "x264-params": "rc-lookahead=0"},
     ),
     "webm": Container(
         frozenset({"opus", "vorbis"}),

@@ -1,4 +1,4 @@
-"""The device that Paddle computes on, and how exactly it does."""
+"""The device that Paddle computes on, and how exactly it does; loaded where it is asked."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import logging
 import os
 import shutil
 
-import paddle
-
 from system.errors import InputError
+from system.paddle_package import has_no_gpu
 from system.paddle_versions import check_paddle
 
 logger = logging.getLogger(__name__)
@@ -41,6 +40,8 @@ def choose_device(device: str | None, tf32: bool = False, deterministic: bool = 
         InputError: there is no such device, it is not this process's own, or has no TF32; or Paddle
             is older than what this runs on.
     """
+    import paddle  # noqa: PLC0415
+
     check_paddle()
     has_gpu = sees_gpu()
     if device is None:
@@ -59,13 +60,23 @@ def choose_device(device: str | None, tf32: bool = False, deterministic: bool = 
     return paddle.device.get_device()
 
 
+def device_to_be(device: str | None) -> str:
+    """What :func:`choose_device` selects; loads Paddle, and selects it, only if it may be a GPU."""
+    certain = device is None and has_no_gpu() and not has_nvidia_driver()  # of which it warns
+    return "cpu" if device == "cpu" or certain else choose_device(device)
+
+
 def device_kind() -> str:
     """``cpu`` or ``gpu``: what Paddle computes on."""
+    import paddle  # noqa: PLC0415
+
     return paddle.device.get_device().partition(":")[0]
 
 
 def is_deterministic() -> bool:
     """Whether operations on GPUs may only take what gives the same result every time."""
+    import paddle  # noqa: PLC0415
+
     flag = "FLAGS_cudnn_deterministic"
     try:
         return bool(paddle.get_flags([flag])[flag])
@@ -75,6 +86,8 @@ def is_deterministic() -> bool:
 
 def _check_gpu(device: str, has_gpu: bool) -> None:
     """Raise InputError where there is no such GPU, or several processes would share it."""
+    import paddle  # noqa: PLC0415
+
     if not has_gpu:
         raise InputError(f"--device {device}: {why_no_gpu()}, or use --device cpu")
     number = device.partition(":")[2]
@@ -90,7 +103,11 @@ def _check_gpu(device: str, has_gpu: bool) -> None:
 
 
 def sees_gpu() -> bool:
-    """Whether Paddle is made for GPUs, and there is one."""
+    """Whether Paddle is made for GPUs, and there is one; loads it only if it may be so."""
+    if has_no_gpu():
+        return False
+    import paddle  # noqa: PLC0415
+
     return paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
 
 
@@ -101,6 +118,8 @@ def has_nvidia_driver() -> bool:
 
 def why_no_gpu() -> str:
     """What keeps Paddle from a GPU, and what to do."""
+    import paddle  # noqa: PLC0415
+
     if not paddle.device.is_compiled_with_cuda():
         return "this Paddle is made for CPUs; install paddlepaddle-gpu (docs/gpu.md)"
     return "Paddle sees no GPU; look at nvidia-smi and CUDA_VISIBLE_DEVICES"
@@ -112,6 +131,8 @@ def set_exactness(tf32: bool, deterministic: bool) -> None:
     They look at the environment when they are first used. Versions of Paddle differ in what is on
     without this, and in the switches that they have.
     """
+    import paddle  # noqa: PLC0415
+
     if tf32:
         os.environ.pop(TF32_VARIABLE, None)
         os.unsetenv(TF32_VARIABLE)  # also where Paddle has set it, which Python does not see
@@ -128,6 +149,8 @@ def set_exactness(tf32: bool, deterministic: bool) -> None:
 
 def set_known_flags(flags: dict[str, bool | int]) -> None:
     """Set those of Paddle's flags that this version and build has."""
+    import paddle  # noqa: PLC0415
+
     for name, value in flags.items():
         try:
             paddle.set_flags({name: value})
@@ -139,11 +162,15 @@ def device_in_words(device: str, tf32: bool = False) -> str:
     """A device for the log, a GPU with its name and whether it may use TF32."""
     if not (device.startswith("gpu") and sees_gpu()):
         return device
+    import paddle  # noqa: PLC0415
+
     name = paddle.device.cuda.get_device_name(int(device.partition(":")[2] or 0))
     return f"{device} ({name}), TF32 {'in convolutions' if tf32 else 'off'}"
 
 
 def computes_in(dtype: str) -> bool:
     """Whether Paddle's device is a GPU that computes in ``bfloat16`` or ``float16``."""
+    import paddle  # noqa: PLC0415
+
     supported = getattr(paddle.amp, f"is_{dtype}_supported")
     return paddle.device.get_device().startswith("gpu") and supported()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from system.errors import InputError
+from system.paddle_package import installed_paddle
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +25,11 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def paddle_version() -> str:
-    """The version of the Paddle that runs; "0.0.0" for a build of no release."""
-    import paddle  # noqa: PLC0415 - takes a second
+    """The version of Paddle: what it says itself if it is loaded; "0.0.0" for no release."""
+    loaded, package = sys.modules.get("paddle"), installed_paddle()
+    if loaded is None and package is not None:
+        return package
+    import paddle  # noqa: PLC0415 - takes a second, if it is not loaded
 
     return paddle.__version__
 
@@ -61,7 +66,12 @@ def _check(found: str) -> None:
 
 
 def why_no_onnx() -> str:
-    """What keeps Paddle's programs from becoming ONNX, and what to do; empty where nothing does."""
+    """What keeps Paddle's programs from becoming ONNX, and what to do; empty where nothing does.
+
+    Without Paddle there are none, and what was made of them has to be there.
+    """
+    if installed_paddle() is None:
+        return ""
     try:
         maker = version(ONNX_MAKER)
     except PackageNotFoundError:

@@ -19,6 +19,8 @@ from system.locks import locked
 os.environ.setdefault(cpu_math.VARIABLE, cpu_math.common_type(cpu_math.read_facts()))
 # Loaded before pytest starts to report crashes, which Paddle's own handlers would hide.
 importlib.import_module("paddle")
+# Nothing is kept in the user's cache folder, for a next command that does not come.
+importlib.import_module("prediction.compiled").MOST_BYTES = -1
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ class FakeGpus:
         for name in ("cublas", "cudnn"):
             switch = f"set_{name}_switch"
             patch.setattr(paddle.base.core, switch, self._switch(name), raising=False)
+        patch.setattr(module, "has_no_gpu", lambda: not cuda)
         patch.setattr(module, "has_nvidia_driver", lambda: count > 0)
         patch.setenv(module.TF32_VARIABLE, os.environ.get(module.TF32_VARIABLE, "1"))
         patch.delenv("PADDLE_LOCAL_SIZE", raising=False)

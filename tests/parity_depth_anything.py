@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import paddle
 
-from networks.depth_anything import DepthAnything, input_size
+from networks.depth_anything import DepthAnything
+from networks.input_sizes import depth_anything_size
 from tests.derived import draw, plain_value
 from tests.figures import Figure, compare
 from tests.parity_midas import compare_scaled
@@ -45,7 +46,7 @@ def derived_model(seed: int) -> DepthAnything:
 def check_depth_anything(arrays: Mapping[str, np.ndarray], seed: int) -> Iterator[Figure]:
     """The rule of sizes, outputs, tokens of the tapped blocks and norms of gradients."""
     for given, expected in zip(arrays["resize/in_wh"], arrays["resize/out_wh"]):
-        got = np.array(input_size(*map(int, given)))
+        got = np.array(depth_anything_size(*map(int, given)))
         yield compare(f"resize/{given[0]}x{given[1]}", got, expected, 0.0)
     model = derived_model(seed)
     inputs = {key.split("/")[1]: arrays[key] for key in arrays if key.startswith("input/")}

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import paddle
 
-from networks.midas_small import MidasSmall, input_size
+from networks.input_sizes import midas_size
+from networks.midas_small import MidasSmall
 from tests.derived import draw, plain_value
 from tests.figures import Figure, compare
 from weight_files.names import torch_name
@@ -39,7 +40,7 @@ def derived_model(seed: int) -> MidasSmall:
 
 def check_midas(arrays: Mapping[str, np.ndarray], seed: int) -> Iterator[Figure]:
     for given, expected in zip(arrays["resize/in_wh"], arrays["resize/out_wh"]):
-        got = np.array(input_size(*map(int, given)))
+        got = np.array(midas_size(*map(int, given)))
         wanted = np.maximum(expected, 32)  # the published rule may give 0
         yield compare(f"resize/{given[0]}x{given[1]}", got, wanted, 0.0)
     inputs = sorted(key for key in arrays if key.startswith("input/"))

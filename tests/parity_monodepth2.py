@@ -12,7 +12,7 @@ import numpy as np
 import paddle
 
 import layers
-from datasets.conventions import STEREO
+from datasets.conventions import STEREO, disp_to_depth
 from networks.monodepth import Architecture, Monodepth, Prediction
 from system.paddle_versions import numbers
 from tests.figures import Figure, compare
@@ -333,7 +333,7 @@ def check_step_details(
         yield compare(key, losses.warped[i][0][first], arrays[key], NETWORKS)
 
         full = layers.resize_bilinear(prediction.disps[i], batch.height, batch.width)
-        _, depth = layers.disp_to_depth(full, objective.min_depth, objective.max_depth)
+        _, depth = disp_to_depth(full, objective.min_depth, objective.max_depth)
         grid = layers.project(
             layers.back_project(depth, batch.K), batch.K, batch.T_stereo, batch.height, batch.width
         )

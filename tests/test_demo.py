@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,10 +17,11 @@ from datasets.rgbd import find_part
 from networks.monodepth import Architecture
 from prediction.alignment import read_sparse_depth
 from prediction.depth_map import PADDING, DepthMap, ScaleShift
+from prediction.engines import Engine
 from prediction.inputs import find_inputs
 from prediction.outputs import new_recording
 from prediction.pictures import encode_depth
-from prediction.predictor import DepthPredictor
+from prediction.predictor import DepthPredictor, Predictor
 from system.errors import InputError
 from weight_files.model_info import ModelInfo
 
@@ -29,34 +29,28 @@ HEIGHT, WIDTH = 32, 64
 MIN_DEPTH, MAX_DEPTH = 0.1, 100.0
 
 
-class StubPredictor:
-    """Sees the red channel as sigmoid disparity."""
-
-    metric = True
-    engine = SimpleNamespace(name="stub")
-
-    def __init__(self):
-        sources = (STEREO,) if self.metric else (-1, 1)
-        self.info = ModelInfo(Architecture(source_ids=sources), HEIGHT, WIDTH, name="stub")
-
-    def disparity(self, images):
-        assert images.dtype == np.uint8
-        assert images.shape[1:] == (HEIGHT, WIDTH, 3)
-        return images[..., 0].astype(np.float32) / 255
+def red_channel(images):
+    """The red channel as sigmoid disparity."""
+    assert images.dtype == np.uint8
+    return images[..., 0].astype(np.float32) / 255
 
 
-class RelativeStub(StubPredictor):
-    metric = False
+def stub_network(metric=True):
+    sources = (STEREO,) if metric else (-1, 1)
+    info = ModelInfo(Architecture(source_ids=sources), HEIGHT, WIDTH, name="stub")
+    return Predictor(Engine("stub", red_channel), info)
 
 
 @pytest.fixture
 def stub(monkeypatch):
-    monkeypatch.setattr(DepthPredictor, "from_folder", lambda *_: DepthPredictor(StubPredictor()))
+    monkeypatch.setattr(DepthPredictor, "from_folder", lambda *_: DepthPredictor(stub_network()))
 
 
 @pytest.fixture
 def relative_stub(monkeypatch):
-    monkeypatch.setattr(DepthPredictor, "from_folder", lambda *_: DepthPredictor(RelativeStub()))
+    monkeypatch.setattr(
+        DepthPredictor, "from_folder", lambda *_: DepthPredictor(stub_network(metric=False))
+    )
 
 
 def save(path, red=51, size=(100, 40), **how):
@@ -200,7 +194,7 @@ def test_padding_keeps_shapes_and_is_cut_off_again(width, height):
     picture = np.zeros((height, width, 3), np.uint8)
     picture[:] = np.linspace(40, 220, height)[:, None, None]
     picture[:, :, 1] = np.linspace(40, 220, width)[None].astype(np.uint8)
-    predictor = DepthPredictor(StubPredictor(), keep_aspect=True)
+    predictor = DepthPredictor(stub_network(), keep_aspect=True)
     given = predictor.network_input(picture)
     assert given.shape == (HEIGHT, WIDTH, 3)
     inside = (given != PADDING).any(axis=2)
@@ -224,7 +218,7 @@ def test_a_circle_stays_one_with_padding_only():
     picture = np.repeat(disc[..., None], 3, axis=2)
 
     def shape_of_disc(keep_aspect):
-        given = DepthPredictor(StubPredictor(), keep_aspect=keep_aspect).network_input(picture)
+        given = DepthPredictor(stub_network(), keep_aspect=keep_aspect).network_input(picture)
         bright = given[..., 0] > 128
         return bright.any(axis=0).sum() / bright.any(axis=1).sum()
 
@@ -290,7 +284,7 @@ def test_depth_is_the_inverse_of_scale_times_disparity_plus_shift():
 def test_disparity_keeps_left_right_top_and_bottom():
     picture = np.zeros((80, 200, 3), np.uint8)
     picture[:40, 100:] = 255
-    disparity = DepthPredictor(StubPredictor())(picture).disparity
+    disparity = DepthPredictor(stub_network())(picture).disparity
     assert disparity.shape == (80, 200)
     assert disparity[5, 190] == pytest.approx(1 / MIN_DEPTH, rel=1e-3)
     for row, column in ((5, 10), (75, 10), (75, 190)):
@@ -300,7 +294,7 @@ def test_disparity_keeps_left_right_top_and_bottom():
 def test_disparity_is_interpolated_between_the_networks_pixels():
     picture = np.zeros((HEIGHT, 10 * WIDTH, 3), np.uint8)
     picture[:] = np.linspace(0, 255, 10 * WIDTH)[None, :, None]
-    row = DepthPredictor(StubPredictor())(picture).disparity[0]
+    row = DepthPredictor(stub_network())(picture).disparity[0]
     assert (np.diff(row) >= 0).all()
     assert np.diff(row).max() < 0.2 * (row.max() - row.min()) / WIDTH
 

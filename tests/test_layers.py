@@ -5,6 +5,7 @@ import paddle
 import pytest
 
 import layers
+from datasets.conventions import disp_to_depth
 from tests.fake_gpu import FakeGpus
 
 
@@ -22,7 +23,7 @@ def camera(width, height, batch=1):
 
 
 def test_disp_to_depth_spans_the_range():
-    scaled, depth = layers.disp_to_depth(np.array([0.0, 1.0, 0.5]), 0.1, 100.0)
+    scaled, depth = disp_to_depth(np.array([0.0, 1.0, 0.5]), 0.1, 100.0)
     np.testing.assert_allclose(depth[:2], [100, 0.1])
     np.testing.assert_allclose(scaled, [0.01, 10, 5.005])
 

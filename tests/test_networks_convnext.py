@@ -18,7 +18,8 @@ from system.errors import InputError
 from tests.blank import blank_networks
 from tests.parity import main as parity
 from training.self_supervised import architecture_of, initial_model
-from weight_files.folder import load_imagenet, open_model, save_weights
+from weight_files.folder import open_model, save_weights
+from weight_files.imagenet import load_imagenet
 from weight_files.model_info import ModelInfo
 from weight_files.torch_files import write_torch
 

@@ -21,10 +21,9 @@ from networks.depth_anything import (
     VARIANTS,
     DepthAnything,
     Variant,
-    bounded_size,
-    input_size,
     resizing_weights,
 )
+from networks.input_sizes import bounded_size, depth_anything_size
 from networks.kinds import DEPTH_ANYTHING
 from networks.monodepth import Architecture
 from options import SupervisedOptions, TrainOptions, parse
@@ -102,7 +101,7 @@ def test_positions_of_the_learnt_grid_stay_and_others_are_resized_as_opencv_does
 
 
 def test_long_pictures_are_bounded_and_sizes_stay_as_they_are():
-    assert bounded_size(1242, 375, 2072) == input_size(1242, 375) == (1722, 518)
+    assert bounded_size(1242, 375, 2072) == depth_anything_size(1242, 375) == (1722, 518)
     assert bounded_size(33, 2000, 2072) == (28, 2072)
     assert bounded_size(640, 480, 406) == (406, 308)
     for size in ((1722, 518), (28, 2072), (406, 308), (518, 518)):

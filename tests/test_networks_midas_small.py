@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 import demo
-from networks.kinds import MIDAS_SMALL
-from networks.midas_small import MULTIPLE, SameConv, depthwise_product, input_size, is_faster
+from networks.input_sizes import midas_size
+from networks.kinds import KINDS, MIDAS_SMALL
+from networks.midas_small import SameConv, depthwise_product, is_faster
 from networks.monodepth import Architecture
 from prediction.depth_map import network_input
 from prediction.engines import onnx_file, open_engine
@@ -92,11 +93,12 @@ def test_strided_convolutions_are_padded_as_tensorflow_does(kernel):
 
 
 def test_sizes_keep_the_aspect_ratio_in_multiples_of_32():
-    assert input_size(640, 480) == (256, 192)
-    assert input_size(1, 5000) == (32, 256)
-    assert input_size(640, 480, side=512) == (512, 384)
+    assert midas_size(640, 480) == (256, 192)
+    assert midas_size(1, 5000) == (32, 256)
+    assert midas_size(640, 480, side=512) == (512, 384)
+    multiple = KINDS[MIDAS_SMALL].multiple
     for size in ((317, 211), (1000, 999), (90, 100)):
-        assert all(side % MULTIPLE == 0 and side > 0 for side in input_size(*size))
+        assert all(side % multiple == 0 and side > 0 for side in midas_size(*size))
 
 
 def test_the_official_file_becomes_a_weights_folder(model, tmp_path):

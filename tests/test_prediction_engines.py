@@ -255,7 +255,7 @@ def test_what_decides_an_export_is_in_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "READING_VERSION", engines.READING_VERSION + 1)
     names.append(name(INT8))
     assert name("onnx") == names[1]  # no picture was read for it
-    monkeypatch.setattr(paddle, "__version__", "4")
+    monkeypatch.setattr(engines, "installed_paddle", lambda: "4")
     names += [name(INT8), name("onnx")]
     assert len(set(names)) == len(names)
 
@@ -344,13 +344,13 @@ def test_a_place_that_is_a_file_gives_way_to_the_cache(weights, tmp_path, monkey
 
 
 def test_the_automatic_engine_is_the_fastest_installed(monkeypatch):
-    have = {"openvino", "onnxruntime", "paddle2onnx"}
+    have = {"openvino", "onnxruntime"}
     monkeypatch.setattr(engine_choice, "installed", lambda module: module in have)
     assert automatic_engine("gpu:0") == "paddle"
     assert automatic_engine("cpu") == "openvino"
     have.remove("openvino")
     assert automatic_engine("cpu") == "onnxruntime"
-    have.remove("paddle2onnx")
+    monkeypatch.setattr(engine_choice, "why_no_onnx", lambda: "it is of another version")
     assert automatic_engine("cpu") == "paddle-inference"
 
 

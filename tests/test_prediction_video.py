@@ -1,6 +1,7 @@
 """Videos: every frame, at its rate, in one range of colours; interrupted ones go on."""
 
 import json
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 
 from datasets.footage.video import Video
 from networks.monodepth import Architecture
-from prediction import video, video_files
+from prediction import disparity_store, video, video_files
 from prediction.depth_map import PADDING
+from prediction.disparity_store import DisparityStore
 from prediction.predictor import DepthPredictor, Predictor
-from prediction.video import DisparityStore, VideoFormat, predict_camera, predict_video
+from prediction.video import VideoFormat, predict_camera, predict_video
 from prediction.video_files import write_video
 from system.errors import InputError
 from weight_files.model_info import ModelInfo
@@ -106,7 +108,7 @@ def test_a_limited_side_makes_frames_smaller(source):
 
 
 def test_an_interrupted_video_goes_on_where_it_stopped(source, monkeypatch):
-    monkeypatch.setattr(video, "CHUNK", 8)
+    monkeypatch.setattr(disparity_store, "CHUNK", 8)
     whole = frames(run(source))
     with pytest.raises(KeyboardInterrupt):
         run(source, model=predictor(stop_after=20))
@@ -118,7 +120,7 @@ def test_an_interrupted_video_goes_on_where_it_stopped(source, monkeypatch):
 
 def test_what_another_model_predicted_is_not_taken(tmp_path):
     store = DisparityStore(tmp_path / "parts", {"model": "a"})
-    store.add(np.zeros((2, 2)))
+    store.add(np.zeros((2, 2)), Fraction(0))
     store.finish()
     assert DisparityStore(tmp_path / "parts", {"model": "a"}).frames == 1
     assert DisparityStore(tmp_path / "parts", {"model": "b"}).frames == 0
@@ -127,10 +129,13 @@ def test_what_another_model_predicted_is_not_taken(tmp_path):
 def test_disparities_are_kept_in_half_precision(tmp_path):
     store = DisparityStore(tmp_path / "parts", {})
     values = 900 * np.random.default_rng(0).random((3, 4, 5))
-    for value in values:
-        store.add(value)
+    times = [Fraction(1, 3), Fraction(1, 2), Fraction(10**20 + 1, 10**20)]
+    for value, seconds in zip(values, times):
+        store.add(value, seconds)
     store.finish()
-    np.testing.assert_allclose(list(store.disparities()), values, rtol=5e-4)
+    seconds, kept = zip(*DisparityStore(tmp_path / "parts", {}).timed_disparities())
+    np.testing.assert_array_equal(kept, values.astype(np.float16))
+    assert list(seconds) == times
 
 
 def test_damaged_and_missing_videos_are_named(tmp_path):

@@ -18,11 +18,11 @@ import demo
 from datasets.conventions import STEREO
 from datasets.footage.video import Video
 from networks.monodepth import Architecture
-from prediction import video
-from prediction.pictures import DepthFrames
+from prediction import disparity_store, engines, video
 from prediction.predictor import DepthPredictor, Predictor
 from prediction.video import VideoFormat, predict_video
 from prediction.video_files import try_to_write, write_video
+from prediction.video_outputs import DepthFrames
 from system.errors import InputError
 from tests.test_prediction_video import Engine, predictor
 from weight_files.model_info import ModelInfo
@@ -287,7 +287,7 @@ write_video(pathlib.Path({str(tmp_path / "a")!r}), frames, 25, {container!r})
 
 
 def interrupted(source, monkeypatch, model=None):
-    monkeypatch.setattr(video, "CHUNK", 4)
+    monkeypatch.setattr(disparity_store, "CHUNK", 4)
     with pytest.raises(KeyboardInterrupt):
         run(source, model=model or predictor(stop_after=12))
 
@@ -364,7 +364,7 @@ def test_depth_of_every_frame_is_kept_where_asked_for(tmp_path):
 
 def test_the_command_keeps_a_video_and_a_picture_of_one_name_apart(tmp_path, monkeypatch):
     info = ModelInfo(Architecture(source_ids=(STEREO,)), height=32, width=64, name="stub")
-    model = DepthPredictor(Predictor(Engine(), info))
+    model = DepthPredictor(Predictor(engines.Engine("stub", Engine().disparity), info))
     monkeypatch.setattr(DepthPredictor, "from_folder", lambda *_: model)
     film(tmp_path / "a.mp4", [0, 0.04, 0.08])
     Image.new("RGB", SIZE).save(tmp_path / "a.png")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import paddle
 import pytest
 
-from prediction import engines
+from prediction import engine_choice
 from prediction.graph import PROGRAMS, program_of
 from system import paddle_versions
 from system.device import choose_device
@@ -60,13 +60,13 @@ def test_the_requirement_begins_with_the_oldest():
 def test_each_paddle_has_its_maker_of_onnx(paddle_version, maker, remedy, monkeypatch):
     monkeypatch.setattr(paddle, "__version__", paddle_version)
     monkeypatch.setattr(paddle_versions, "version", lambda package: maker)
-    monkeypatch.setattr(engines, "installed", lambda module: True)
+    monkeypatch.setattr(engine_choice, "installed", lambda module: True)
     if remedy is None:
         assert why_no_onnx() == ""
-        assert engines.automatic_engine("cpu") == "openvino"
+        assert engine_choice.automatic_engine("cpu") == "openvino"
     else:
         assert f"paddle2onnx {maker} is not for Paddle {paddle_version}; {remedy}" in why_no_onnx()
-        assert engines.automatic_engine("cpu") == "paddle-inference"
+        assert engine_choice.automatic_engine("cpu") == "paddle-inference"
 
 
 def test_programs_of_either_kind_are_found(tmp_path):

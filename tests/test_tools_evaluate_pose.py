@@ -14,7 +14,7 @@ from PIL import Image
 from datasets.conventions import STEREO
 from evaluation.odometry import chain, read_trajectory, relative_poses, write_kitti
 from networks.monodepth import Architecture, Monodepth
-from prediction.predictor import PosePredictor, pairwise_poses
+from prediction.poses import PosePredictor, pairwise_poses
 from system.errors import EXIT_BAD_INPUT, InputError, run_command
 from tools import evaluate_pose
 from weight_files.folder import save_weights

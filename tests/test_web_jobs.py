@@ -433,7 +433,7 @@ def test_the_second_pass_of_a_video_has_no_more_time_than_the_first(jobs, tmp_pa
         now[0] = 1e6
         return 0.0, 1.0, 1.0
 
-    monkeypatch.setattr("prediction.video.DisparityStore.range", late)
+    monkeypatch.setattr("prediction.disparity_store.DisparityStore.range", late)
     with pytest.raises(Refusal, match="more than 60 seconds"):
         jobs.video(write_video(tmp_path / "a.avi", 3), "metric", "inferno", False, ENGLISH)
 

@@ -37,7 +37,8 @@ from weight_files.download import (
     named_model,
     unpack,
 )
-from weight_files.folder import load_imagenet, open_model, save_weights
+from weight_files.folder import open_model, save_weights
+from weight_files.imagenet import load_imagenet
 from weight_files.model_info import INFO_FILE, ModelInfo
 from weight_files.names import torch_name
 from weight_files.torch_files import write_torch
@@ -374,8 +375,8 @@ def test_without_network_it_says_which_file_to_put_where(known, home, monkeypatc
     assert f"put it at {target}" in str(error.value)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(known.read_bytes())
-    converted = []
-    monkeypatch.setattr(download, "convert_folder", lambda *words: converted.append(words))
+    converted, place = [], "weight_files.conversion.convert_folder"
+    monkeypatch.setattr(place, lambda *words: converted.append(words))
     folder = named_model(NAME)
     assert [words[1] for words in converted] == [folder]
 

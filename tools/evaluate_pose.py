@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from evaluation import odometry
     from evaluation.result_files import INPUTS, inputs_of, own_name, words_of
-    from prediction.predictor import PosePredictor, pairwise_poses
+    from prediction.poses import PosePredictor, pairwise_poses
     from system.files import make_writable_folder, write_json
     from weight_files.download import find_model
 

@@ -12,12 +12,11 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from datasets.conventions import STEREO
+from datasets.conventions import STEREO, disp_to_depth
 from layers import (
     LocalStatistics,
     average_halve,
     back_project,
-    disp_to_depth,
     edge_aware_smoothness,
     local_statistics,
     project,

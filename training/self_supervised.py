@@ -11,13 +11,12 @@ import paddle
 from paddle import Tensor
 
 from datasets.cache import with_cache
-from datasets.conventions import KITTI_BASELINE_METRES
+from datasets.conventions import KITTI_BASELINE_METRES, disp_to_depth
 from datasets.items import TrainingItems, make_items
 from datasets.layouts import LAYOUTS, SPLITS
 from datasets.loader import Batch
 from datasets.prepare import prepared
 from datasets.splits import load_split
-from layers import disp_to_depth
 from networks.monodepth import Architecture, Monodepth, Prediction
 from options import SelfSupervisedOptions, TrainOptions
 from prediction.visualise import colorize_disparity

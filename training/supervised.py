@@ -11,11 +11,12 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
+from datasets.conventions import disp_to_depth
 from datasets.loader import Batch, Items
 from datasets.rgbd import find_part
 from datasets.rgbd_items import MixedItems, RgbdItems
 from evaluation.metrics import mean_errors, relative_errors
-from layers import disp_to_depth, resize_bilinear
+from layers import resize_bilinear
 from networks.any_picture import ANY_PICTURE, SIZES, any_picture_network
 from networks.kinds import KINDS
 from networks.monodepth import Architecture

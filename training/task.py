@@ -18,7 +18,7 @@ from system.errors import InputError
 from training.health import Signs
 from training.model_with_loss import ModelWithLoss
 from weight_files.download import find_weights_file, imagenet_file
-from weight_files.folder import encoder_variants, encoders_of, load_imagenet
+from weight_files.imagenet import encoder_variants, encoders_of, load_imagenet
 from weight_files.model_info import ModelInfo
 
 logger = logging.getLogger(__name__)

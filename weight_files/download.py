@@ -24,14 +24,11 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote
 
-from tqdm import tqdm
-
 from networks.kinds import MODULES
 from system.command_line import path_of
 from system.errors import InputError
 from system.files import sha256
 from system.locks import locked
-from weight_files.conversion import convert_folder, convert_official
 from weight_files.model_info import INFO_FILE
 from weight_files.published import (
     DEPTH_MODELS,
@@ -98,6 +95,8 @@ def _alone(name: str) -> Iterator[None]:
 
 
 def _make_model(name: str, folder: Path) -> None:
+    from weight_files.conversion import convert_folder, convert_official  # noqa: PLC0415 - Paddle
+
     downloads = cache_folder() / "downloads"
     if name in OFFICIAL_FILES:
         official = OFFICIAL_FILES[name]
@@ -249,6 +248,8 @@ def _go_on(url: str, part: Path, state: dict[str, str]) -> None:
         if done and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # it is all there; the checksum tells whether it is right
         raise
+    from tqdm import tqdm  # noqa: PLC0415 - nothing is fetched most of the time
+
     with response:
         if response.status != http.client.PARTIAL_CONTENT:
             done = 0  # the server sends it all, from the start

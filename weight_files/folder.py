@@ -21,17 +21,12 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from paddle import nn
 from safetensors.numpy import save_file
 
-from networks.any_picture import ANY_PICTURE, any_picture_network
-from networks.convnext_encoder import ConvNextEncoder
 from networks.kinds import ALL_MODULES, KINDS, MODULES, MONODEPTH
-from networks.monodepth import Monodepth
-from networks.resnet_encoder import ResnetEncoder
 from system.errors import InputError
 from system.files import (
     SUMS_FILE,
@@ -44,7 +39,12 @@ from system.folders import recover_folder, where_now
 from weight_files.model_info import INFO_FILE, ModelInfo, infer_info, parse_info
 from weight_files.names import own_parameter_name, paddle_name, split_bookkeeping
 from weight_files.nearby import what_to_do
-from weight_files.reading import MOST_BYTES, SUFFIXES, Value, parse_weights, read_weights
+from weight_files.reading import MOST_BYTES, SUFFIXES, Value, parse_weights
+
+if TYPE_CHECKING:  # what only digests, or says what a model is, loads no Paddle
+    from paddle import nn
+
+    from networks.monodepth import Monodepth
 
 MOST_TEXT = 1 << 20  # bytes of model.json and of the checksums
 MOST_TOGETHER = MOST_BYTES + (64 << 20)  # bytes of all files
@@ -123,6 +123,8 @@ class OpenedModel:
         """
         if self.info.kind != MONODEPTH:
             raise InputError(f"{self.folder}: is a {self.info.kind}, which this command cannot use")
+        from networks.monodepth import Monodepth  # noqa: PLC0415 - loads Paddle
+
         return self._loaded(Monodepth(self.info.architecture), MODULES)
 
     def depth_network(self) -> nn.Layer:
@@ -131,6 +133,9 @@ class OpenedModel:
         Raises:
             InputError: a module is missing or does not fit.
         """
+        from networks.any_picture import ANY_PICTURE, any_picture_network  # noqa: PLC0415
+        from networks.monodepth import Monodepth  # noqa: PLC0415 - loads Paddle
+
         info = self.info
         if info.kind in ANY_PICTURE:
             model = any_picture_network(info.kind, info.max_depth if info.metric else None)
@@ -311,45 +316,3 @@ def differences(
     ]
     problems += [f"{name} is not finite" for name, a in arrays.items() if not np.isfinite(a).all()]
     return problems
-
-
-def encoders_of(model: Monodepth) -> dict[str, ResnetEncoder | ConvNextEncoder]:
-    """The encoders of a model by the names of their modules."""
-    kinds = (ResnetEncoder, ConvNextEncoder)
-    return {name: layer for name, layer in model.named_children() if isinstance(layer, kinds)}
-
-
-def encoder_variants(model: Monodepth) -> set[str]:
-    """What the encoders of a model are: ``resnet18``, ``convnext_tiny``, …"""
-    return {encoder.variant for encoder in encoders_of(model).values()}
-
-
-def load_imagenet(model: Monodepth, path: Path) -> list[str]:
-    """Give those encoders of a model the weights of a file that are of its kind; their names.
-
-    The pose encoder sees several images: its first convolution is repeated over them and divided
-    by their number, so that equal images give what one would (paper, supplementary).
-
-    Raises:
-        InputError: the file is damaged, or of another network.
-    """
-    arrays = parameters_of(read_weights(path))
-    encoders = encoders_of(model)
-    if any(name.startswith("features.") for name in arrays):
-        encoders = {n: e for n, e in encoders.items() if isinstance(e, ConvNextEncoder)}
-        if not encoders:
-            raise InputError(f"{path}: weights of a ConvNeXt; name it with --encoder")
-        for encoder in encoders.values():
-            assign(encoder, arrays, path)
-        return list(encoders)
-    arrays = {f"resnet.{name}": value for name, value in arrays.items()}
-    first = arrays.get("resnet.conv1.weight")
-    encoders = {n: e for n, e in encoders.items() if isinstance(e, ResnetEncoder)}
-    if not encoders:
-        raise InputError(f"{path}: not the weights of a ConvNeXt, which the model has")
-    for encoder in encoders.values():
-        images = encoder.num_images
-        if first is not None and first.ndim == 4:
-            arrays["resnet.conv1.weight"] = np.tile(first, (1, images, 1, 1)) / images
-        assign(encoder, arrays, path)
-    return list(encoders)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets.conventions import KITTI_BASELINE_METRES, NOMINAL_BASELINE, STEREO
+from networks.architecture import Architecture, SourceId
 from networks.kinds import CONVNEXTS, KINDS, MIDAS_SMALL, MONODEPTH, RESNET, RESNET_LAYERS
-from networks.monodepth import Architecture, SourceId
 from system.errors import InputError
 from system.files import json_text, parse_json, text_of
 from weight_files.names import split_bookkeeping, torch_name

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from networks.monodepth import Architecture
+from networks.architecture import Architecture
 
 # Buffers of batch normalisation, the only leaves whose names differ: Paddle's and PyTorch's.
 LEAVES = {"_mean": "running_mean", "_variance": "running_var"}

@@ -19,7 +19,8 @@ from datasets.folders import (
     path_key,
     say_left_out,
 )
-from datasets.footage.video import VIDEOS, Video
+from datasets.footage import VIDEOS
+from datasets.footage.video import Video
 from datasets.layouts import PREPARED, prepared_folder
 from datasets.pictures import PICTURES, read_picture, time_taken
 from system.errors import InputError

@@ -23,8 +23,6 @@ from system.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-_ENDINGS = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv"
-VIDEOS = frozenset(_ENDINGS.split())
 ASSUMED_RATE = 25.0  # where a video does not say
 LARGEST_RATE = 1000.0
 # What a file is read as; others, such as lists of addresses, would open further files.

@@ -1,0 +1,87 @@
+"""Models that OpenVINO has compiled, kept for the next command, which opens one in a third of that.
+
+They are of one machine, so they lie in its cache folder: under what decides them, with checksums,
+and as many as were used last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from system import cpu_math
+from system.files import SUMS_FILE, folder_written_whole, is_whole, write_sums
+from weight_files.download import cache_folder
+
+if TYPE_CHECKING:
+    import openvino  # an extra
+
+FOLDER, FILE = "compiled", "model.blob"
+MOST_KEPT = 4
+MOST_BYTES = 200 << 20  # of a model that is kept; larger ones compute for longer than they compile
+
+
+def opened_compiled(
+    core: openvino.Core, place: Path, hints: Mapping[str, str]
+) -> openvino.CompiledModel | None:
+    """The compiled model that lies in a place; None where there is none that can be used."""
+    import openvino  # noqa: PLC0415 - an extra
+
+    if not is_whole(place):
+        return None
+    with suppress(OSError, RuntimeError, TypeError):
+        content = openvino.Tensor(np.memmap(place / FILE, np.uint8, "r"))
+        opened = core.import_model(content, "CPU", dict(hints))
+        os.utime(place)  # was used
+        return opened
+    return None
+
+
+def keep_compiled(compiled: openvino.CompiledModel, place: Path) -> None:
+    """Put a compiled model into a place, and remove those that were not used for longest."""
+    with suppress(OSError):  # it is compiled again
+        with folder_written_whole(place, replace=True) as folder:
+            (folder / FILE).write_bytes(compiled.export_model().read())
+            write_sums(folder)
+        kept = [path for path in place.parent.iterdir() if not path.name.startswith(".")]
+        kept.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in kept[MOST_KEPT:]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def place_of(
+    core: openvino.Core, path: Path, shape: Sequence[int], hints: Mapping[str, str]
+) -> Path | None:
+    """Where a model compiled for a shape belongs; None for one without checksums, or too large.
+
+    Args:
+        core: that compiles.
+        path: of the model, whose folder's checksums say what it holds.
+        shape: of its input.
+        hints: that it is compiled with.
+    """
+    import openvino  # noqa: PLC0415 - an extra
+
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return None
+        sums = (path.parent / SUMS_FILE).read_text(encoding="utf-8")
+    except OSError:
+        return None
+    processor = [
+        core.get_property("CPU", "FULL_DEVICE_NAME"),
+        core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+        sorted(cpu_math.instructions(cpu_math.read_facts())) or platform.processor(),
+    ]
+    decides = [sums, list(shape), dict(hints), openvino.__version__, processor]
+    key = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+    return cache_folder() / FOLDER / f"openvino-{key}"

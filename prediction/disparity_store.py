@@ -1,0 +1,155 @@
+"""Predicted disparities of a video on disk, from where an interrupted run goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+
+from prediction.predictor import DepthPredictor
+from prediction.visualise import disparity_range
+from system.errors import InputError
+from system.files import read_text, written_whole
+
+CHUNK = 50  # frames whose disparities are kept, or lost, together
+DAMAGE = (OSError, ValueError, KeyError, EOFError, ZeroDivisionError, BadZipFile, zlib.error)
+
+
+class Chunk(NamedTuple):
+    """Following frames: what the network says of each, and when they are shown."""
+
+    disparities: np.ndarray  # [N, h, w] float16
+    seconds: list[Fraction]
+
+
+class DisparityStore:
+    """Predicted disparities of a video on disk, in whole chunks; made for one source and model.
+
+    What the network says, in float16, :data:`CHUNK` frames to a file, which is called by the
+    number of its first one: so two processes that do the same write the same.
+    """
+
+    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
+        self.folder = folder
+        text = json.dumps(key, sort_keys=True)
+        note = folder / "key.json"
+        try:
+            if not _holds(note, text):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                with written_whole(note) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"{folder.parent}: cannot be written to ({error}); choose another with --output"
+            ) from error
+        self._pending: list[tuple[np.ndarray, Fraction]] = []
+        self.frames = self._whole_frames()
+
+    def add(self, sigmoid: np.ndarray, seconds: Fraction) -> None:
+        """Keep the next frame's disparity [h, w], and when it is shown."""
+        self._pending.append((sigmoid.astype(np.float16), seconds))
+        self.frames += 1
+        if len(self._pending) == CHUNK:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write what is not yet a whole chunk."""
+        if not self._pending:
+            return
+        first = self.frames - len(self._pending)
+        disparities, seconds = zip(*self._pending)
+        try:
+            with written_whole(self._path(first)) as path, path.open("wb") as file:
+                _write(file, Chunk(np.stack(disparities), list(seconds)))
+        except OSError as error:
+            raise InputError(
+                f"{self.folder}: cannot be written to ({error}); make room on the disk; the same "
+                "command goes on from there"
+            ) from error
+        self._pending = []
+
+    def timed_disparities(self) -> Iterator[tuple[Fraction, np.ndarray]]:
+        """The seconds at which every frame is shown, and its disparity [h, w] float32, in order.
+
+        Raises:
+            InputError: they are not there any more.
+        """
+        first = 0
+        while first < self.frames:
+            chunk = self._read(first)
+            if chunk is None:
+                raise InputError(
+                    f"{self.folder}: was changed, maybe by the same command elsewhere; give it "
+                    "again, once"
+                )
+            for seconds, values in zip(chunk.seconds, chunk.disparities):
+                yield seconds, values.astype(np.float32)
+            first += len(chunk.seconds)
+
+    def range(
+        self, predictor: DepthPredictor, shape: tuple[int, int]
+    ) -> tuple[float, float, float]:
+        """Disparities of all frames: the lowest, nearly the highest, and the highest one.
+
+        Args:
+            predictor: of the frames.
+            shape: of them, (height, width).
+        """
+        shown = (predictor.without_padding(each, shape) for _, each in self.timed_disparities())
+        maps = (predictor.depth_map(each, each.shape).disparity for each in shown)
+        ranges = [(*disparity_range(disparity), float(disparity.max())) for disparity in maps]
+        lows, highs, largest = zip(*ranges)
+        return min(lows), float(np.percentile(highs, 95)), max(largest)
+
+    def _whole_frames(self) -> int:
+        """How many frames there are from the first one on without a gap or damage."""
+        count = 0
+        while (chunk := self._read(count)) is not None:
+            count += len(chunk.seconds)
+        return count
+
+    def _path(self, first: int) -> Path:
+        return self.folder / f"{first:08d}.npz"
+
+    def _read(self, first: int) -> Chunk | None:
+        """The chunk that begins with a frame; None where there is none that is whole."""
+        try:
+            with self._path(first).open("rb") as file:
+                return _read(file)
+        except DAMAGE:
+            return None
+
+
+def _write(file: Any, chunk: Chunk) -> None:
+    """Write a chunk: each row less the one above, which takes a quarter of the time to compress."""
+    bits = chunk.disparities.view(np.uint16)
+    changes = np.diff(bits, axis=1, prepend=np.uint16(0))
+    packed = np.frombuffer(zlib.compress(changes, 1), np.uint8)
+    np.savez(file, packed=packed, shape=bits.shape, seconds=[str(each) for each in chunk.seconds])
+
+
+def _read(file: Any) -> Chunk:
+    """What :func:`_write` wrote; raises one of :data:`DAMAGE`."""
+    with np.load(file, allow_pickle=False) as content:
+        shape = tuple(map(int, content["shape"]))
+        changes = np.frombuffer(zlib.decompress(content["packed"]), np.uint16).reshape(shape)
+        seconds = [Fraction(str(each)) for each in content["seconds"]]
+    if len(shape) != 3 or not seconds or len(seconds) != shape[0]:
+        raise ValueError(shape)
+    return Chunk(np.cumsum(changes, axis=1, dtype=np.uint16).view(np.float16), seconds)
+
+
+def _holds(note: Path, text: str) -> bool:
+    """Whether a file holds a text."""
+    try:
+        return read_text(note) == text
+    except (OSError, UnicodeDecodeError):
+        return False
