@@ -13,6 +13,7 @@ from paddle import ParamAttr, Tensor, nn
 from paddle.nn import functional as F
 
 from layers import reflection_pad, upsample_nearest
+from system.paddle_versions import auto_cast
 
 NUM_CHANNELS = (16, 32, 64, 128, 256)  # of the depth decoder's levels, finest first
 # Motions start small, so that the first warps are near the identity.
@@ -68,7 +69,7 @@ def in_float32(layer: nn.Layer, x: Tensor) -> Tensor:
     For the last layer: a logit of 3 in bfloat16 is right to 1/128, which is 0.7 % of the depth.
     """
     half = x.dtype in (paddle.float16, paddle.bfloat16)
-    with paddle.amp.auto_cast(enable=False):
+    with auto_cast(enable=False):
         return layer(x.astype("float32") if half else x)
 
 

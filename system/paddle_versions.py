@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -34,9 +35,28 @@ def paddle_version() -> str:
     return paddle.__version__
 
 
-def writes_json() -> bool:
-    """Whether Paddle writes programs as JSON, as all that came after its new representation do."""
+def is_paddle_3() -> bool:
+    """Whether Paddle is 3.0 or newer, or of no release."""
     return numbers(paddle_version()) >= (3,) or not any(numbers(paddle_version()))
+
+
+def writes_json() -> bool:
+    """Whether Paddle writes programs as JSON, in the representation that 3.0 brought."""
+    return is_paddle_3()
+
+
+def compiles_half_precision() -> bool:
+    """Whether compiled networks may switch to half precision, which 2.6 refuses to compile."""
+    return is_paddle_3()
+
+
+def auto_cast(**settings: object) -> AbstractContextManager[None]:
+    """``paddle.amp.auto_cast``; where it cannot be compiled, nothing: all is in float32 there."""
+    import paddle  # noqa: PLC0415 - takes a second
+
+    compiling = not paddle.in_dynamic_mode()
+    left_out = compiling and not compiles_half_precision()
+    return nullcontext() if left_out else paddle.amp.auto_cast(**settings)
 
 
 def check_paddle() -> None:

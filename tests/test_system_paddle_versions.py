@@ -10,7 +10,7 @@ from prediction.graph import PROGRAMS, program_of
 from system import paddle_versions
 from system.device import choose_device
 from system.errors import InputError
-from system.paddle_versions import NEWEST, OLDEST, numbers, why_no_onnx
+from system.paddle_versions import NEWEST, OLDEST, auto_cast, numbers, why_no_onnx
 from tests.architecture import ROOT
 from tools.choose_paddle import project_requirement
 
@@ -78,3 +78,14 @@ def test_programs_of_either_kind_are_found(tmp_path):
 def test_numbers_compare_as_versions_do():
     assert numbers("3.10.0") > numbers("3.9.1") > numbers("3.9.0rc1")
     assert numbers("2.6.2.post120") == numbers("2.6.2")
+
+
+def test_an_old_paddle_compiles_without_casts(monkeypatch):
+    monkeypatch.setattr(paddle.amp, "auto_cast", lambda **settings: settings)
+    assert auto_cast(enable=False) == {"enable": False}
+    monkeypatch.setattr(paddle, "in_dynamic_mode", lambda: False)
+    monkeypatch.setattr(paddle, "__version__", NEWEST)
+    assert auto_cast(enable=False) == {"enable": False}
+    monkeypatch.setattr(paddle, "__version__", OLDEST)
+    with auto_cast(enable=False) as nothing:
+        assert nothing is None

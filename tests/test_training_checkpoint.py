@@ -24,6 +24,7 @@ from training.checkpoint import (
     checkpoints,
     load_checkpoint,
     optimiser_arrays,
+    restore_optimiser,
     resume,
     save_checkpoint,
 )
@@ -449,3 +450,18 @@ def test_a_kill_while_moving_on_leaves_a_checkpoint(survived, run, monkeypatch):
     save_checkpoint(run / "last", model, INFO, optimiser, Progress(0, 6, 6), keep=3)
     assert steps_of(run)[0] == 6
     assert resume(run, *start()).step == 6
+
+
+def test_a_state_that_was_restored_is_there_before_the_next_step(monkeypatch):
+    layer = paddle.nn.Linear(2, 2)
+    adam = paddle.optimizer.Adam(parameters=layer.parameters())
+    layer(paddle.ones([1, 2])).sum().backward()
+    adam.step()
+    arrays = optimiser_arrays(layer, adam)
+    restored = paddle.optimizer.Adam(parameters=layer.parameters())
+    restore_optimiser(layer, restored, arrays)
+    monkeypatch.setattr(restored, "state_dict", dict)  # as in Paddle 2.6
+    found = optimiser_arrays(layer, restored)
+    assert found.keys() == arrays.keys()
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(found[key], array)

@@ -32,7 +32,7 @@ from training.schedule import in_turns, with_steps_of
 ROOT = Path(__file__).resolve().parents[1]
 # What each of the processes does, one after the other; the last run goes on until it is killed.
 PROGRAM = """
-import sys
+import logging, sys
 from functools import lru_cache
 from pathlib import Path
 import numpy as np, paddle
@@ -43,6 +43,7 @@ from training import trainer
 from training.group import Group, join_group
 from training.self_supervised import SelfSupervised
 
+logging.basicConfig(level=logging.INFO, force=True)
 out, streets, numbers = map(Path, sys.argv[1:])
 trainer.join_group = lru_cache(join_group)
 group = trainer.join_group()

@@ -32,6 +32,18 @@ def test_a_card_without_bfloat16_is_told_from_one_with(monkeypatch):
         check_precision("bf16")
 
 
+def test_half_precision_that_cannot_be_compiled_is_refused(monkeypatch):
+    FakeGpus(monkeypatch).device = "gpu:0"
+    monkeypatch.setattr(paddle.amp, "is_float16_supported", lambda: True)
+    monkeypatch.setattr(paddle, "__version__", "2.6.2")
+    check_precision("fp32", compiled=True)
+    check_precision("fp16", compiled=False)
+    with pytest.raises(InputError, match=r"fp16: Paddle 2\.6\.2 cannot compile half.*add --eager"):
+        check_precision("fp16", compiled=True)
+    monkeypatch.setattr(paddle, "__version__", "3.0.0")
+    check_precision("fp16", compiled=True)
+
+
 @pytest.mark.parametrize(
     "norm", [paddle.nn.BatchNorm2D, paddle.nn.BatchNorm1D, paddle.nn.BatchNorm]
 )

@@ -76,7 +76,8 @@ def optimiser_arrays(
     """The optimiser's state under the model's parameter names, which do not change with the run."""
     names = {value.name: name for name, value in model.named_parameters()}
     arrays = {}
-    for key, value in optimiser.state_dict().items():
+    # Until the first step after it was restored, Paddle 2.6 keeps what it was given apart.
+    for key, value in (optimiser.state_dict() or optimiser._accumulators_holder).items():
         if not isinstance(value, paddle.Tensor):
             continue
         owner = max((n for n in names if key.startswith(f"{n}_")), key=len)

@@ -14,6 +14,7 @@ from paddle import Tensor, nn
 
 from system.device import computes_in
 from system.errors import InputError
+from system.paddle_versions import auto_cast, compiles_half_precision
 from training.normalisation import freeze_statistics
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
@@ -21,12 +22,16 @@ FIRST_SCALE = 2.0**15
 WHOLE_NUMBERS = {"incr_count", "decr_count", "incr_every_n_steps", "decr_every_n_nan_or_inf"}
 
 
-def check_precision(precision: str) -> None:
-    """Raise InputError where Paddle's device cannot train in that precision."""
-    if precision not in DTYPES or computes_in(DTYPES[precision]):
+def check_precision(precision: str, compiled: bool = False) -> None:
+    """Raise InputError where Paddle or its device cannot train in that precision."""
+    if precision not in DTYPES:
         return
     device = paddle.device.get_device()
-    if not device.startswith("gpu"):
+    if computes_in(DTYPES[precision]):
+        if not compiled or compiles_half_precision():
+            return
+        problem = f"Paddle {paddle.__version__} cannot compile half precision; add --eager"
+    elif not device.startswith("gpu"):
         problem = "Paddle trains in half precision on GPUs only; leave it out"
     else:
         problem = f"{device} does not compute in {DTYPES[precision]}; use fp16, or leave it out"
@@ -36,7 +41,7 @@ def check_precision(precision: str) -> None:
 def networks_in(precision: str) -> AbstractContextManager[None]:
     """Within it, networks compute in ``fp32``, ``bf16`` or ``fp16``."""
     half = precision in DTYPES
-    return paddle.amp.auto_cast(enable=half, dtype=DTYPES.get(precision, "float16"), level="O1")
+    return auto_cast(enable=half, dtype=DTYPES.get(precision, "float16"), level="O1")
 
 
 def freeze(layer: nn.Layer) -> None:

@@ -115,7 +115,7 @@ class Trainer:
         check_run_folder(self.folder, options)
         options = self.options = starting_options(self.folder, options)
         device = choose_device(options.device, options.tf32, options.deterministic)
-        check_precision(options.precision)
+        check_precision(options.precision, compiled=not options.eager)
         words = device_in_words(device, options.tf32)
         logger.info("device: %s, networks in %s", words, options.precision)
         keep_freed_memory()

@@ -19,6 +19,7 @@ import paddle
 import paddle.inference
 from paddle import Tensor, nn
 
+from system.paddle_versions import is_paddle_3
 from training.cpu.process import use_threads
 from training.model_with_loss import TracedLayer
 
@@ -160,8 +161,8 @@ def check() -> None:
     Raises:
         Exception: of any kind, where that fails or comes out otherwise.
     """
-    if not paddle.base.core.is_compiled_with_mkldnn():
-        raise RuntimeError("this Paddle has none")
+    if not paddle.base.core.is_compiled_with_mkldnn() or not is_paddle_3():
+        raise RuntimeError(f"Paddle {paddle.__version__} has none for training")
     state = paddle.get_rng_state()
     try:
         with paddle.enable_grad():
