@@ -14,7 +14,6 @@ import paddle
 import layers
 from datasets.conventions import STEREO, disp_to_depth
 from networks.monodepth import Architecture, Monodepth, Prediction
-from system.paddle_versions import numbers
 from tests.figures import Figure, compare
 from training.cpu import onednn
 from training.cpu.fast_paths import fast_paths
@@ -27,10 +26,6 @@ LOSS = 1e-5  # relative
 GRADIENT_NORM = 5e-3  # relative
 GRADIENT_DIRECTION = 5e-3  # one minus cosine
 TRAJECTORY = 1e-3  # relative, first three losses
-# The third one amplifies rounding: half a unit in the last place of the images moves it by up to
-# 1.4e-3 on Paddle 2.6.2 (of 7 draws) and 1.5e-3 on 3.3.1 (of 13), about the same for both. On 3.x,
-# 1e-3 holds as it is computed here; on 2.6, whose sums are in another order, 1.6e-3 was seen.
-TRAJECTORY_BEFORE_PADDLE_3 = 2e-3
 
 MONO = Architecture(source_ids=(-1, 1))
 MONO_STEREO = Architecture(source_ids=(-1, 1, STEREO))
@@ -366,8 +361,6 @@ def check_trajectory(
     for step, expected in enumerate(arrays["trajectory/loss"]):
         loss = batch.losses(model, objective).total
         tolerance = TRAJECTORY if step < 3 else None
-        if step == 2 and numbers(paddle.__version__) < (3,):
-            tolerance = TRAJECTORY_BEFORE_PADDLE_3
         yield compare(f"trajectory/loss step {step}", loss, expected, tolerance, relative=True)
         loss.backward()
         adam.step()
