@@ -117,33 +117,9 @@ def warp(image: Tensor, grid: Tensor) -> Tensor:
 
 def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:
     """Resize [B, C, h, w] to [B, C, height, width] (``align_corners=False``)."""
-    size = list(x.shape[2:])
-    if size == [height, width]:
+    if list(x.shape[2:]) == [height, width]:
         return x
-    if height % size[0] == width % size[1] == 0 and is_deterministic():
-        return _enlarge(_enlarge(x, height // size[0], axis=2), width // size[1], axis=3)
-    return F.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)
-
-
-def _enlarge(x: Tensor, factor: int, axis: int) -> Tensor:
-    """Bilinear enlargement of [B, C, H, W] along one axis, by a whole number.
-
-    The gradient of Paddle's own adds up in any order on GPUs.
-    """
-    size = x.shape[axis]
-
-    def part(start: int, end: int) -> Tensor:
-        return paddle.slice(x, [axis], [start], [end])
-
-    before = paddle.concat([part(0, 1), part(0, size - 1)], axis) if size > 1 else x
-    after = paddle.concat([part(1, size), part(size - 1, size)], axis) if size > 1 else x
-    parts = []
-    for index in range(factor):
-        offset = (index + 0.5) / factor - 0.5  # of the new pixel from the old one's centre
-        parts.append(x + abs(offset) * ((after if offset > 0 else before) - x))
-    shape = list(x.shape)
-    shape[axis] *= factor
-    return paddle.stack(parts, axis + 1).reshape(shape)
+    return forms().resize(x, height, width)
 
 
 def upsample_nearest(x: Tensor, portable: bool = False) -> Tensor:
@@ -202,6 +178,37 @@ def sample_by_gathering(image: Tensor, grid: Tensor) -> Tensor:
     return (above * (1 - fy) + below * fy).transpose([0, 3, 1, 2])
 
 
+def resize_by_kernel(x: Tensor, height: int, width: int) -> Tensor:
+    """:func:`resize_bilinear` by Paddle's operation."""
+    return F.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)
+
+
+def resize_in_order(x: Tensor, height: int, width: int) -> Tensor:
+    """:func:`resize_bilinear` whose gradient adds up in one order, if both factors are whole."""
+    if height % x.shape[2] or width % x.shape[3]:
+        return resize_by_kernel(x, height, width)
+    x = _enlarge(x, height // x.shape[2], axis=2)
+    return _enlarge(x, width // x.shape[3], axis=3)
+
+
+def _enlarge(x: Tensor, factor: int, axis: int) -> Tensor:
+    """Bilinear enlargement of [B, C, H, W] along one axis, by a whole number."""
+    size = x.shape[axis]
+
+    def part(start: int, end: int) -> Tensor:
+        return paddle.slice(x, [axis], [start], [end])
+
+    before = paddle.concat([part(0, 1), part(0, size - 1)], axis) if size > 1 else x
+    after = paddle.concat([part(1, size), part(size - 1, size)], axis) if size > 1 else x
+    parts = []
+    for index in range(factor):
+        offset = (index + 0.5) / factor - 0.5  # of the new pixel from the old one's centre
+        parts.append(x + abs(offset) * ((after if offset > 0 else before) - x))
+    shape = list(x.shape)
+    shape[axis] *= factor
+    return paddle.stack(parts, axis + 1).reshape(shape)
+
+
 def double_by_expanding(x: Tensor) -> Tensor:
     """:func:`upsample_nearest` in operations that every exporter knows."""
     batch, channels, height, width = x.shape
@@ -245,6 +252,7 @@ class Forms(NamedTuple):
     double: Form = double_by_expanding
     pad: Form = pad_by_copying
     mean: Form = mean_by_convolution
+    resize: Form = resize_by_kernel
 
 
 PORTABLE = Forms()
@@ -255,7 +263,7 @@ FORMS = {
     "cpu": PORTABLE,
     "gpu": Forms(double=double_by_kernel, pad=pad_by_kernel, mean=mean_by_pooling),
     # Without atomic additions, whose order is not always the same.
-    "deterministic gpu": Forms(mean=mean_by_pooling),
+    "deterministic gpu": Forms(mean=mean_by_pooling, resize=resize_in_order),
 }
 ALTERNATIVES = {
     "sample": (sample_by_kernel, sample_by_gathering),

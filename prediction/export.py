@@ -22,6 +22,7 @@ from prediction import engines
 from prediction.depth_map import FAMILIES, network_input
 from prediction.graph import INPUT, OPSET, OUTPUT, rename
 from prediction.half_onnx import in_half
+from prediction.kept_exports import while_there
 from prediction.paddle_graph import save_paddle
 from system.disk import told_as_input
 from system.errors import InputError
@@ -172,7 +173,7 @@ def _write_onnx(opened: OpenedModel, made: Path, export: Export) -> engines.Engi
     import onnx  # noqa: PLC0415 - extras
 
     info = opened.info
-    content = engines.while_there(_onnx_file(opened, export), onnx.load)
+    content = while_there(_onnx_file(opened, export), onnx.load)
     if export.precision == "fp16":
         content = in_half(content)
     if export.any_size:
@@ -187,7 +188,7 @@ def _write_openvino(opened: OpenedModel, made: Path, export: Export) -> engines.
     import openvino  # noqa: PLC0415 - an extra
 
     info = opened.info
-    model = engines.while_there(_onnx_file(opened, export), openvino.Core().read_model)
+    model = while_there(_onnx_file(opened, export), openvino.Core().read_model)
     if export.any_size:
         model = openvino_of_any_size(model, info.height, info.width)
     for key, value in metadata(info, export).items():

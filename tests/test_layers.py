@@ -247,6 +247,7 @@ def test_a_deterministic_enlargement_is_the_same_one(monkeypatch, height, width)
     weight = paddle.to_tensor(np.random.default_rng(1).random((2, 2, height, width), np.float32))
     results = []
     for deterministic in (False, True):
+        monkeypatch.setattr(layers, "device_kind", lambda: "gpu")
         monkeypatch.setattr(layers, "is_deterministic", lambda on=deterministic: on)
         if deterministic:  # whose gradient adds up in any order on GPUs
             monkeypatch.delattr(paddle.nn.functional, "interpolate")

@@ -16,14 +16,9 @@ from datasets.conventions import STEREO
 from datasets.pictures import read_picture
 from networks.monodepth import Architecture, Monodepth
 from options import AUTO, ENGINES
-from prediction import engine_choice, engines, graph
+from prediction import engine_choice, graph, kept_exports
 from prediction.engine_choice import automatic_engine, installed
-from prediction.engines import (
-    FOLDER,
-    INT8,
-    exported,
-    while_there,
-)
+from prediction.kept_exports import FOLDER, INT8, exported, while_there
 from prediction.predictor import DepthPredictor
 from system.errors import InputError
 from system.files import write_sums
@@ -252,10 +247,10 @@ def test_what_decides_an_export_is_in_its_name(tmp_path, monkeypatch):
         return exported(opened, kind, lambda new: (new / "a").touch()).name
 
     names = [name(INT8), name("onnx"), name("onnx", height=128), name("onnx", max_depth=80.0)]
-    monkeypatch.setattr(engines, "READING_VERSION", engines.READING_VERSION + 1)
+    monkeypatch.setattr(kept_exports, "READING_VERSION", kept_exports.READING_VERSION + 1)
     names.append(name(INT8))
     assert name("onnx") == names[1]  # no picture was read for it
-    monkeypatch.setattr(engines, "installed_paddle", lambda: "4")
+    monkeypatch.setattr(kept_exports, "installed_paddle", lambda: "4")
     names += [name(INT8), name("onnx")]
     assert len(set(names)) == len(names)
 

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 import demo
 from networks.architecture import Architecture
 from networks.kinds import DEPTH_ANYTHING, KINDS, MIDAS_SMALL, MONODEPTH
-from prediction import compiled, engines
+from prediction import compiled, engines, kept_exports
 from prediction.depth_map import FAMILIES
 from prediction.engine_choice import EXTRAS, installed
 from prediction.graph import INPUT, OPSET, OUTPUT
@@ -83,7 +83,7 @@ def folders(tmp_path):
             save_file({"weight": np.ones(3, np.float32)}, folder / f"{module}.safetensors")
         (folder / "model.json").write_text(info.to_json())
         opened = open_model(folder)
-        engines.exported(opened, "onnx", lambda new: write_mean(new / engines.ONNX_FILE, info))  # noqa: B023
+        kept_exports.exported(opened, "onnx", lambda new: write_mean(new / engines.ONNX_FILE, info))  # noqa: B023
     return made
 
 
@@ -175,11 +175,11 @@ def write_sums_of(path, number):
 
 @pytest.fixture
 def no_paddle(monkeypatch):
-    monkeypatch.setattr(engines, "installed_paddle", lambda: None)
+    monkeypatch.setattr(kept_exports, "installed_paddle", lambda: None)
 
 
 def test_without_paddle_the_model_of_any_version_is_taken(folders, photo, no_paddle):
-    [made] = (folders[MONODEPTH] / engines.FOLDER).iterdir()
+    [made] = (folders[MONODEPTH] / kept_exports.FOLDER).iterdir()
     made.rename(made.with_name(f"{made.name}9"))
     assert engines.onnx_file(open_model(folders[MONODEPTH])).parent.name == f"{made.name}9"
 
@@ -188,7 +188,7 @@ def test_without_paddle_and_a_model_it_is_said_where_to_take_one_from(
     folders, no_paddle, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("MONODEPTH_HOME", str(tmp_path / "home"))
-    shutil.rmtree(folders[MONODEPTH] / engines.FOLDER)
+    shutil.rmtree(folders[MONODEPTH] / kept_exports.FOLDER)
     with pytest.raises(InputError, match="Paddle, which makes it, is not installed"):
         engines.onnx_file(open_model(folders[MONODEPTH]))
 

@@ -28,7 +28,7 @@ PUBLIC_GPU = "paddlepaddle-gpu==2.6.2"
 PUBLIC_CARDS = ((6, 1), (8, 6))
 PUBLIC_PYTHON = ((3, 9), (3, 12))
 # docs.nvidia.com/deploy/cuda-compatibility, minor version compatibility: of CUDA 12.x and 11.x.
-DRIVER_12, DRIVER_11 = (525,), (450,)
+DRIVER_12, DRIVER_11 = (525, 60), (450, 80)
 PROCESSORS = ("x86_64", "AMD64")  # that there are builds for GPUs for
 PATIENCE = 15  # seconds for an index to answer
 FOR_CPUS = "the build for CPUs"

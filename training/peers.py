@@ -86,8 +86,10 @@ def meet(server: socket.socket, token: int, size: int) -> dict[int, socket.socke
             connection, _ = server.accept()
             connection.settimeout(JOIN_SECONDS)
             said = GREETING.unpack(_receive(connection, GREETING.size))
-            if said[0] == token:  # else somebody who is none of them
+            if said[0] == token:
                 connections[said[1]] = kept_alive(connection)
+            else:  # somebody who is none of them
+                connection.close()
     return connections
 
 

@@ -8,13 +8,15 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tools.choose_paddle import DRIVER_11, DRIVER_12, PUBLIC_CARDS, PUBLIC_GPU, spelled
+
 Version = tuple[int, int]
 FIELDS = ("name", "driver_version", "memory.total", "compute_cap")  # drivers before 510: but one
 # The oldest driver for programs of a CUDA, by NVIDIA's table of minor version compatibility.
-OLDEST_DRIVERS = {11: "450.80", 12: "525.60", 13: "580.65"}
+OLDEST_DRIVERS = {11: spelled(DRIVER_11), 12: spelled(DRIVER_12), 13: "580.65"}
 # Compute capabilities that builds were made for, of versions that do not say so themselves.
-CAPABILITIES = {"2.6": ((6, 1), (8, 6))}
-OLD_BUILD = "paddlepaddle-gpu==2.6.2 (CUDA 11.8, cards of 6.1 to 8.6)"
+CAPABILITIES = {"2.6": PUBLIC_CARDS}
+OLD_BUILD = f"{PUBLIC_GPU} (CUDA 11.8, cards of {' to '.join(map(spelled, PUBLIC_CARDS))})"
 NEW_BUILD = "Paddle 3 from Paddle's own index"
 SECONDS = 60  # that nvidia-smi may take; a driver that hangs is one that does not work
 

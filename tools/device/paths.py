@@ -21,6 +21,7 @@ from paddle import Tensor
 from paddle.vision.transforms import functional_tensor
 
 import layers
+from layers import double_by_kernel, mean_by_pooling, pad_by_kernel, sample_by_gathering
 from system.device import choose_device, device_kind
 from tools.device.rows import NOT_HERE, Row, Settings, judged
 from training import objective
@@ -92,15 +93,15 @@ def custom_paths(height: int, width: int, batch: int) -> list[CustomPath]:
     grid = rng.uniform(-1.1, 1.1, (batch, height, width, 2)).astype(np.float32)
     view = depth_and_cameras(rng, batch, height, width)
     paths = [
-        CustomPath("sampling", layers.warp, sample, [x, grid], [1], form="sample"),
+        CustomPath("sampling", layers.warp, sample_by_gathering, [x, grid], [1], form="sample"),
         CustomPath("projection", project, project_in_double, view, learning=[0, 2]),
-        CustomPath("mirrored padding", layers.reflection_pad, pad, [maps], form="pad"),
-        CustomPath("doubling", layers.upsample_nearest, double, [maps], form="double"),
-        CustomPath("window means", layers.window_mean, pool, [padded], form="mean"),
+        CustomPath("mirrored padding", layers.reflection_pad, pad_by_kernel, [maps], form="pad"),
+        CustomPath("doubling", layers.upsample_nearest, double_by_kernel, [maps], form="double"),
+        CustomPath("window means", layers.window_mean, mean_by_pooling, [padded], form="mean"),
         CustomPath(ENLARGEMENT, enlarge, enlarge_by_kernel, [maps]),
         CustomPath("SSIM", layers.ssim_distance, ssim, [x, y], tolerance=1e-3),
         CustomPath("smallest error", smallest, smallest_along_axis, errors, learning=[0, 1, 2]),
-        CustomPath("recomputation", recomputed(pool), pool, [padded]),
+        CustomPath("recomputation", recomputed(mean_by_pooling), mean_by_pooling, [padded]),
         CustomPath("colour jitter", jitter, jitter_one_by_one, [x], learning=[]),
     ]
     kernels = fast_paths().kernels
@@ -152,26 +153,6 @@ def depth_and_cameras(
     return [depth, *(np.repeat(m[None], batch, 0).astype(np.float32) for m in (K, T))]
 
 
-def sample(image: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear sampling by gathering four pixels each; outside, the border."""
-    batch, channels, height, width = image.shape
-    x = paddle.clip((grid[:, :, :, 0] + 1) * ((width - 1) / 2), 0, width - 1)
-    y = paddle.clip((grid[:, :, :, 1] + 1) * ((height - 1) / 2), 0, height - 1)
-    x0 = paddle.clip(paddle.floor(x.detach()), 0, width - 2)
-    y0 = paddle.clip(paddle.floor(y.detach()), 0, height - 2)
-    right, down = (x - x0).unsqueeze(1), (y - y0).unsqueeze(1)
-    flat = image.reshape([batch, channels, height * width])
-
-    def at(row: Tensor, column: Tensor) -> Tensor:
-        place = (row * width + column).astype("int64").reshape([batch, 1, -1])
-        found = paddle.take_along_axis(flat, place.expand([batch, channels, -1]), axis=2)
-        return found.reshape([batch, channels, *grid.shape[1:3]])
-
-    top = at(y0, x0) * (1 - right) + at(y0, x0 + 1) * right
-    bottom = at(y0 + 1, x0) * (1 - right) + at(y0 + 1, x0 + 1) * right
-    return top * (1 - down) + bottom * down
-
-
 def project(depth: Tensor, K: Tensor, T: Tensor) -> Tensor:
     """Where pixels at a depth are seen by another camera, [B, H, W, 2]."""
     return layers.project(layers.back_project(depth, K), K, T, *depth.shape[2:])
@@ -189,16 +170,6 @@ def project_in_double(depth: Tensor, K: Tensor, T: Tensor) -> Tensor:
     return paddle.stack([x, y], axis=2).reshape([batch, height, width, 2]).astype("float32")
 
 
-def pad(x: Tensor) -> Tensor:
-    """Paddle's mirrored padding by one."""
-    return F.pad(x, [1, 1, 1, 1], mode="reflect")
-
-
-def double(x: Tensor) -> Tensor:
-    """Paddle's enlargement by repetition."""
-    return F.interpolate(x, scale_factor=2, mode="nearest")
-
-
 def enlarge(x: Tensor) -> Tensor:
     """The project's bilinear enlargement, to four times the size."""
     return layers.resize_bilinear(x, 4 * x.shape[2], 4 * x.shape[3])
@@ -209,14 +180,9 @@ def enlarge_by_kernel(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=4, mode="bilinear", align_corners=False)
 
 
-def pool(x: Tensor) -> Tensor:
-    """Paddle's 3x3 means."""
-    return F.avg_pool2d(x, kernel_size=3, stride=1)
-
-
 def ssim(x: Tensor, y: Tensor) -> Tensor:
     """(1 - SSIM) / 2 by Paddle's padding and pooling."""
-    x, y = pad(x), pad(y)
+    x, y, pool = pad_by_kernel(x), pad_by_kernel(y), mean_by_pooling
     mean_x, mean_y = pool(x), pool(y)
     variance_x, variance_y = pool(x * x) - mean_x**2, pool(y * y) - mean_y**2
     covariance = pool(x * y) - mean_x * mean_y

@@ -6,6 +6,7 @@ import math
 import shutil
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,9 @@ def check_compiled(settings: Settings) -> Iterator[Row]:
     data, found = streets(settings), []
     for eager in (True, False):
         options = training_options(settings, data)
-        task = task_of(_with(options, eager=eager))
+        task = task_of(replace(options, eager=eager))
         found.append(loss_and_gradients(task, options.batch_size, compiled=not eager))
     yield compiled_row(*found)
-
-
-def _with(options: TrainOptions, **changes: Any) -> TrainOptions:
-    return type(options)(**{**vars(options), **changes})
 
 
 def loss_and_gradients(
