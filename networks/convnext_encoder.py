@@ -6,6 +6,7 @@ import paddle
 from paddle import ParamAttr, Tensor, nn
 from paddle.nn import functional as F
 
+from networks.convolution import Conv2D
 from networks.linear import Linear
 from networks.midas_small import DEVIATION, MEAN
 
@@ -50,9 +51,7 @@ class Block(nn.Layer):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        depthwise = nn.Conv2D(
-            channels, channels, 7, padding=3, groups=channels, weight_attr=start()
-        )
+        depthwise = Conv2D(channels, channels, 7, padding=3, groups=channels, weight_attr=start())
         wide = Linear(channels, 4 * channels, start())
         back = Linear(4 * channels, channels, start())
         # The places of the two changes of layout count in torchvision's names.
@@ -85,7 +84,7 @@ class ConvNextEncoder(nn.Layer):
         layers: list[nn.Layer] = []
         for depth, channels in zip(depths, self.num_channels):
             side = 2 if layers else 4
-            smaller = nn.Conv2D(before, channels, side, stride=side, weight_attr=start())
+            smaller = Conv2D(before, channels, side, stride=side, weight_attr=start())
             norm = ChannelNorm(before if layers else channels)
             layers.append(nn.Sequential(*((norm, smaller) if layers else (smaller, norm))))
             layers.append(nn.Sequential(*(Block(channels) for _ in range(depth))))

@@ -13,6 +13,7 @@ from paddle import ParamAttr, Tensor, nn
 from paddle.nn import functional as F
 
 from layers import reflection_pad, upsample_nearest
+from networks.convolution import Conv2D
 from system.paddle_versions import auto_cast
 
 NUM_CHANNELS = (16, 32, 64, 128, 256)  # of the depth decoder's levels, finest first
@@ -24,7 +25,7 @@ POSE_CNN_LAYERS = ((16, 7), (32, 5), (64, 3), (128, 3), (256, 3), (256, 3), (256
 
 def conv(
     in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0
-) -> nn.Conv2D:
+) -> Conv2D:
     """A convolution whose weights and biases start uniform within 1 / sqrt(fan in).
 
     That is PyTorch's default, under which the published results were trained; Paddle's own start
@@ -32,7 +33,7 @@ def conv(
     """
     bound = 1 / math.sqrt(in_channels * kernel_size * kernel_size)
     start = nn.initializer.Uniform(-bound, bound)
-    return nn.Conv2D(
+    return Conv2D(
         in_channels,
         out_channels,
         kernel_size,

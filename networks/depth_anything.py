@@ -15,6 +15,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from networks.convolution import Conv2D
 from networks.decoders import in_float32
 from networks.linear import Linear
 from networks.midas_small import DEVIATION, MEAN, ResidualConvUnit
@@ -146,7 +147,7 @@ class PatchEmbed(nn.Layer):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2D(3, width, PATCH, stride=PATCH)
+        self.proj = Conv2D(3, width, PATCH, stride=PATCH)
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, 3, h, w] to [B, C, h / 14, w / 14]."""
@@ -222,7 +223,7 @@ class Fusion(nn.Layer):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.out_conv = nn.Conv2D(channels, channels, 1)
+        self.out_conv = Conv2D(channels, channels, 1)
         self.resConfUnit1 = ResidualConvUnit(channels)
         self.resConfUnit2 = ResidualConvUnit(channels)
 
@@ -240,12 +241,12 @@ class Scratch(nn.Layer):
         super().__init__()
         channels = variant.features
         for number, wide in enumerate(variant.levels, start=1):
-            reduce = nn.Conv2D(wide, channels, 3, padding=1, bias_attr=False)
+            reduce = Conv2D(wide, channels, 3, padding=1, bias_attr=False)
             self.add_sublayer(f"layer{number}_rn", reduce)
             self.add_sublayer(f"refinenet{number}", Fusion(channels))
-        self.output_conv1 = nn.Conv2D(channels, channels // 2, 3, padding=1)
+        self.output_conv1 = Conv2D(channels, channels // 2, 3, padding=1)
         self.output_conv2 = nn.Sequential(
-            nn.Conv2D(channels // 2, 32, 3, padding=1), nn.ReLU(), nn.Conv2D(32, 1, 1), last
+            Conv2D(channels // 2, 32, 3, padding=1), nn.ReLU(), Conv2D(32, 1, 1), last
         )
 
     def forward(self, levels: Sequence[Tensor], height: Side, width: Side) -> Tensor:
@@ -268,13 +269,13 @@ class DptHead(nn.Layer):
     def __init__(self, variant: Variant, last: nn.Layer) -> None:
         super().__init__()
         first, second, _, fourth = levels = variant.levels
-        self.projects = nn.LayerList([nn.Conv2D(variant.width, wide, 1) for wide in levels])
+        self.projects = nn.LayerList([Conv2D(variant.width, wide, 1) for wide in levels])
         self.resize_layers = nn.LayerList(
             [
                 nn.Conv2DTranspose(first, first, 4, stride=4),
                 nn.Conv2DTranspose(second, second, 2, stride=2),
                 nn.Identity(),
-                nn.Conv2D(fourth, fourth, 3, stride=2, padding=1),
+                Conv2D(fourth, fourth, 3, stride=2, padding=1),
             ]
         )
         self.scratch = Scratch(variant, last)

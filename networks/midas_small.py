@@ -13,6 +13,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from networks.convolution import Conv2D
 from networks.decoders import in_float32
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
@@ -184,8 +185,8 @@ class ResidualConvUnit(nn.Layer):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2D(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2D(channels, channels, 3, padding=1)
+        self.conv1 = Conv2D(channels, channels, 3, padding=1)
+        self.conv2 = Conv2D(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] to the same shape."""
@@ -205,7 +206,7 @@ class FeatureFusion(nn.Layer):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.out_conv = nn.Conv2D(in_channels, out_channels, 1)
+        self.out_conv = Conv2D(in_channels, out_channels, 1)
         self.resConfUnit1 = ResidualConvUnit(in_channels)
         self.resConfUnit2 = ResidualConvUnit(in_channels)
 
@@ -234,15 +235,15 @@ class Fusion(nn.Layer):
         for number, stage in enumerate(TAPPED, start=1):
             wide = FEATURES * 2 ** (number - 1)
             narrow = FEATURES * 2 ** max(0, number - 2)
-            reduce = nn.Conv2D(STAGES[stage][0], wide, 3, padding=1, bias_attr=False)
+            reduce = Conv2D(STAGES[stage][0], wide, 3, padding=1, bias_attr=False)
             self.add_sublayer(f"layer{number}_rn", reduce)
             self.add_sublayer(f"refinenet{number}", FeatureFusion(wide, narrow))
         self.output_conv = nn.Sequential(
-            nn.Conv2D(FEATURES, FEATURES // 2, 3, padding=1),
+            Conv2D(FEATURES, FEATURES // 2, 3, padding=1),
             Double(),
-            nn.Conv2D(FEATURES // 2, 32, 3, padding=1),
+            Conv2D(FEATURES // 2, 32, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2D(32, 1, 1),
+            Conv2D(32, 1, 1),
             nn.ReLU(),
         )
 

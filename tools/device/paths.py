@@ -21,7 +21,13 @@ from paddle import Tensor
 from paddle.vision.transforms import functional_tensor
 
 import layers
-from layers import double_by_kernel, mean_by_pooling, pad_by_kernel, sample_by_gathering
+from layers import (
+    add_by_broadcasting,
+    double_by_kernel,
+    mean_by_pooling,
+    pad_by_kernel,
+    sample_by_gathering,
+)
 from system.device import choose_device, device_kind
 from tools.device.rows import NOT_HERE, Row, Settings, judged
 from training import objective
@@ -87,6 +93,7 @@ def custom_paths(height: int, width: int, batch: int) -> list[CustomPath]:
     """Those that training and prediction go through, on images of a size."""
     rng = np.random.default_rng(0)
     maps = rng.standard_normal((batch, 16, height // 2, width // 2)).astype(np.float32)
+    bias = rng.standard_normal(16).astype(np.float32)
     padded = rng.random((batch, 3, height + 2, width + 2), np.float32)
     x, y = (smooth_images(rng, batch, height, width) for _ in range(2))
     errors = [rng.random((batch, 1, height, width), np.float32) for _ in range(3)]
@@ -97,6 +104,7 @@ def custom_paths(height: int, width: int, batch: int) -> list[CustomPath]:
         CustomPath("projection", project, project_in_double, view, learning=[0, 2]),
         CustomPath("mirrored padding", layers.reflection_pad, pad_by_kernel, [maps], form="pad"),
         CustomPath("doubling", layers.upsample_nearest, double_by_kernel, [maps], form="double"),
+        CustomPath("bias", layers.add_bias, add_by_broadcasting, [maps, bias], [0, 1], form="bias"),
         CustomPath("window means", layers.window_mean, mean_by_pooling, [padded], form="mean"),
         CustomPath(ENLARGEMENT, enlarge, enlarge_by_kernel, [maps]),
         CustomPath("SSIM", layers.ssim_distance, ssim, [x, y], tolerance=1e-3),
