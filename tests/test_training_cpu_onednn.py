@@ -155,14 +155,15 @@ def test_validation_is_computed_with_the_statistics_of_training():
 
 
 @needs_onednn
-def test_all_convolutions_are_placed(monkeypatch):
+def test_all_that_can_be_is_placed(monkeypatch):
     counts, place = [], onednn.place_convolutions
 
     def counted(program):
         names = [op.name() for op in program.global_block().ops]
-        there = sum(name in onednn.PLACED for name in names)
-        counts.append((there, place(program)))
-        return counts[-1][1]
+        wanted = [name for name in names if name in onednn.PLACED]
+        placed = place(program)
+        counts.append((sum("conv2d" in name for name in wanted), len(wanted) - placed))
+        return placed
 
     monkeypatch.setattr(onednn, "place_convolutions", counted)
     layer, inputs = monodepth_and_inputs()
@@ -172,7 +173,7 @@ def test_all_convolutions_are_placed(monkeypatch):
     all_of_a_step(layer, inputs)
     all_of_a_step(layer, inputs)
     # The encoder's 20, the decoder's 11 of one scale, PoseCNN's 8 for each of two sources.
-    assert counts == [(47, 47), (47, 47)]
+    assert counts == [(47, 0), (47, 0)]
 
 
 @needs_onednn

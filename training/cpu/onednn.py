@@ -3,9 +3,9 @@
 Paddle trains with its own convolutions on CPUs, which write out every window of the image
 (im2col); oneDNN's take half their processor time. Paddle has oneDNN's forward and backward kernels
 and lets no training reach them: the pass that places them also places operations whose gradients
-come out wrong. Here the convolutions alone are taken from that pass's result. This uses parts of
-Paddle that may change between versions, so it is tried on a small network (:func:`check`) before
-it is relied on.
+come out wrong. Here the convolutions, and what joins and sums maps, are taken from that pass's
+result. This uses parts of Paddle that may change between versions, so it is tried on a small
+network (:func:`check`) before it is relied on.
 """
 
 from __future__ import annotations
@@ -25,14 +25,18 @@ from training.model_with_loss import TracedLayer
 
 PLACED = {
     f"pd_op.{name}"
-    for name in ("conv2d", "conv2d_grad", "depthwise_conv2d", "depthwise_conv2d_grad")
+    for name in (
+        *("conv2d", "conv2d_grad", "depthwise_conv2d", "depthwise_conv2d_grad"),
+        # Paddle's own of these use one core.
+        *("concat", "concat_grad", "add_n"),
+    )
 }
 FLAG = "FLAGS_use_mkldnn"
 TOLERANCE = 1e-4  # of the largest value, between two ways of adding up float32
 
 
 def place_convolutions(program: Any) -> int:
-    """Put oneDNN's convolutions in the place of Paddle's in a program; how many."""
+    """Put oneDNN's operations in the place of Paddle's in a program; how many."""
     pir = paddle.base.libpaddle.pir
     placed, _ = pir.clone_program(program)
     passes = paddle.pir.PassManager(3)
@@ -124,10 +128,11 @@ class _Sample(TracedLayer):
         super().__init__()
         self.first = nn.Conv2D(3, 16, 3, padding=1, stride=2, bias_attr=False)
         self.norm = nn.BatchNorm2D(16)
-        self.second = nn.Conv2D(16, 8, 3)
+        self.second = nn.Conv2D(32, 8, 3)
 
     def compute(self, inputs: Tensor) -> dict[str, Tensor]:
-        return {"maps": self.second(nn.functional.relu(self.norm(self.first(inputs))))}
+        x = nn.functional.relu(self.norm(self.first(inputs)))
+        return {"maps": self.second(paddle.concat([x, 2 * x], axis=1))}
 
 
 def _gradients(layer: nn.Layer, images: Tensor) -> list[np.ndarray]:
