@@ -114,13 +114,20 @@ def train(words: Sequence[str], model: Path) -> float:
     """Train a model to its end; the seconds that this took, those of stopped attempts included."""
     clock = model.with_name(f"{model.name}_seconds.json")
     before = read_json(clock) if clock.exists() else 0.0
-    resume = ["--resume"] if (model / "options.json").is_file() else []
+    if (model / "options.json").is_file():
+        words = [*without_start(words), "--resume"]
     start = time.monotonic()
     try:
-        run_stage(["train.py", *words, *resume])
+        run_stage(["train.py", *words])
     finally:
         write_json(clock, before + time.monotonic() - start)
     return read_json(clock)
+
+
+def without_start(words: Sequence[str]) -> list[str]:
+    """Options of ``train.py`` without weights to begin with: a resumed run has its own."""
+    places = [i for i, word in enumerate(words) if word == "--load_weights_folder"]
+    return [word for i, word in enumerate(words) if i not in places and i - 1 not in places]
 
 
 def saved_weights(model: Path) -> dict[int, Path]:

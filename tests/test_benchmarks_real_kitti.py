@@ -337,11 +337,13 @@ def test_time_of_a_stopped_training_counts(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(real_kitti, "run_stage", stopped)
+    given = ["--load_weights_folder", "before/last", "--seed", "0"]
     with pytest.raises(KeyboardInterrupt):
-        real_kitti.train(["--seed", "0"], model)
+        real_kitti.train(given, model)
     monkeypatch.setattr(real_kitti, "run_stage", words.append)
-    assert real_kitti.train(["--seed", "0"], model) >= 0.05
-    assert words == [["train.py", "--seed", "0"], ["train.py", "--seed", "0", "--resume"]]
+    assert real_kitti.train(given, model) >= 0.05
+    # train.py refuses weights to begin with where a run goes on with its own.
+    assert words == [["train.py", *given], ["train.py", "--seed", "0", "--resume"]]
 
 
 def test_a_schedule_of_ones_own_takes_the_place_of_the_constant_rate(tmp_path):
