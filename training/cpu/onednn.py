@@ -71,10 +71,11 @@ class _Kept:
 
     def __init__(self, threads: int) -> None:
         spec = [paddle.static.InputSpec([None], "float32")]
-        relu = paddle.jit.to_static(nn.ReLU(), input_spec=spec, full_graph=True)
+        # With a parameter: Paddle 3.0 writes no file for none, and reads it nevertheless.
+        model = paddle.jit.to_static(nn.PReLU(), input_spec=spec, full_graph=True)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model"
-            paddle.jit.save(relu, str(path))
+            paddle.jit.save(model, str(path))
             files = (path.with_suffix(suffix) for suffix in (".json", ".pdiparams"))
             config = paddle.inference.Config(*map(str, files))
             config.disable_glog_info()
