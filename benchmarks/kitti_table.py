@@ -128,6 +128,7 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     """Plot abs_rel and a1 against steps: the mean of the seeds, and each seed faintly."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, metric in zip(figure.subplots(1, 2), ("abs_rel", "a1")):
+        top = max(row["metrics"][metric] for row in rows)
         for number, ((run, test), values) in enumerate(curves_of(means_of(rows)).items()):
             mean = [metrics[metric] for metrics in values.values()]
             colour = f"C{number}"
@@ -136,8 +137,8 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
             for seed in {row["seed"] for row in same}:
                 own = sorted((r["steps"], r["metrics"][metric]) for r in same if r["seed"] == seed)
                 axes.plot(*zip(*own), "-", color=colour, alpha=0.3)
-        axes.set(xlabel="optimiser steps", ylabel=f"{metric}, test pictures", ylim=(0, None))
+        axes.set(xlabel="optimiser steps", ylabel=f"{metric}, test pictures", ylim=(0, 1.1 * top))
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc="lower right")
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
