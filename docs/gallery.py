@@ -47,8 +47,8 @@ def main(weights: str) -> None:
 
 
 def save(picture: np.ndarray, name: str) -> None:
-    """Write a picture with 128 colours, which keeps it small."""
-    Image.fromarray(picture).quantize(128).save(DOCS / name, optimize=True)
+    """Write a picture with 256 colours, which keeps it small."""
+    Image.fromarray(picture).quantize(256).save(DOCS / name, optimize=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Writes OUT/WIDTH-LANGUAGE-SCHEME-STATE.png for three widths, both languages, light and dark: the
 empty page, a picture with two marks, in 3D, a picture that is squeezed (of a model of a fixed
-shape), an error, the tabs of video and camera. page.png is 1280-en-light-marks.png.
+shape) and has a long name, an error, the tabs of video and camera before and after they were
+used. page.png is 1280-en-light-marks.png with 256 colours.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
@@ -28,6 +31,7 @@ from benchmarks.page_load import start_page  # noqa: E402
 SIZES = {390: 844, 768: 1024, 1280: 800}
 PATIENCE = 60  # seconds
 DRAWING = 3  # seconds that a view in space may take
+LONG_NAME = "IMG_20261126_123456789_HDR_portrait.jpg"
 SCHEMES = ("light", "dark")
 LANGUAGES = {"en": "Picture", "zh": "图片"}  # and what the first tab says in them
 
@@ -58,6 +62,9 @@ def look(window: webdriver.Chrome, address: str, folder: Path, start: str, given
         wait = WebDriverWait(window, PATIENCE, ignored_exceptions=[Exception])
         return wait.until(lambda _: window.find_element(By.CSS_SELECTOR, selector))
 
+    def click(element: object) -> None:
+        window.execute_script("arguments[0].click()", element)
+
     def save(state: str) -> None:
         window.save_screenshot(str(folder / f"{start}-{state}.png"))
 
@@ -67,20 +74,20 @@ def look(window: webdriver.Chrome, address: str, folder: Path, start: str, given
     example = found("#examples button")
     WebDriverWait(window, PATIENCE).until(loaded)
     save("empty")
-    window.execute_script("arguments[0].click()", example)
+    click(example)
     image = found("#slider img")
     found("#legend .bar")
     for number, shift in enumerate((-60, 60), 1):
         ActionChains(window).move_to_element_with_offset(image, shift, 20).click().perform()
         found(f"#marks li:nth-child({number})")
     save("marks")
-    window.execute_script("arguments[0].click()", found("#view_button"))
+    click(found("#view_button"))
     canvas = found("#view canvas")
     window.execute_script("arguments[0].scrollIntoView({block: 'end'})", canvas)
     time.sleep(DRAWING)
     save("space")
     for name, said, state in (
-        ("portrait.png", "#legend .bar", "shape"),
+        (LONG_NAME, "#legend .bar", "shape"),
         ("broken.png", "#picture_wrong p", "error"),
     ):
         window.get(address)
@@ -89,9 +96,28 @@ def look(window: webdriver.Chrome, address: str, folder: Path, start: str, given
         save(state)
     for number, tab in ((2, "video"), (3, "live")):
         tabs = window.find_elements(By.CSS_SELECTOR, "button[role=tab]")
-        window.execute_script("arguments[0].click()", tabs[number - 1])
+        click(tabs[number - 1])
         found(f"#{tab}_model")
         save(tab)
+        if tab == "video":
+            found("#video input[type=file]").send_keys(str(given / "film.webm"))
+            click(found("#start:enabled"))
+        else:
+            click(found("#camera button:not(.upload-container)"))
+            time.sleep(DRAWING)
+            click(found("#camera .capture-button"))
+        found("#video_depth video" if tab == "video" else "#camera_depth img")
+        time.sleep(DRAWING)
+        save(f"{tab}-depth")
+
+
+def write_film(path: Path, picture: Path) -> None:
+    """A second of a picture that moves to the left."""
+    frame = cv2.resize(cv2.imread(str(picture)), (480, 144))
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 10, (480, 144))
+    for number in range(10):
+        film.write(np.roll(frame, -4 * number, axis=1))
+    film.release()
 
 
 def main(weights: str, out: str) -> None:
@@ -105,7 +131,8 @@ def main(weights: str, out: str) -> None:
     temporary = Path(tempfile.mkdtemp())
     (temporary / "broken.png").write_bytes(b"no picture")
     with Image.open(ROOT / "assets" / "examples" / "room.jpg") as room:
-        room.crop((200, 0, 440, room.height)).save(temporary / "portrait.png")
+        room.crop((200, 0, 440, room.height)).save(temporary / LONG_NAME)
+    write_film(temporary / "film.webm", ROOT / "assets" / "test_image.jpg")
     try:
         for language, name in (("en-GB", "en"), ("zh-CN", "zh")):
             window = open_browser(language, temporary / name)

@@ -168,6 +168,7 @@ def evaluate_lines(
         path = out_dir / f"{name}.npy"
         about = {"disparities": "scaled: 1 / depth in model units", INPUTS: predicting}
         disparities = save_disparities(disparities, path, len(lines), chosen, about)
+        print(f"wrote {path}")
     if truth is None:
         for _ in checked(disparities, names):
             pass

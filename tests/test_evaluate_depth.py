@@ -169,12 +169,13 @@ def test_saved_disparities_evaluate_to_the_same(place, monkeypatch):
     assert scored(out / "eval_split_stereo.json") == direct
 
 
-def test_predicting_alone_needs_no_ground_truth(place, monkeypatch):
+def test_predicting_alone_needs_no_ground_truth(place, monkeypatch, capsys):
     (place / "split" / "gt_depths.npz").unlink()
     weights = ("--load_weights_folder", place / "weights")
     run(monkeypatch, place, *weights, "--no_eval", "--save_pred_disps")
     written = sorted(path.name for path in (place / "weights").iterdir())
     assert written == ["disps_split.json", "disps_split.npy"]
+    assert f"wrote {place / 'weights' / 'disps_split.npy'}" in capsys.readouterr().out
     with pytest.raises(InputError, match="export_gt_depth"):
         run(monkeypatch, place, *weights)
 

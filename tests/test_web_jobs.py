@@ -23,7 +23,7 @@ from web import maps
 from web.jobs import Jobs, Limits, Refusal
 from web.kept import Turns
 from web.maps import FILES
-from web.mesh import viewing_distance
+from web.mesh import viewpoint
 from web.watch import one_at_a_time
 from web.words import CHINESE, ENGLISH, WORDS, language_of, say
 from weight_files.model_info import ModelInfo
@@ -172,11 +172,18 @@ def test_a_mesh_is_seen_from_about_where_the_picture_was_taken(tmp_path):
     points = np.stack([x, y, np.full_like(x, 4)], axis=-1).astype(np.float32)
     colors = np.zeros((20, 40, 3), np.uint8)
     (tmp_path / "a.glb").write_bytes(encode_glb(points, colors))
-    assert viewing_distance(tmp_path / "a.glb", 50) == pytest.approx(4)
+    assert viewpoint(tmp_path / "a.glb", 50) == pytest.approx((90, 90, 4))
     # A wide one does not leave the box.
-    assert viewing_distance(tmp_path / "a.glb", 120) > 8
+    assert viewpoint(tmp_path / "a.glb", 120)[2] > 8
+    # The middle of one that lies to a side is not straight ahead.
+    (tmp_path / "c.glb").write_bytes(encode_glb(points + np.float32([1, -0.5, 0]), colors))
+    around, above, distance = viewpoint(tmp_path / "c.glb", 50)
+    around, above = math.radians(around), math.radians(above)
+    level = distance * math.sin(above)
+    from_middle = (level * math.cos(around), distance * math.cos(above), level * math.sin(around))
+    assert from_middle == pytest.approx((-1, -0.5, 4), abs=1e-5)
     (tmp_path / "b.glb").write_bytes(encode_glb(points * np.inf, colors))
-    assert viewing_distance(tmp_path / "b.glb", 50) is None
+    assert viewpoint(tmp_path / "b.glb", 50) is None
 
 
 def test_marks_say_depth_and_how_far_they_are_apart(jobs, picture):
@@ -186,7 +193,7 @@ def test_marks_say_depth_and_how_far_they_are_apart(jobs, picture):
     words = jobs.point(token, 90, 30, (30, 30), 90, ENGLISH).splitlines()[1]
     assert second.endswith(f" metres; {words.split()[0]} metres from 1")
     assert float(second.split()[0]) == pytest.approx(depth(0.2), rel=1e-2)
-    assert "距点 1" in jobs.marks(token, [(30, 30), (90, 30)], 90, CHINESE)[1][2]
+    assert "与点 1 相距" in jobs.marks(token, [(30, 30), (90, 30)], 90, CHINESE)[1][2]
     relative = jobs.picture(picture, "relative", "inferno", ENGLISH).description["token"]
     assert " from " not in jobs.marks(relative, [(1, 1), (9, 9)], 90, ENGLISH)[1][2]
     assert len(jobs.marks(token, [(1, 1)] * 500, 90, ENGLISH)) == 20

@@ -210,7 +210,7 @@ def test_everything_goes_as_a_browser_asks_for_it(client, picture, token, tmp_pa
     legend, details, told_again, *_ = output["data"]
     assert "近" in legend
     assert "引擎" in details
-    assert "距点 1" in told_again[1]["words"]
+    assert "与点 1 相距" in told_again[1]["words"]
     ok, output = browse(client, "give_example", [2])
     assert client.get(output["data"][0]["url"]).status_code == 200
     video = upload(client, (write_and_read(tmp_path)), "a.avi")

@@ -160,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     total = None if frames.count is None else -(-frames.count // options.batch_size)
     batches = frames.batches(width=info.width, height=info.height)
-    local = pairwise_poses(predictor, tqdm(batches, total=total))
+    local = pairwise_poses(predictor, tqdm(batches, "predicting", total, unit="batch"))
     metric = info.metric and not (options.eval_mono and frames.truth is not None)
     if metric:
         local = odometry.scaled(local, info.metres_per_unit)

@@ -237,8 +237,8 @@ class Jobs:
         if depth_map.metric and len(pixels) > 1:
             camera = _camera(size, degrees, "°", language)
             for number, far in enumerate(_apart(camera, pixels, depth_map.depth[0], language), 2):
-                apart = say(language, "apart", distance=far, other=number - 1)
-                words[number - 1] = f"{words[number - 1]}; {apart}"
+                told = {"depth": words[number - 1], "distance": far, "other": number - 1}
+                words[number - 1] = say(language, "apart", **told)
         return [(x, y, text) for (x, y), text in zip(pixels, words)]
 
     def file(

@@ -1,4 +1,4 @@
-"""From where a mesh of a picture fills its box: from where the picture was taken, about."""
+"""From where a mesh of a picture fills its box: from where the picture was taken, or behind."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ TAN_HALF_VIEW = math.tan(0.4)  # of the viewer, which sees 0.8 radians from top 
 LEAST_ASPECT = 1.5  # of the box, width by height
 
 
-def viewing_distance(path: Path, degrees: float) -> float | None:
-    """How far from the middle of a mesh to stand; None for an empty mesh.
+def viewpoint(path: Path, degrees: float) -> tuple[float, float, float] | None:
+    """Where to stand, seen from the middle of a mesh, at which one looks; None for an empty mesh.
+
+    In degrees around it (90: in front of it), degrees from straight above, and the distance: a
+    street's middle is high above the camera, and to one side.
 
     Args:
         path: GLB that is seen from (0, 0, 0) along -z.
@@ -29,4 +32,7 @@ def viewing_distance(path: Path, degrees: float) -> float | None:
     across = math.tan(math.radians(degrees) / 2)
     tall = max(abs(low[1]), abs(high[1])) / -middle[2]
     share = max(1.0, across / (LEAST_ASPECT * TAN_HALF_VIEW), tall / TAN_HALF_VIEW)
-    return -middle[2] * share
+    x, y, z = (-each for each in middle)
+    distance = math.hypot(x, y, z)
+    around, above = math.degrees(math.atan2(z, x)), math.degrees(math.acos(y / distance))
+    return around, above, distance * share

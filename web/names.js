@@ -37,22 +37,25 @@
     }
   }
 
+  // What a browser cannot show, such as TIFF, is said to be so.
+  const isUnseen = (image) => image.complete && image.src && !image.naturalWidth;
+
   // Pictures beside words are for the eye alone.
   function rename() {
-    for (const [selector, text] of Object.entries(names))
+    for (const [selector, name] of Object.entries(names))
       document.querySelectorAll(selector).forEach((element) => {
         const attribute = element.tagName === "IMG" ? "alt" : "aria-label";
+        const isMissing = selector === "#picture img" && isUnseen(element);
+        const text = isMissing ? unseen : name;
+        element.classList.toggle("unseen", Boolean(isMissing));
         if (element.getAttribute(attribute) !== text) element.setAttribute(attribute, text);
       });
+    // What it says, Start or Stop, names it better than Gradio does.
+    document.querySelector("#camera .capture-button")?.removeAttribute("aria-label");
     document.querySelectorAll("#view canvas").forEach((canvas) => (canvas.tabIndex = 0));
     document
       .querySelectorAll("svg:not([aria-hidden]), footer img:not([aria-hidden])")
       .forEach((element) => element.setAttribute("aria-hidden", "true"));
-  }
-
-  // What a browser cannot show, such as TIFF, is said to be so.
-  function miss(event) {
-    if (event.target.matches?.("#picture img")) event.target.alt = unseen;
   }
 
   window.endOfNames?.();
@@ -74,9 +77,9 @@
     attributes: true,
     attributeFilter: ATTRIBUTES,
   });
-  document.addEventListener("error", miss, true);
+  for (const end of ["load", "error"]) document.addEventListener(end, rename, true);
   window.endOfNames = () => {
     observer.disconnect();
-    document.removeEventListener("error", miss, true);
+    for (const end of ["load", "error"]) document.removeEventListener(end, rename, true);
   };
 }

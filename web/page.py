@@ -76,7 +76,12 @@ def application(page: gr.Blocks, megabytes: int, root_path: str) -> fastapi.Fast
         "",
         theme=gr.themes.Default(
             font=FONT, font_mono=MONO, text_size="sm", spacing_size="sm", radius_size="sm"
-        ).set(body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500"),
+        ).set(
+            body_text_color_subdued="*neutral_500",
+            block_info_text_color="*neutral_500",
+            checkbox_border_color="*neutral_500",
+            checkbox_border_color_dark="*neutral_500",
+        ),
         css=STYLE.read_text(encoding="utf-8"),
         max_file_size=f"{megabytes}mb",
         allowed_paths=[],

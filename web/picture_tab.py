@@ -12,7 +12,7 @@ import gradio as gr
 from datasets.camera import ASSUMED_DEGREES
 from web.jobs import ANGLES, UNIT_WORDS, Refusal
 from web.maps import FILES
-from web.mesh import viewing_distance
+from web.mesh import viewpoint
 from web.parts import Common, message, path_of, said, scale, told
 from web.words import ENGLISH, say
 
@@ -175,7 +175,7 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
         path, error = save("mesh", token, degrees, colormap, language)
         if path is None:
             return None, gr.update(visible=False), error, gr.skip()
-        place = (None, None, viewing_distance(Path(path), degrees))
+        place = viewpoint(Path(path), degrees) or (None, None, None)
         box = gr.update(visible=True, camera_position=place)
         return path, box, error, gr.update(visible=True)
 

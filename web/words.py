@@ -17,11 +17,11 @@ WORDS = {
         "colormap": "Colours",
         "model": "Model",
         "angle": "Camera's angle of view, degrees across",
-        "view": "3D: drag to turn, wheel to come near",
+        "view": "3D: drag to turn, wheel or pinch to come near",
         "examples": "Or one of these, all of them generated",
         "video": "Video",
         "video_depth": "Its depth",
-        "side": "beside the source",
+        "side": "Beside the source",
         "start": "Predict the video",
         "camera": "Camera",
         "camera_depth": "Its depth",
@@ -50,7 +50,7 @@ WORDS = {
         "language": "Language",
         "hint": (
             "**Click** for the depth there; a second click also says how far apart the two "
-            "are. Keys: arrows move, Enter marks; on the slider, arrows move it."
+            "are.\n\nKeys: arrows move, Enter marks; on the slider, arrows move it."
         ),
         "clear": "Remove marks",
         "keep_aspect": "Keep the shape: pad, do not squeeze",
@@ -76,8 +76,8 @@ WORDS = {
         "stopped": "Stopped.",
         "rate": "{rate} frames per second",
         "live_hint": (
-            "Allow the camera, then press its record button. Frames that come while one is "
-            "predicted are left out."
+            "Allow the camera, then press Start. Frames that come while one is predicted "
+            "are left out."
         ),
         "handle": "How much of the picture is shown",
         "unseen": "The browser cannot show this picture.",
@@ -87,7 +87,7 @@ WORDS = {
         "room": "Room",
         "hall": "Hall",
         "blocks": "Toy blocks",
-        "apart": "{distance} from {other}",
+        "apart": "{depth}; {distance} from {other}",
     },
     CHINESE: {
         "title": "## 单张图片的深度",
@@ -100,7 +100,7 @@ WORDS = {
         "colormap": "配色",
         "model": "模型",
         "angle": "相机水平视角（度）",
-        "view": "三维：拖动旋转，滚轮缩放",
+        "view": "三维：拖动旋转，滚轮或双指缩放",
         "examples": "或选用以下示例（均为生成的图片）",
         "video": "视频",
         "video_depth": "视频的深度",
@@ -132,8 +132,8 @@ WORDS = {
         "broken": "服务器出错，原因见服务器日志。",
         "language": "语言",
         "hint": (
-            "**点击**查看该处的深度；再点一处可得两点的距离。键盘：方向键移动，回车标记；"
-            "在滑块上，方向键移动滑块。"
+            "**点击**查看该处的深度；再点一处可得两点的距离。\n\n"
+            "键盘：方向键移动，回车标记；在滑块上，方向键移动滑块。"
         ),
         "clear": "清除标记",
         "keep_aspect": "保持长宽比：填充而不拉伸",
@@ -154,7 +154,7 @@ WORDS = {
         "stop": "停止",
         "stopped": "已停止。",
         "rate": "每秒 {rate} 帧",
-        "live_hint": "允许使用摄像头，然后按录制按钮。预测期间到来的帧会被略过。",
+        "live_hint": "允许使用摄像头，然后按“开始”。预测期间到来的帧会被略过。",
         "handle": "显示多少原图",
         "unseen": "浏览器无法显示此图片。",
         "depth_axis": "相对值",
@@ -163,7 +163,7 @@ WORDS = {
         "room": "房间",
         "hall": "大厅",
         "blocks": "积木",
-        "apart": "距点 {other} {distance}",
+        "apart": "{depth}；与点 {other} 相距 {distance}",
     },
 }
 
@@ -201,6 +201,11 @@ GRADIO = (
     ("Download|下载", "Download", "下载"),
     ("Reset to default value", "Back to the first value", "恢复初始值"),
     ("(?:number input|range slider) for (.+)", "$1", "$1"),
+    (
+        "Video not playable",
+        "The browser cannot play this video; its depth can be made all the same.",
+        "浏览器无法播放该视频，但仍可预测其深度。",
+    ),
     ("play-pause-replay-button", "Play or pause", "播放或暂停"),
     ("Adjust volume", "Volume", "音量"),
     ("Trim video to selection", "Cut the video", "剪辑视频"),
