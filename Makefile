@@ -2,7 +2,7 @@
 # make quickstart  generate streets, train, measure and predict; see runs/quickstart
 # make quickstart-midas  the same of relative depth, on rooms; see runs/quickstart_midas
 # make reproduce   a row of the published table: DATA=/path/to/kitti ROW=ms_640x192 [PUBLISHED=1]
-# make bench       measure speed: a table, and runs/bench/result.json
+# make bench       measure speed: a table, and runs/bench/result.json [ONLY="demo loader"]
 # make test        install what tests need as well, check the style and run all tests
 # Another Python than python3:  make venv PYTHON=python3.11
 
@@ -58,7 +58,7 @@ reproduce: venv
 		$(if $(PUBLISHED),--published) $(if $(SEED),--seed $(SEED))
 
 bench: venv-test
-	$(BIN)/python -m benchmarks.bench $(if $(REFERENCE),--reference "$(REFERENCE)")
+	$(BIN)/python -m benchmarks.bench $(if $(ONLY),--only $(ONLY)) $(if $(REFERENCE),--reference "$(REFERENCE)")
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal --max-worker-restart 0

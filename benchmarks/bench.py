@@ -1,6 +1,6 @@
-"""All measurements of speed, one program after the other: a table and runs/bench/result.json.
+"""All measurements of speed, one after the other: a table of ratios and runs/bench/result.json.
 
-python -m benchmarks.bench [--out DIR] [--only NAME ...] [--reference DIR]
+python -m benchmarks.bench [--only PART ...] [--out DIR] [--reference DIR] [--small]
 """
 
 from __future__ import annotations
@@ -11,54 +11,87 @@ import platform
 import subprocess
 import sys
 import time
-from itertools import chain
+from datetime import date
 from pathlib import Path
+from typing import Any
 
-from benchmarks.measure import HEADER, Row
-from system.errors import InputError, run_command
+from benchmarks.measure import HEADER, Row, processor_time, unavailable
+from system import cpu_math
+from system.errors import run_command
 from system.files import read_json, write_json
 from tools.stages import ROOT, environment
 
-PROGRAMS = ("loader", "step", "engines", "relative", "devices", "growth")
+# Modules of this folder. The first take a quarter of an hour on two cores that do nothing else.
+REFERENCE = "reference"
+PARTS = ("engines", "demo", "page", "folders", "loader", "streets", "evaluation", "step", "start")
+PARTS += (REFERENCE,)
+MORE = ("relative", "devices", "growth")
 
 
-def run_program(name: str, result: Path, extra: list[str]) -> list[Row]:
-    """Run one measurement in a process of its own.
+def run_part(name: str, flags: list[str], result: Path, words: list[str]) -> dict[str, Any]:
+    """Run a part in a process of its own.
 
-    Raises:
-        InputError: it failed.
+    Returns:
+        Its ``rows``, whether it ``failed``, and the seconds, ``wall`` and ``processor``, it took.
     """
-    command = [sys.executable, "-m", f"benchmarks.{name}", str(result), *extra]
-    quiet = {**environment(), "GLOG_minloglevel": "2"}
-    done = subprocess.run(command, env=quiet, cwd=ROOT, check=False)
-    if done.returncode:
-        raise InputError(f"benchmarks.{name}: failed, see above")
-    return [Row(**row) for row in read_json(result)]
+    result.unlink(missing_ok=True)
+    command = [sys.executable, "-m", f"benchmarks.{name}", *flags, str(result), *words]
+    quiet = {**environment(), "GLOG_minloglevel": "2", "TQDM_DISABLE": "1"}
+    wall, processor = time.monotonic(), processor_time()
+    code = subprocess.run(command, env=quiet, cwd=ROOT, check=False).returncode
+    rows = [Row(**row) for row in read_json(result)] if result.is_file() else []
+    if code:
+        rows.append(unavailable(name, f"it ended with {code}, see above"))
+    return {
+        "rows": rows,
+        "failed": code != 0,
+        "wall": time.monotonic() - wall,
+        "processor": processor_time() - processor,
+    }
 
 
-def main() -> None:
-    """Run all, print the table, write the result."""
+def processor_name() -> str:
+    """The processor, in its own words."""
+    named = [x.partition(":")[2] for x in cpu_math.read_facts().splitlines() if "model name" in x]
+    return named[0].strip() if named else platform.processor() or platform.machine()
+
+
+def main() -> int:
+    """Run all, print the table, write the result; 1 if a part ended with an error."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
-    parser.add_argument("--only", nargs="+", choices=PROGRAMS, default=PROGRAMS)
+    names = (*PARTS, *MORE)
+    parser.add_argument(
+        "--only", nargs="+", choices=names, metavar="PART", help=f"{', '.join(names)}"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder to write to")
     parser.add_argument("--reference", type=Path, help="a PyTorch Monodepth2 to time as well")
+    parser.add_argument("--small", action="store_true", help="a trial whose figures say nothing")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    rows, start = {}, time.monotonic()
-    programs = {name: [] for name in args.only}
+    words: dict[str, list[str]] = {name: [] for name in args.only or PARTS}
     if args.reference is not None:
-        programs["reference"] = [str(args.reference)]
-    for name, extra in programs.items():
+        words[REFERENCE] = [str(args.reference)]
+    flags = ["--small"] if args.small else []
+    parts = {}
+    for name, more in words.items():
         print(f"\n{name}", flush=True)
-        rows[name] = run_program(name, args.out / f"{name}.json", extra)
-    print(f"\n{HEADER}", *chain(*rows.values()), sep="\n")
-    result = {
-        "machine": {"cpu": platform.processor(), "cores": os.cpu_count()},
-        "minutes": (time.monotonic() - start) / 60,
-        "rows": {name: [row._asdict() for row in part] for name, part in rows.items()},
+        parts[name] = run_part(name, flags, args.out / f"{name}.json", more)
+    print(f"\n{HEADER}", *(row for part in parts.values() for row in part["rows"]), sep="\n")
+    minutes = {
+        each: sum(part[each] for part in parts.values()) / 60 for each in ("wall", "processor")
     }
-    write_json(args.out / "result.json", result)
-    print(f"{result['minutes']:.1f} minutes; wrote {args.out / 'result.json'}")
+    machine = {"processor": processor_name(), "cores": os.cpu_count()}
+    records = {
+        name: {**part, "rows": [row._asdict() for row in part["rows"]]}
+        for name, part in parts.items()
+    }
+    result = {"date": date.today().isoformat(), "machine": machine, "minutes": minutes}
+    write_json(args.out / "result.json", {**result, "parts": records})
+    where = f"{machine['processor']}, {machine['cores']} cores"
+    took = f"{minutes['wall']:.1f} minutes, {minutes['processor']:.1f} of processor time"
+    print("\nratio: other over ours, above 1 where ours costs less; of n turns the least counts")
+    print(f"{where}; {took}; wrote {args.out / 'result.json'}")
+    return int(any(part["failed"] for part in parts.values()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Seconds per step of one process and of two that share its batch (gloo, on the CPU).
 
-python -m benchmarks.devices [RESULT.json]
+python -m benchmarks.devices [--small] [RESULT.json]
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.drives import write_drive, write_split
-from benchmarks.measure import compared, report
+from benchmarks.measure import Row, Scale, compared, run_part
 from options import TrainOptions, parse
 from tools.stages import environment
 from training.trainer import Trainer
@@ -40,14 +41,14 @@ def worker(argv: list[str]) -> None:
         Path(argv[0]).write_text(json.dumps(ends))
 
 
-def seconds_per_step(folder: Path, processes: int) -> float:
+def seconds_per_step(folder: Path, processes: int, steps: int) -> float:
     """Train with a number of processes, and take the median step."""
     ends = folder / f"ends_{processes}.json"
     launcher = folder / "worker.py"
     launcher.write_text("import sys\nfrom benchmarks.devices import worker\nworker(sys.argv[1:])\n")
     words = [launcher, ends, "--data_path", folder, "--split", folder / "split"]
     words += ["--log_dir", folder, "--model_name", f"of_{processes}"]
-    words += ["--use_stereo", *SIZE, "--batch_size", BATCH // processes, "--max_steps", STEPS]
+    words += ["--use_stereo", *SIZE, "--batch_size", BATCH // processes, "--max_steps", steps]
     words += ["--num_workers", 0, "--device", "cpu", "--cache_dir", folder / "cache"]
     command = [sys.executable]
     if processes > 1:
@@ -61,16 +62,17 @@ def seconds_per_step(folder: Path, processes: int) -> float:
     return statistics.median(b - a for a, b in zip(times[1:], times[2:]))
 
 
-def main() -> None:
-    """Measure and report."""
+def rows(scale: Scale) -> Iterator[Row]:
+    """One."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lines = write_drive(folder, frames=8)
-        write_split(folder / "split", lines, lines[:2])
-        two, one = (seconds_per_step(folder, processes) for processes in (2, 1))
-        note = f"{os.cpu_count()} cores, which one process uses too"
-        report([compared("step of 2 processes, s (1, joint batch)", two, one, note)])
+        write_split(folder / "split", train=lines, val=lines[:2])
+        steps = max(4, scale.of(STEPS))
+        two, one = (seconds_per_step(folder, processes, steps) for processes in (2, 1))
+    note = f"median of {steps - 2} steps; {os.cpu_count()} cores, which one process uses too"
+    yield compared("step of 2 processes, s (1, joint batch)", two, one, note)
 
 
 if __name__ == "__main__":
-    main()
+    run_part(rows)

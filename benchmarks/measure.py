@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-import statistics
+import logging
+import math
+import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
+from subprocess import DEVNULL, PIPE, CalledProcessError, Popen, run
 from typing import IO, Callable, NamedTuple
 
-from system.errors import InputError
+from system.errors import InputError, run_command
 from system.files import write_json
 from tools.stages import ROOT, environment
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        height: of the networks' input, pixels.
+        width: likewise.
+        rounds: turns of what is compared, after one that does not count.
+        share: of the items, pictures and steps of each turn.
+    """
+
+    height: int = 192
+    width: int = 640
+    rounds: int = 3
+    share: float = 1.0
+
+    def of(self, count: int) -> int:
+        """The share of a count, 2 at least."""
+        return max(2, round(count * self.share))
+
+
+SMALL = Scale(64, 96, rounds=1, share=0.03)
+
+
+class Cost(NamedTuple):
+    """What something takes.
+
+    Attributes:
+        wall: seconds on the clock, or what else is measured.
+        processor: seconds of all cores; None where that is not known.
+    """
+
+    wall: float
+    processor: float | None = None
+
+    def times(self, factor: float) -> Cost:
+        """Of so many of them, or in another unit."""
+        return Cost(self.wall * factor, self.processor and self.processor * factor)
 
 
 class Row(NamedTuple):
@@ -22,49 +66,125 @@ class Row(NamedTuple):
 
     Attributes:
         what: is compared.
-        ours: seconds, or another cost.
+        ours: seconds on the clock, or another cost; None where it could not be measured.
         other: of what it is compared with.
         ratio: ``other`` over ``ours``: above 1 where ours costs less.
+        ours_processor: ``ours`` in time of all cores, which other work on the machine changes
+            less; None where it is not known.
+        other_processor: likewise.
+        processor_ratio: likewise.
+        repeats: turns, of which the least counts.
         note: what else there is to say.
     """
 
     what: str
-    ours: float
-    other: float
-    ratio: float
+    ours: float | None = None
+    other: float | None = None
+    ratio: float | None = None
+    ours_processor: float | None = None
+    other_processor: float | None = None
+    processor_ratio: float | None = None
+    repeats: int = 1
     note: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"{self.what:44s} {self.ours:12.5g} {self.other:12.5g} {self.ratio:8.2f}  {self.note}"
-        )
+        if self.ours is None:
+            return f"{self.what:50s} {self.note}"
+        costs = (self.ours, self.other, self.ratio)
+        costs += (self.ours_processor, self.other_processor, self.processor_ratio)
+        columns = " ".join(f"{'-' if cost is None else format(cost, '.4g'):>9s}" for cost in costs)
+        return f"{self.what:50s} {columns} {self.repeats:3d}  {self.note}"
 
 
-HEADER = f"{'':44s} {'ours':>12s} {'other':>12s} {'ratio':>8s}"
+_COLUMNS = ("ours", "other", "ratio", "ours/cpu", "other/cpu", "ratio/cpu")
+HEADER = f"{'':50s} {' '.join(f'{name:>9s}' for name in _COLUMNS)}   n"
 
 
-def in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each way, after one round that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+def compared(
+    what: str, ours: Cost | float, other: Cost | float, note: str = "", repeats: int = 1
+) -> Row:
+    """A row from two costs."""
+    ours, other = (each if isinstance(each, Cost) else Cost(each) for each in (ours, other))
+    ratio = other.processor / ours.processor if ours.processor and other.processor else None
+    costs = (ours.wall, other.wall, other.wall / ours.wall)
+    return Row(what, *costs, ours.processor, other.processor, ratio, repeats, note)
+
+
+def unavailable(what: str, why: object) -> Row:
+    """The row of what cannot be measured here."""
+    return Row(what, note=f"not available: {why}")
+
+
+def processor_time() -> float:
+    """Processor seconds of this process and, but on Windows, of those that it has waited for."""
+    return time.process_time() + sum(os.times()[2:4])
+
+
+def in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, Cost]:
+    """The least that each way takes, after one round that does not count.
+
+    What else a machine does only adds. A way that is run elsewhere returns its :class:`Cost`.
+    """
+    least = dict.fromkeys(ways, Cost(math.inf, math.inf))
     for turn in range(rounds + 1):
         for name, way in ways.items():
-            start = time.perf_counter()
-            way()
+            wall, processor = time.perf_counter(), processor_time()
+            spent = way()
+            if not isinstance(spent, Cost):
+                spent = Cost(time.perf_counter() - wall, processor_time() - processor)
             if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+                before = least[name]
+                known = None not in (before.processor, spent.processor)
+                processor = min(before.processor, spent.processor) if known else None
+                least[name] = Cost(min(before.wall, spent.wall), processor)
+    return least
 
 
-def compared(what: str, ours: float, other: float, note: str = "") -> Row:
-    """A row from two costs."""
-    return Row(what, ours, other, other / ours, note)
+def run_part(rows: Callable[..., Iterable[Row]]) -> None:
+    """The command line of a part: ``python -m benchmarks.NAME [--small] [RESULT.json [WORD …]]``.
+
+    Prints its rows and, where a file is named, writes them there as JSON. What it needs and is not
+    there ends it with a row that says so.
+
+    Args:
+        rows: measures at a scale; is given the words, too.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--small", action="store_true", help="a trial whose figures say nothing")
+    parser.add_argument("result", nargs="?", type=Path, help="file to write")
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="see the part")
+
+    def main() -> None:
+        args = parser.parse_args()
+        logging.disable(logging.WARNING)
+        measured: list[Row] = []
+        print(HEADER)
+        try:
+            for row in rows(SMALL if args.small else Scale(), *args.words):
+                print(row, flush=True)
+                measured.append(row)
+        except (InputError, ImportError) as error:
+            measured.append(unavailable(Path(sys.argv[0]).stem, error))
+            print(measured[-1])
+        if args.result is not None:
+            write_json(args.result, [row._asdict() for row in measured])
+
+    run_command(main)
 
 
-def report(rows: list[Row]) -> None:
-    """Print rows and, when the command line names a file, write them there as JSON."""
-    print(HEADER, *rows, sep="\n")
-    if len(sys.argv) > 1:
-        write_json(Path(sys.argv[1]), [row._asdict() for row in rows])
+def run_quietly(line: Sequence[object]) -> None:
+    """Run a command that must succeed.
+
+    Raises:
+        InputError: it does not; with the last of what it said.
+    """
+    try:
+        run(list(map(str, line)), env=environment(), cwd=ROOT, check=True, capture_output=True)
+    except CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip()[-500:]
+        raise InputError(
+            f"{Path(str(line[1])).name} ended with {error.returncode}: {said}"
+        ) from error
 
 
 class Peer:
@@ -73,11 +193,18 @@ class Peer:
     Args:
         command: that starts it.
         failure: what to say when it ends without an answer.
+
+    Raises:
+        InputError: there is no such command.
     """
 
     def __init__(self, command: list[str], failure: str) -> None:
-        self._process = Popen(command, stdin=PIPE, stdout=PIPE, text=True)
+        try:
+            self._process = Popen(command, stdin=PIPE, stdout=PIPE, text=True)
+        except OSError as error:
+            raise InputError(f"{failure}: {error}") from error
         self._failure = failure
+        self.process_id = self._process.pid
 
     def ask(self, line: str) -> str:
         """Its answer to a line.
@@ -85,7 +212,8 @@ class Peer:
         Raises:
             InputError: it ended.
         """
-        print(line, file=self._process.stdin, flush=True)
+        with suppress(BrokenPipeError):
+            print(line, file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
             raise InputError(self._failure)
@@ -93,14 +221,36 @@ class Peer:
 
     def close(self) -> None:
         """Let it end."""
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
 
 
-def resident_bytes(process: int) -> int:
-    """Memory that a process holds; needs ``/proc``."""
+def resident_bytes(process: int, at_most: bool = False) -> int:
+    """Memory that a process holds, or has held ``at_most``; needs ``/proc``."""
     status = Path(f"/proc/{process}/status").read_text()
-    return 1024 * int(status.split("VmRSS:")[1].split()[0])
+    return 1024 * int(status.split("VmHWM:" if at_most else "VmRSS:")[1].split()[0])
+
+
+def peak_gib(line: Sequence[object]) -> float:
+    """GiB that a command holds at most. (What the system counts includes who started it.)
+
+    Raises:
+        InputError: it fails, or the system does not say.
+    """
+    if sys.platform != "linux":
+        raise InputError("memory of a process is read from /proc, which only Linux has")
+    process, peak = (
+        Popen(list(map(str, line)), env=environment(), stdout=DEVNULL, stderr=DEVNULL),
+        0,
+    )
+    while process.poll() is None:
+        with suppress(OSError, IndexError):  # it has just ended
+            peak = resident_bytes(process.pid, at_most=True)
+        time.sleep(0.05)
+    if process.returncode:
+        raise InputError(f"{Path(str(line[1])).name} ended with {process.returncode}")
+    return peak / 2**30
 
 
 @contextmanager
@@ -113,6 +263,18 @@ def training(words: Sequence[object], stderr: int | IO[bytes] = DEVNULL) -> Iter
     finally:
         process.kill()
         process.wait()
+
+
+def wait_for_step(process: Popen, run: Path, step: int) -> None:
+    """Wait until a run has logged a step.
+
+    Raises:
+        InputError: it ended before.
+    """
+    while last_step(run) < step:
+        if process.poll() is not None:
+            raise InputError(f"train.py ended with {process.returncode} before step {step}")
+        time.sleep(0.02)
 
 
 def last_step(run: Path) -> int:

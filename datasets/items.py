@@ -34,6 +34,7 @@ from datasets.layouts import LAYOUTS, Layout
 from datasets.pictures import picture_size
 from datasets.splits import SplitLine
 from system.errors import InputError
+from system.memory import without_collection
 
 logger = logging.getLogger(__name__)
 
@@ -153,6 +154,7 @@ class TrainingItems:
             "index": np.int64(index),
         }
 
+    @without_collection()
     def facts(self) -> Facts:
         """The list of frames, the cameras and the files."""
         lines = "\n".join(f"{line.folder} {line.frame} {line.side}" for line in self.lines)
@@ -208,6 +210,7 @@ def stereo_pose(side: str, flip: bool) -> np.ndarray:
     return pose
 
 
+@without_collection()
 def make_items(
     data_path: Path,
     lines: Sequence[SplitLine],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import numpy as np
+import pytest
 
 from system import memory
-from system.memory import scratch
+from system.memory import scratch, without_collection
 
 
 def test_a_name_has_one_memory_per_thread_and_shape():
@@ -28,3 +30,13 @@ def test_a_name_has_one_memory_per_thread_and_shape():
 def test_what_is_large_is_not_kept(monkeypatch):
     monkeypatch.setattr(memory, "MOST_KEPT", 59)
     assert scratch("large", (4, 5, 3)) is not scratch("large", (4, 5, 3))
+
+
+def test_no_garbage_is_looked_for_meanwhile():
+    with pytest.raises(KeyError), without_collection():
+        assert not gc.isenabled()
+        with without_collection():
+            pass
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()
