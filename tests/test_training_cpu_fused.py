@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 
 import numpy as np
 import paddle
@@ -228,3 +229,22 @@ def test_the_loss_and_its_gradients_are_those_of_paddles_operations(variant):
         # Gradients in the mean: where two errors are equally small, rounding chooses between them.
         tolerance = 5e-5 if index < len(values) else 5e-3
         assert np.abs(b - a).mean() < tolerance * np.abs(a).mean()
+
+
+def slightly_steeper(prediction, target, ssim, statistics=None):
+    return objective.photometric_error(prediction, target, ssim, statistics) ** 1.001
+
+
+def warped_a_little_darker(*view):
+    return [0.999 * image for image in objective.warp_sources(*view)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"photometric_error": slightly_steeper}, {"warp_sources": warped_a_little_darker}],
+)
+def test_a_loss_that_was_changed_a_little_is_not_the_fused_one(monkeypatch, changed):
+    fused.check()
+    monkeypatch.setattr(fused, "PLAIN", replace(fused.PLAIN, **changed))
+    with pytest.raises(AssertionError):
+        fused.check()
