@@ -166,6 +166,8 @@ def run_part(rows: Callable[..., Iterable[Row]]) -> None:
         except (InputError, ImportError) as error:
             measured.append(unavailable(Path(sys.argv[0]).stem, error))
             print(measured[-1])
+        finally:
+            logging.disable(logging.NOTSET)
         if args.result is not None:
             write_json(args.result, [row._asdict() for row in measured])
 

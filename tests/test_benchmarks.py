@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -87,6 +88,7 @@ def test_a_part_keeps_what_it_measured_before_something_was_missing(monkeypatch,
 
     path = tmp_path / "part.json"
     assert run_rows(monkeypatch, rows, "--small", path, "DIR", "--flag") == 0
+    assert logging.getLogger().isEnabledFor(logging.WARNING)
     assert given == [SMALL, "DIR", "--flag"]
     first, second = json.loads(path.read_text())
     assert (first["what"], first["ratio"]) == ("first", 2)
