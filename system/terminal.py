@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from threading import RLock
 
 VERBOSE = "--verbose"  # every command takes it
 SHORTEST = len("--ve")  # no other option begins so
@@ -64,6 +65,17 @@ def asks_for_all(word: str) -> bool:
     return len(word) >= SHORTEST and VERBOSE.startswith(word)
 
 
+def keep_bars_to_this_process() -> None:
+    """Let progress bars be locked among the threads of this process alone.
+
+    tqdm's own lock is also one of processes: one that is killed while it holds it stops every later
+    bar and log line of the others for good.
+    """
+    from tqdm import tqdm  # noqa: PLC0415 - whether warnings are shown is decided before
+
+    tqdm.set_lock(RLock())
+
+
 def set_up(arguments: Sequence[str]) -> list[str]:
     """Decide by a command line what this process and those that it starts will say.
 
@@ -84,6 +96,7 @@ def set_up(arguments: Sequence[str]) -> list[str]:
         if sys.warnoptions in ([], ["ignore"]):  # -W of one's own stays
             warnings.simplefilter("ignore")
             logging.captureWarnings(True)  # some libraries switch theirs on again
+    keep_bars_to_this_process()
     return [word for word in arguments if not asks_for_all(word)]
 
 

@@ -59,6 +59,31 @@ def test_only_the_project_and_errors_are_heard():
     assert err == "a failure\na loss\n"
 
 
+STOPPED = """
+import os
+from tqdm import tqdm
+from system.terminal import set_up
+
+set_up([])
+tqdm.get_lock()
+child = os.fork()
+if not child:  # ends while it holds the lock
+    tqdm.get_lock().acquire()
+    os._exit(0)
+os.waitpid(child, 0)
+for _ in tqdm(range(2)):
+    pass
+print("shown")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_that_ends_within_a_bar_stops_no_other():
+    line = [sys.executable, "-c", STOPPED]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == "shown\n"
+
+
 def test_verbose_brings_all_back_and_is_no_option_of_the_command():
     out, err = said("--verbose", "--height", "64")
     assert out == "an exporter's line\n['--height', '64'] None\n"
