@@ -16,7 +16,6 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 from system.device import device_kind, is_deterministic
-from system.paddle_versions import is_paddle_3
 
 EPSILON = 1e-7
 Form = Callable[..., Tensor]
@@ -258,7 +257,7 @@ def add_by_channel(x: Tensor, bias: Tensor) -> Tensor:
     Paddle broadcasts, and sums for the gradient, one number at a time.
     """
     affine_channel = getattr(paddle._C_ops, "affine_channel", None)
-    if affine_channel is None or not is_paddle_3():  # 2.6 cannot compile it
+    if affine_channel is None:  # as in Paddle 2.6
         return add_by_broadcasting(x, bias)
     # Its backward kernel computes the bias's gradient only where the factors need one as well.
     factors = paddle.ones(bias.shape, x.dtype)
@@ -366,6 +365,8 @@ def edge_aware_smoothness(disp: Tensor, image: Tensor) -> Tensor:
 
 def step_sizes(x: Tensor, axis: int) -> Tensor:
     """Absolute differences of neighbours along an axis, which gets shorter by one."""
-    # Split and joined, because the gradient of slices is slow.
-    first, middle, last = paddle.split(x, [1, x.shape[axis] - 2, 1], axis)
-    return paddle.abs(paddle.concat([first, middle], axis) - paddle.concat([middle, last], axis))
+    # Split, because the gradient of slices is slow.
+    steps = x.shape[axis] - 1
+    before, _ = paddle.split(x, [steps, 1], axis)
+    _, after = paddle.split(x, [1, steps], axis)
+    return paddle.abs(before - after)

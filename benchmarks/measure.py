@@ -242,10 +242,8 @@ def peak_gib(line: Sequence[object]) -> float:
     """
     if sys.platform != "linux":
         raise InputError("memory of a process is read from /proc, which only Linux has")
-    process, peak = (
-        Popen(list(map(str, line)), env=environment(), stdout=DEVNULL, stderr=DEVNULL),
-        0,
-    )
+    process = Popen(list(map(str, line)), env=environment(), stdout=DEVNULL, stderr=DEVNULL)
+    peak = 0
     while process.poll() is None:
         with suppress(OSError, IndexError):  # it has just ended
             peak = resident_bytes(process.pid, at_most=True)

@@ -90,6 +90,9 @@ def step() -> object:
     return run
 
 
+WORK = {"predict": predict, "train": train, "item": item, "step": step}
+
+
 def main() -> None:
     """Answer until the input ends."""
     answers, sys.stdout = sys.stdout, sys.stderr  # the checkout prints, too
@@ -99,9 +102,7 @@ def main() -> None:
         name, count = line.split()
         try:
             if name not in ready:
-                ready[name] = {"predict": predict, "train": train, "item": item, "step": step}[
-                    name
-                ]()
+                ready[name] = WORK[name]()
             wall, processor = time.perf_counter(), time.process_time()
             for _ in range(int(count)):
                 ready[name]()

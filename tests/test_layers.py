@@ -275,3 +275,9 @@ def test_windows_on_a_gpu_are_no_convolutions_which_tf32_would_round(monkeypatch
     FakeGpus(monkeypatch).device = "gpu:0"
     monkeypatch.delattr(paddle.nn.functional, "conv2d")
     np.testing.assert_allclose(layers.ssim_distance(*images).numpy(), expected, atol=1e-4)
+
+
+def test_the_smallest_image_has_steps_too():
+    x = tensor([[[[0.0, 3.0], [1.0, 1.0]]]])
+    assert layers.step_sizes(x, 3).numpy().ravel().tolist() == [3, 0]
+    assert layers.step_sizes(x, 2).numpy().ravel().tolist() == [1, 2]

@@ -98,7 +98,7 @@ def test_where_the_trial_of_onednn_fails_layers_are_compiled_without(
         return [value * len(calls) for value in plain(layer, images)]
 
     name, fails = {
-        "raises": ("place_convolutions", broken),
+        "raises": ("place_operations", broken),
         "wrong gradients": ("_gradients", drifting),
     }[failure]
     monkeypatch.setattr(onednn, name, fails)

@@ -156,7 +156,7 @@ def test_validation_is_computed_with_the_statistics_of_training():
 
 @needs_onednn
 def test_all_that_can_be_is_placed(monkeypatch):
-    counts, place = [], onednn.place_convolutions
+    counts, place = [], onednn.place_operations
 
     def counted(program):
         names = [op.name() for op in program.global_block().ops]
@@ -165,7 +165,7 @@ def test_all_that_can_be_is_placed(monkeypatch):
         counts.append((sum("conv2d" in name for name in wanted), len(wanted) - placed))
         return placed
 
-    monkeypatch.setattr(onednn, "place_convolutions", counted)
+    monkeypatch.setattr(onednn, "place_operations", counted)
     layer, inputs = monodepth_and_inputs()
     assert fast_paths().onednn
     counts.clear()

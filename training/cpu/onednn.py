@@ -35,7 +35,7 @@ FLAG = "FLAGS_use_mkldnn"
 TOLERANCE = 1e-4  # of the largest value, between two ways of adding up float32
 
 
-def place_convolutions(program: Any) -> int:
+def place_operations(program: Any) -> int:
     """Put oneDNN's operations in the place of Paddle's in a program; how many."""
     pir = paddle.base.libpaddle.pir
     placed, _ = pir.clone_program(program)
@@ -96,7 +96,7 @@ class _Kept:
 def compile_with_onednn(layer: TracedLayer, threads: int) -> None:
     """Compile a layer in place, with oneDNN's convolutions, forward and backward.
 
-    For where :func:`check` passes. Calls raise RuntimeError when there is no convolution that
+    For where :func:`check` passes. Calls raise RuntimeError when there is nothing that
     oneDNN could take, and leave ``threads`` as the number of threads that an operation may use.
     """
     kept = _Kept(threads)
@@ -108,10 +108,10 @@ def compile_with_onednn(layer: TracedLayer, threads: int) -> None:
         runnable = partial.program
         if runnable not in seen:  # of these shapes, in training or in validation
             seen.add(runnable)
-            if not place_convolutions(runnable.forward_program):
-                raise RuntimeError("oneDNN's pass placed no convolution")
+            if not place_operations(runnable.forward_program):
+                raise RuntimeError("oneDNN's pass placed nothing")
             if layer.training:
-                place_convolutions(runnable.backward_program)
+                place_operations(runnable.backward_program)
         kept.forget()
         outputs = function(inputs)
         first = next(part for part in paddle.utils.flatten(outputs) if isinstance(part, Tensor))
