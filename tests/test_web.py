@@ -273,18 +273,52 @@ def assert_keys_reach_all(window):
     assert not [each.get_attribute("outerHTML") for each in controls if each not in reached]
 
 
-@pytest.mark.parametrize(("language", "tongue"), [("en-GB", ENGLISH), ("zh-CN", CHINESE)])
-def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
-    window = browser(language)
-    window.get(page.address)
+def finder(window):
+    """Finds an element of the window, with a text in it, as soon as it is there."""
 
     def found(selector, text=None):
         def look(_):
             elements = window.find_elements(By.CSS_SELECTOR, selector)
             return next((e for e in elements if text is None or text in e.text), None)
 
-        return WebDriverWait(window, 60, ignored_exceptions=[Exception]).until(look)
+        wait = WebDriverWait(window, 60, ignored_exceptions=[Exception])
+        return wait.until(look, f"{selector}, {text}")
 
+    return found
+
+
+LATE_ANSWERS = """
+const plain = window.fetch;
+let isFirst = true;
+window.fetch = async (...given) => {
+  const answer = await plain(...given);
+  if (!isFirst || !/queue.data/.test(given[0].url ?? given[0])) return answer;
+  isFirst = false;
+  return new Response(answer.body.pipeThrough(new TransformStream({
+    transform: async (part, out) => {
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      out.enqueue(part);
+    },
+  })), answer);
+};
+"""
+
+
+def test_a_call_at_the_end_of_another_is_answered(page, browser):
+    """The stream of the first call has ended when the second comes, and nobody knows yet."""
+    window = browser("en-GB")
+    window.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LATE_ANSWERS})
+    window.get(page.address)
+    found = finder(window)
+    found("#picture input[type=file]").send_keys(str(TEST_IMAGE))
+    found("#slider img")
+
+
+@pytest.mark.parametrize(("language", "tongue"), [("en-GB", ENGLISH), ("zh-CN", CHINESE)])
+def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
+    window = browser(language)
+    window.get(page.address)
+    found = finder(window)
     found("button[role=tab]", say(tongue, "picture_tab"))
     found("#picture input[type=file]").send_keys(str(TEST_IMAGE))
     found("#slider img")

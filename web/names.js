@@ -52,7 +52,8 @@
       });
     // What it says, Start or Stop, names it better than Gradio does.
     document.querySelector("#camera .capture-button")?.removeAttribute("aria-label");
-    document.querySelectorAll("#view canvas").forEach((canvas) => (canvas.tabIndex = 0));
+    // Its library sets another one, sooner or later.
+    document.querySelectorAll("#view canvas:not([tabindex='0'])").forEach((canvas) => (canvas.tabIndex = 0));
     document
       .querySelectorAll("svg:not([aria-hidden]), footer img:not([aria-hidden])")
       .forEach((element) => element.setAttribute("aria-hidden", "true"));
@@ -75,7 +76,7 @@
     subtree: true,
     characterData: true,
     attributes: true,
-    attributeFilter: ATTRIBUTES,
+    attributeFilter: [...ATTRIBUTES, "tabindex"],
   });
   for (const end of ["load", "error"]) document.addEventListener(end, rename, true);
   window.endOfNames = () => {

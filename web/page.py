@@ -20,6 +20,7 @@ from web.words import ENGLISH, WORDS, language_of, say
 logger = logging.getLogger(__name__)
 
 STYLE = Path(__file__).with_name("page.css")
+CALLS = Path(__file__).with_name("calls.js")
 KEPT_SESSIONS = 256  # Gradio keeps what they hold
 # Fonts of the reader's own system: nothing is fetched.
 FONT = ["system-ui", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "sans-serif"]
@@ -83,6 +84,7 @@ def application(page: gr.Blocks, megabytes: int, root_path: str) -> fastapi.Fast
             checkbox_border_color_dark="*neutral_500",
         ),
         css=STYLE.read_text(encoding="utf-8"),
+        head=f"<script>{CALLS.read_text(encoding='utf-8')}</script>",
         max_file_size=f"{megabytes}mb",
         allowed_paths=[],
         ssr_mode=False,
