@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import zlib
 from types import SimpleNamespace
@@ -62,11 +63,35 @@ def jpeg_decoder(request, monkeypatch):
     return request.param
 
 
+class Pyspng:
+    """The interface of pyspng, where it is not installed."""
+
+    @staticmethod
+    def load(content, colours):
+        assert colours == "RGB"
+        try:
+            return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+        except (OSError, SyntaxError) as error:
+            raise RuntimeError from error
+
+
+@pytest.fixture(params=["pyspng", "opencv"])
+def png_decoder(request, monkeypatch):
+    """What reads PNGs of colours: the wheel, or what takes its place where there is none."""
+    wheel = (pictures.pyspng or Pyspng) if request.param == "pyspng" else None
+    monkeypatch.setattr(pictures, "pyspng", wheel)
+    return request.param
+
+
 @pytest.fixture
-def decoders(jpeg_decoder, monkeypatch):
+def decoders(jpeg_decoder, png_decoder, monkeypatch):
     """Names of the decoders in the order of their use."""
     used = []
     decode, upright = cv2.imdecode, pictures.upright_rgb
+    if pictures.pyspng is not None:
+        read = pictures.pyspng.load
+        counted = SimpleNamespace(load=lambda *a: used.append("pyspng") or read(*a))
+        monkeypatch.setattr(pictures, "pyspng", counted)
     if pictures.simplejpeg is not None:
         wheel = pictures.simplejpeg.decode_jpeg
         counted = SimpleNamespace(
@@ -93,12 +118,13 @@ def decoders(jpeg_decoder, monkeypatch):
     ],
 )
 def test_plain_files_are_read_fast_and_as_pillow_reads_them(
-    suffix, mode, more, picture, tmp_path, decoders, jpeg_decoder
+    suffix, mode, more, picture, tmp_path, decoders, jpeg_decoder, png_decoder
 ):
     path = saved(picture, tmp_path / f"a.{suffix}", mode, **more)
     expected = np.asarray(Image.open(path).convert("RGB"))
     np.testing.assert_array_equal(read_picture(path), expected)
-    assert decoders == [jpeg_decoder if suffix == "jpg" else "opencv"]
+    png = png_decoder if mode == "RGB" else "opencv"
+    assert decoders == [jpeg_decoder if suffix == "jpg" else png]
     np.testing.assert_array_equal(read_picture(path, reuse=True), expected)
 
 
@@ -122,6 +148,15 @@ def test_a_jpeg_damaged_inside_is_what_the_other_decoders_make_of_it(
     pixels = read_picture(path)
     monkeypatch.setattr(pictures, "simplejpeg", None)
     np.testing.assert_array_equal(read_picture(path), pixels)
+
+
+def test_a_png_damaged_inside_is_refused(picture, tmp_path, png_decoder):
+    path = saved(picture, tmp_path / "a.png")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(f"{path}: cannot be read as a picture")):
+        read_picture(path)
 
 
 def png_with(picture, part, late):
@@ -178,12 +213,14 @@ def test_transparency_is_white_in_frames_too(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_what_follows_a_picture_does_not_matter(suffix, picture, tmp_path, decoders, jpeg_decoder):
+def test_what_follows_a_picture_does_not_matter(
+    suffix, picture, tmp_path, decoders, jpeg_decoder, png_decoder
+):
     path = saved(picture, tmp_path / f"a.{suffix}")
     expected = read_picture(path)
     path.write_bytes(path.read_bytes() + b"more")
     np.testing.assert_array_equal(read_picture(path), expected)
-    assert decoders == [jpeg_decoder if suffix == "jpg" else "opencv", "pillow"]
+    assert decoders == [jpeg_decoder if suffix == "jpg" else png_decoder, "pillow"]
 
 
 @pytest.mark.parametrize("values", [[0, 0.5, 1], [0, 9, 256], [-1, 9, 255], [0, np.nan, 9]])
