@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import urllib.error
 import urllib.parse
@@ -382,6 +383,20 @@ def test_a_page_without_a_model_offers_depth_anything(monkeypatch):
         app.load_models(parse(app.AppOptions, []))
     assert asked == ["depth_anything_v2_small"]
     assert next(iter(OFFICIAL_FILES)) == "depth_anything_v2_small"
+
+
+def test_gradio_is_imported_without_looking_at_its_source():
+    code = """
+import inspect, pathlib
+from web.__main__ import without_stubs
+read, asked = pathlib.Path.read_text, []
+pathlib.Path.read_text = lambda path, *a, **k: asked.append(path.suffix) or read(path, *a, **k)
+with without_stubs():
+    import gradio
+assert not {".py", ".pyi"} & set(asked), asked
+assert inspect.getfile(gradio.Image).endswith("image.py")
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
 def test_models_are_called_what_model_json_says(weights):
