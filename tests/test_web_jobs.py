@@ -172,18 +172,25 @@ def test_a_mesh_is_seen_from_about_where_the_picture_was_taken(tmp_path):
     points = np.stack([x, y, np.full_like(x, 4)], axis=-1).astype(np.float32)
     colors = np.zeros((20, 40, 3), np.uint8)
     (tmp_path / "a.glb").write_bytes(encode_glb(points, colors))
-    assert viewpoint(tmp_path / "a.glb", 50) == pytest.approx((90, 90, 4))
-    # A wide one does not leave the box.
-    assert viewpoint(tmp_path / "a.glb", 120)[2] > 8
+    assert viewpoint(tmp_path / "a.glb") == pytest.approx((90, 90, 4))
+    # A wide one does not leave the box, which is 1.5 times as wide as high, and sees 0.8 radians.
+    (tmp_path / "w.glb").write_bytes(encode_glb(points * np.float32([6, 1, 1]), colors))
+    needed = 12 / (1.5 * math.tan(0.4))
+    assert viewpoint(tmp_path / "w.glb") == pytest.approx((90, 90, needed), rel=0.02)
+    # 3 m to a side in 4 m are seen from 0.7 m behind, however far the middle is.
+    street = np.stack([x * 1.5, y, np.where(abs(x) > 1, 4, 80)], axis=-1).astype(np.float32)
+    (tmp_path / "s.glb").write_bytes(encode_glb(street, colors))
+    behind = 3 / (1.5 * math.tan(0.4)) - 4
+    assert viewpoint(tmp_path / "s.glb") == pytest.approx((90, 90, 42 + behind), abs=0.1)
     # The middle of one that lies to a side is not straight ahead.
     (tmp_path / "c.glb").write_bytes(encode_glb(points + np.float32([1, -0.5, 0]), colors))
-    around, above, distance = viewpoint(tmp_path / "c.glb", 50)
+    around, above, distance = viewpoint(tmp_path / "c.glb")
     around, above = math.radians(around), math.radians(above)
     level = distance * math.sin(above)
     from_middle = (level * math.cos(around), distance * math.cos(above), level * math.sin(around))
     assert from_middle == pytest.approx((-1, -0.5, 4), abs=1e-5)
     (tmp_path / "b.glb").write_bytes(encode_glb(points * np.inf, colors))
-    assert viewpoint(tmp_path / "b.glb", 50) is None
+    assert viewpoint(tmp_path / "b.glb") is None
 
 
 def test_marks_say_depth_and_how_far_they_are_apart(jobs, picture):

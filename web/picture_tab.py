@@ -175,7 +175,7 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
         path, error = save("mesh", token, degrees, colormap, language)
         if path is None:
             return None, gr.update(visible=False), error, gr.skip()
-        place = viewpoint(Path(path), degrees) or (None, None, None)
+        place = viewpoint(Path(path)) or (None, None, None)
         box = gr.update(visible=True, camera_position=place)
         return path, box, error, gr.update(visible=True)
 
