@@ -66,3 +66,4 @@ test: lint
 lint: venv-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/vermin --quiet --violations --no-tips --target=3.9- .

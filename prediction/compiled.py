@@ -34,16 +34,23 @@ def opened_compiled(
     core: openvino.Core, place: Path, hints: Mapping[str, str]
 ) -> openvino.CompiledModel | None:
     """The compiled model that lies in a place; None where there is none that can be used."""
-    import openvino  # noqa: PLC0415 - an extra
-
     if not is_whole(place):
         return None
-    with suppress(OSError, RuntimeError, TypeError):
-        content = openvino.Tensor(np.memmap(place / FILE, np.uint8, "r"))
-        opened = core.import_model(content, "CPU", dict(hints))
+    with suppress(OSError, RuntimeError):
+        opened = _imported(core, place / FILE, hints)
         os.utime(place)  # was used
         return opened
     return None
+
+
+def _imported(core: openvino.Core, file: Path, hints: Mapping[str, str]) -> openvino.CompiledModel:
+    import openvino  # noqa: PLC0415 - an extra
+
+    content = np.memmap(file, np.uint8, "r")
+    try:
+        return core.import_model(openvino.Tensor(content), "CPU", dict(hints))
+    except TypeError:  # OpenVINO 2025.3, the last for Python 3.9, takes a copy only
+        return core.import_model(content.tobytes(), "CPU", dict(hints))
 
 
 def keep_compiled(compiled: openvino.CompiledModel, place: Path) -> None:

@@ -193,11 +193,13 @@ def _write_openvino(opened: OpenedModel, made: Path, export: Export) -> engines.
         model = openvino_of_any_size(model, info.height, info.width)
     for key, value in metadata(info, export).items():
         model.set_rt_info(value, ["depth", key])
+    written = made / "model.xml"
     try:
-        openvino.save_model(model, made / "model.xml", compress_to_fp16=export.precision == "fp16")
+        openvino.save_model(model, written, compress_to_fp16=export.precision == "fp16")
+        openvino.Core().read_model(written)  # of a full disk, 2025.3 says nothing before
     except RuntimeError as error:  # it does not say more of the disk
         raise OSError(errno.EIO, str(error), str(made)) from error
-    return engines.openvino_engine(made / "model.xml")
+    return engines.openvino_engine(written)
 
 
 def _write_paddle(opened: OpenedModel, made: Path, export: Export) -> engines.Engine:

@@ -77,6 +77,25 @@ def double_by_resize(content: onnx.ModelProto) -> None:
     drop_unused(graph)
 
 
+def scalars_by_squeeze(graph: onnx.GraphProto) -> None:
+    """Replace every Reshape of one number to no dimension by a Squeeze.
+
+    OpenVINO before 2026 takes the empty shape for a damaged one.
+    """
+    from onnx import numpy_helper  # noqa: PLC0415
+
+    constants = {
+        node.output[0]: numpy_helper.to_array(node.attribute[0].t)
+        for node in graph.node
+        if node.op_type == "Constant" and node.attribute[0].name == "value"
+    }
+    for node in graph.node:
+        if node.op_type == "Reshape" and np.size(constants.get(node.input[1], 0)) == 0:
+            node.op_type = "Squeeze"
+            del node.input[1]
+    drop_unused(graph)
+
+
 def drop_unused(graph: onnx.GraphProto) -> None:
     """Remove nodes whose outputs nobody reads."""
     while True:

@@ -65,6 +65,8 @@ def _files_of(path: Path, suffixes: Collection[str], extension: str | None) -> l
 def _matches(base: Path, pattern: Path) -> Iterator[Path]:
     """What a pattern names, and the files of each folder that it names; endings in any case."""
     parts = [part if part == "**" else MANY_STARS.sub("*", part) for part in pattern.parts]
+    if parts[-1] == "**":  # folders alone before Python 3.13, files as well from then on
+        parts.append("*")
     stem, dot, ending = parts[-1].rpartition(".")
     parts[-1] = stem + dot + LETTERS.sub(_in_any_case, ending) if dot else ending
     for match in base.glob("/".join(parts)):

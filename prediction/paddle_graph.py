@@ -15,7 +15,16 @@ from paddle import Tensor, nn
 
 from networks.kinds import MONODEPTH
 from prediction.depth_map import FAMILIES
-from prediction.graph import INPUT, OPSET, OUTPUT, PARAMETERS, double_by_resize, program_of, rename
+from prediction.graph import (
+    INPUT,
+    OPSET,
+    OUTPUT,
+    PARAMETERS,
+    double_by_resize,
+    program_of,
+    rename,
+    scalars_by_squeeze,
+)
 from system.errors import InputError
 from system.paddle_versions import why_no_onnx
 from system.terminal import without_their_output
@@ -89,6 +98,7 @@ def save_onnx(model: nn.Layer, info: ModelInfo, path: Path) -> None:
     content = onnx.load(path)
     rename(content.graph, {content.graph.output[0].name: OUTPUT})
     content.graph.output[0].name = OUTPUT
+    scalars_by_squeeze(content.graph)
     double_by_resize(content)
     onnx.checker.check_model(content)
     onnx.save(content, path)

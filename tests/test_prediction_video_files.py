@@ -249,6 +249,14 @@ def test_a_name_with_a_colon_is_a_file(tmp_path, monkeypatch):
     assert len(list(Video(Path("concat:b.mp4")).frames())) == 2
 
 
+def test_a_title_in_an_old_spelling_is_passed_over(tmp_path):
+    path, title = film(tmp_path / "a.mkv", [0, 0.04]), b"Lavf"
+    content = path.read_bytes()
+    assert title in content
+    path.write_bytes(content.replace(title, "Löß".encode("latin-1") + b"!"))
+    assert len(list(Video(path).frames())) == 2
+
+
 def test_what_cannot_be_written_is_known_before_anything_is_predicted(tmp_path):
     source, model = film(tmp_path / "in" / "a.mp4", [0, 0.04]), predictor()
     (tmp_path / "out.mp4").mkdir()

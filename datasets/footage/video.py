@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 ASSUMED_RATE = 25.0  # where a video does not say
 LARGEST_RATE = 1000.0
+# Titles in an old spelling are no reason to refuse a video; PyAV says so itself from 19 on.
+ANY_LETTERS = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 # What a file is read as; others, such as lists of addresses, would open further files.
 FORMATS = (
     *("mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "flv", "asf", "ogg", "mxf", "ivf"),
@@ -163,7 +165,7 @@ def open_video(path: Path) -> InputContainer:
         av.FFmpegError, OSError: it cannot be opened.
     """
     # From the root: before a colon there might stand a protocol.
-    return av.open(str(path.absolute()), container_options=OPENING, metadata_errors="ignore")
+    return av.open(str(path.absolute()), container_options=OPENING, **ANY_LETTERS)
 
 
 def decoded_frames(container: InputContainer, stream: Stream) -> Iterator[Frame]:
