@@ -204,8 +204,9 @@ def value_and_gradient(form, x, *more):
 def forms_of(operation):
     """The forms of an operation, as functions of what they are differentiated by."""
     forms = layers.ALTERNATIVES[operation]
-    if operation == "bias":  # of both: the bias follows from the maps
-        return [partial(lambda form, maps: form(maps, maps.mean(axis=[0, 2, 3])), f) for f in forms]
+    over = {"bias": [0, 2, 3], "rows": [0, 1, 2]}.get(operation)
+    if over:  # of both: the bias follows from the maps
+        return [partial(lambda form, maps: form(maps, maps.mean(axis=over)), f) for f in forms]
     return forms
 
 

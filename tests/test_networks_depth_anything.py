@@ -34,6 +34,7 @@ from prediction.predictor import DepthPredictor
 from system.errors import InputError
 from tests.blank import blank_networks
 from tests.parity import main as parity
+from tools.convert_weights import main as convert_weights
 from training.supervised import Supervised, initial_model
 from weight_files import published
 from weight_files.conversion import convert_official
@@ -143,6 +144,18 @@ def test_the_official_file_is_checked_and_becomes_a_weights_folder(model, tmp_pa
     monkeypatch.setitem(published.OFFICIAL_FILES, "depth_anything_v2_small", known)
     opened = open_model(named_model("depth_anything_v2_small"))
     assert (opened.info.kind, opened.info.width, opened.info.metric) == (KIND, 518, False)
+    for name, value in opened.depth_network().state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), state[name])
+
+
+def test_a_file_that_a_user_brings_becomes_a_weights_folder(model, tmp_path):
+    state = official_file(model, tmp_path / "vits.pth")
+    words = [str(tmp_path / "vits.pth"), str(tmp_path / "mine"), "--kind", KIND]
+    with pytest.raises(InputError, match="makes a weights folder"):
+        convert_weights([*words, "--to", "torch"])
+    convert_weights([*words, "--to", "safetensors"])
+    opened = open_model(tmp_path / "mine")
+    assert (opened.info.kind, opened.info.name) == (KIND, "mine")
     for name, value in opened.depth_network().state_dict().items():
         np.testing.assert_array_equal(value.numpy(), state[name])
 

@@ -12,6 +12,7 @@ import paddle
 import pytest
 from paddle.nn import functional as F
 
+from networks.convnext_encoder import Block
 from networks.midas_small import MidasSmall
 from networks.monodepth import Architecture, Monodepth
 from system.paddle_versions import is_paddle_3
@@ -119,6 +120,29 @@ def test_gradients_and_statistics_are_those_of_paddles_convolutions(make, tolera
         assert len(plain) == len(through_onednn) > 60
         for a, b in zip(plain, through_onednn):
             assert_close(a, b, tolerance)
+
+
+class ConvNextBlocks(TracedLayer):
+    def __init__(self):
+        super().__init__()
+        self.blocks = paddle.nn.Sequential(Block(8), Block(8))
+        for block in self.blocks:
+            block.layer_scale.set_value(paddle.ones([8, 1, 1]))
+
+    def compute(self, inputs):
+        return [self.blocks(inputs)]
+
+
+@needs_onednn
+def test_gradients_of_convnext_blocks_are_those_of_paddles_operations():
+    layer, plain = ConvNextBlocks(), ConvNextBlocks()
+    plain.set_state_dict(layer.state_dict())
+    maps = paddle.to_tensor(np.random.default_rng(0).standard_normal([2, 8, 6, 10]), "float32")
+    onednn.compile_with_onednn(layer, threads=2)
+    found, expected = all_of_a_step(layer, maps), all_of_a_step(plain, maps)
+    assert len(found) == len(expected) == 19
+    for a, b in zip(expected, found):
+        assert_close(a, b, 1e-5)
 
 
 @needs_onednn

@@ -50,6 +50,15 @@ def test_those_in_the_usual_places_are_listed(here, asked):
     assert str(Path("weights/published")) in text
 
 
+def test_of_a_file_the_way_to_its_folder_is_said(here):
+    here("weights/published", file="encoder.pth")
+    here("downloads", file="depth_anything_v2_vitb.pth")
+    folder = Path("weights/published")
+    assert said(folder / "encoder.pth").endswith(f"name the folder that this file is in, {folder}")
+    official = Path("downloads/depth_anything_v2_vitb.pth")
+    assert f"tools.convert_weights {official} FOLDER" in said(official)
+
+
 def test_the_folder_of_a_run_is_no_weights_folder_and_names_its_own(here):
     here("mine/run/best", "mine/run/last")
     text = said("mine/run")

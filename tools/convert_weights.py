@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from options import SIZE_MULTIPLE, Options, option, parse
+from networks.kinds import KINDS, MONODEPTH
+from options import SIZE_MULTIPLE, Conflicts, Options, option, parse
 from system.errors import InputError, run_command
+
+OFFICIAL_KINDS = tuple(kind for kind in KINDS if kind != MONODEPTH)
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,24 @@ class ConvertOptions(Options):
     width: Optional[int] = option(
         None, "width of the network's input, where SRC does not say", multiple_of=SIZE_MULTIPLE
     )
+    kind: Optional[str] = option(
+        None,
+        "SRC is the official file of this network, of which a weights folder is made",
+        choices=OFFICIAL_KINDS,
+    )
     trained_on: Optional[str] = option(
         None, "where SRC does not say: M video, S stereo pairs, MS both", choices=("M", "S", "MS")
     )
+
+    def conflicts(self) -> Conflicts:
+        """An official file becomes a weights folder, which says the size itself."""
+        if self.kind is None:
+            return
+        if self.to != "safetensors":
+            yield "to", f"{self.given('kind')} makes a weights folder, of safetensors"
+        for name in ("height", "width", "trained_on"):
+            if getattr(self, name) is not None:
+                yield name, f"is known of {self.given('kind')}; leave it out"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,9 +57,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.dst.exists():
         raise InputError(f"{options.dst}: is there already; name another place, or remove it")
     # What is refused imports no Paddle.
-    from weight_files.conversion import convert_file, convert_folder
+    from weight_files.conversion import convert_file, convert_folder, convert_official
 
-    if options.src.is_dir():
+    if options.kind is not None:
+        convert_official(options.src, options.dst, options.dst.name, options.kind)
+    elif options.src.is_dir():
         facts = {name: getattr(options, name) for name in ("height", "width", "trained_on")}
         given = {name: value for name, value in facts.items() if value is not None}
         convert_folder(options.src, options.dst, options.to, given)

@@ -39,6 +39,13 @@ def folders_below(folder: Path) -> Iterator[Path]:
 
 def what_to_do(missing: Path) -> str:
     """What to do about a weights folder that is not there, or is a folder of something else."""
+    if missing.is_file() and missing.suffix in SUFFIXES:
+        if missing.stem in ALL_MODULES:
+            return f"name the folder that this file is in, {missing.parent}"
+        return (
+            "this is a file; make a folder of it: python -m tools.convert_weights "
+            f"{missing} FOLDER --to safetensors --kind KIND"
+        )
     for name in CHECKPOINTS:
         beside = missing.parent / name
         if missing.name in CHECKPOINTS and has_weights(beside):
