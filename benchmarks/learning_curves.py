@@ -59,14 +59,19 @@ def abs_rel(weights: Path, streets: Path, split: Path, mode: str) -> float:
 
 
 def curve(
-    mode: str, out: Path, data: tuple[Path, Path], points: Sequence[int], rate: float, seed: int
+    mode: str,
+    out: Path,
+    data: tuple[Path, Path],
+    points: Sequence[int],
+    words: Sequence[object],
+    seed: int,
 ) -> dict[str, float]:
-    """abs_rel after each of ``points`` optimiser steps, by step."""
+    """abs_rel after each of ``points`` optimiser steps, by step; ``words`` are for ``train.py``."""
     streets, split = data
     name = f"{mode}_seed{seed}"
     train = ["--data_path", streets, "--split", split, "--log_dir", out, "--model_name", name]
-    train += [*MODES[mode][1], *SIZE, *START, "--learning_rate", rate, "--num_epochs", 1000]
-    train += ["--seed", seed]
+    train += [*MODES[mode][1], *SIZE, *START, "--num_epochs", 1000]
+    train += ["--seed", seed, *words]
     options = parse(TrainOptions, [str(word) for word in train])
     untrained = out / f"{name}_untrained"
     save_checkpoint(untrained, initial_model(options), info_of(options))
@@ -100,6 +105,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=30)
     parser.add_argument("--learning_rate", type=float, default=3e-4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--encoder", help="of depth; give each one its OUT (default: resnet18)")
     args = parser.parse_args()
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -107,10 +113,12 @@ def main() -> None:
     points = range(args.every, args.steps + 1, args.every)
     path = out / "curves.json"
     curves = read_json(path) if path.exists() else {}
+    encoder = ["--encoder", args.encoder] if args.encoder else []
+    words = ["--learning_rate", args.learning_rate, *encoder]
     for mode in args.runs:
-        label = MODES[mode][0]
+        label = " ".join([MODES[mode][0], *encoder])
         if label not in curves:
-            curves[label] = curve(mode, out, data, points, args.learning_rate, args.seed)
+            curves[label] = curve(mode, out, data, points, words, args.seed)
             write_json(path, curves)
     draw(curves, out / "curves.png")
 

@@ -13,7 +13,7 @@ import numpy as np
 from datasets.conventions import disp_to_depth
 from datasets.folders import is_hidden
 from datasets.pictures import PICTURES, read_picture
-from networks.kinds import MONODEPTH
+from networks.kinds import MONODEPTH, RESNET
 from prediction.depth_map import network_input
 from system.errors import InputError
 from weight_files.model_info import ModelInfo
@@ -169,7 +169,7 @@ def calibration_images(folder: Path, info: ModelInfo) -> list[np.ndarray]:
 def quantise(source: Path, images: Sequence[np.ndarray], target: Path, info: ModelInfo) -> None:
     """Write an ONNX model whose convolutions compute in 8 bits, in ranges seen on images.
 
-    Weights have a range per output channel. See :func:`kept_in_float` for MiDaS.
+    Weights have a range per output channel. See :func:`kept_in_float` for all but ResNets.
 
     Raises:
         InputError: what it needs is not installed.
@@ -183,6 +183,7 @@ def quantise(source: Path, images: Sequence[np.ndarray], target: Path, info: Mod
         ) from error
 
     left = ({INPUT: image[None]} for image in images)
+    of_resnets = info.kind == MONODEPTH and info.architecture.encoder == RESNET
 
     class Reader(quantization.CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:
@@ -200,14 +201,14 @@ def quantise(source: Path, images: Sequence[np.ndarray], target: Path, info: Mod
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=["Conv"],
-            nodes_to_exclude=[] if info.kind == MONODEPTH else kept_in_float(prepared),
+            nodes_to_exclude=[] if of_resnets else kept_in_float(prepared),
         )
 
 
 def kept_in_float(path: Path) -> list[str]:
-    """The names of the convolutions of MiDaS's trunk: depthwise, pointwise, and the first one.
+    """The names of the convolutions of other trunks: depthwise, pointwise, and the first one.
 
-    They are a quarter of the work and most of what 8 bits lose. The others have weights
+    Of MiDaS they are a quarter of the work and most of what 8 bits lose. The others have weights
     [out, in / groups, 3, 3] of whole features.
     """
     import onnx  # noqa: PLC0415 - an extra
