@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from threading import RLock
 
 VERBOSE = "--verbose"  # every command takes it
@@ -32,6 +32,9 @@ QUIET = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",  # none: each damaged block has a line of its own
     "PYTHONWARNINGS": "ignore",  # processes that are started, such as the data workers
 }
+
+
+PATIENCE = 2.0  # seconds; a line is written in milliseconds
 
 
 class Terminal(logging.StreamHandler):
@@ -65,15 +68,42 @@ def asks_for_all(word: str) -> bool:
     return len(word) >= SHORTEST and VERBOSE.startswith(word)
 
 
-def keep_bars_to_this_process() -> None:
-    """Let progress bars be locked among the threads of this process alone.
+class BarLock:
+    """A lock among the threads of this process, which nobody waits for without end.
 
-    tqdm's own lock is also one of processes: one that is killed while it holds it stops every later
-    bar and log line of the others for good.
+    tqdm's own is also one of processes: one that is killed while it holds it stops every later bar
+    and log line of the others for good. So does a thread that ended, or was interrupted, between
+    two lines of tqdm. Whoever has waited for :data:`PATIENCE` takes a new lock; the worst that
+    comes of it are two lines in one.
     """
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+
+    def acquire(self, *_: object, **__: object) -> bool:
+        """Wait for the lock, and hold it."""
+        while not (lock := self._lock).acquire(timeout=PATIENCE):
+            if lock is self._lock:
+                self._lock = RLock()
+        return True
+
+    def release(self) -> None:
+        """Let others have it."""
+        with suppress(RuntimeError):  # it was taken away
+            self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def lock_bars() -> None:
+    """Have progress bars locked by a :class:`BarLock`."""
     from tqdm import tqdm  # noqa: PLC0415 - whether warnings are shown is decided before
 
-    tqdm.set_lock(RLock())
+    tqdm.set_lock(BarLock())
 
 
 def set_up(arguments: Sequence[str]) -> list[str]:
@@ -96,7 +126,7 @@ def set_up(arguments: Sequence[str]) -> list[str]:
         if sys.warnoptions in ([], ["ignore"]):  # -W of one's own stays
             warnings.simplefilter("ignore")
             logging.captureWarnings(True)  # some libraries switch theirs on again
-    keep_bars_to_this_process()
+    lock_bars()
     return [word for word in arguments if not asks_for_all(word)]
 
 

@@ -13,14 +13,14 @@ import pytest
 from datasets.streets.generate import StreetSettings, generate_streets
 from system import cpu_math
 from system.locks import locked
-from system.terminal import keep_bars_to_this_process
+from system.terminal import lock_bars
 
 # The same rounding on every processor of the last years, twice as fast as the library's own choice
 # where it does not know the processor (docs/performance.md).
 os.environ.setdefault(cpu_math.VARIABLE, cpu_math.common_type(cpu_math.read_facts()))
 # Loaded before pytest starts to report crashes, which Paddle's own handlers would hide.
 importlib.import_module("paddle")
-keep_bars_to_this_process()
+lock_bars()
 # Nothing is kept in the user's cache folder, for a next command that does not come.
 importlib.import_module("prediction.compiled").MOST_BYTES = -1
 

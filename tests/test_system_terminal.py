@@ -7,12 +7,14 @@ import logging
 import os
 import subprocess
 import sys
+from threading import Thread
 
 import pytest
 from tqdm import tqdm
 
 from datasets import cache, prepare, rooms, splits
 from datasets.streets import generate
+from system import terminal
 from system.terminal import OURS, Terminal, asks_for_all, set_up
 from tests.architecture import ROOT, import_graph, room
 from tools import quickstart
@@ -123,6 +125,31 @@ def test_log_lines_stand_above_a_bar(monkeypatch):
     screen = [line.rpartition("\r")[2] for line in stream.getvalue().split("\n")]
     assert screen[0] == "a loss"
     assert screen[1].startswith("bar")
+
+
+@pytest.mark.usefixtures("_logging_restored")
+def test_who_ended_in_the_middle_of_a_bar_stops_nobody(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(terminal, "PATIENCE", 0.05)
+    monkeypatch.setattr(sys, "stderr", stream)
+    before = tqdm.get_lock()
+    set_up([])
+    try:
+        holder = Thread(target=tqdm.get_lock().acquire)
+        holder.start()
+        holder.join()
+        log = logging.getLogger("training")
+        lines = [Thread(target=log.info, args=[f"line {n}"], daemon=True) for n in range(3)]
+        for each in lines:
+            each.start()
+        for each in lines:
+            each.join(10)
+        with tqdm(total=1, file=stream, desc="bar") as bar:
+            bar.update()
+    finally:
+        tqdm.set_lock(before)
+    assert all(f"line {n}\n" in stream.getvalue() for n in range(3))
+    assert "100%" in stream.getvalue()
 
 
 def test_lines_are_written_without_bars_too():
