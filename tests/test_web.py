@@ -25,6 +25,7 @@ for extra in ("gradio", "selenium"):
     pytest.importorskip(extra, reason=f"the page needs {extra}, so Python 3.10: requirements-test")
 
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -282,8 +283,11 @@ def finder(window):
             elements = window.find_elements(By.CSS_SELECTOR, selector)
             return next((e for e in elements if text is None or text in e.text), None)
 
-        wait = WebDriverWait(window, 60, ignored_exceptions=[Exception])
-        return wait.until(look, f"{selector}, {text}")
+        try:
+            return WebDriverWait(window, 60, ignored_exceptions=[Exception]).until(look)
+        except TimeoutException:
+            page = window.find_element(By.ID, "result").get_attribute("outerHTML")
+            pytest.fail(f"{selector}, {text}: not in {page}")
 
     return found
 

@@ -94,6 +94,7 @@ def custom_paths(height: int, width: int, batch: int) -> list[CustomPath]:
     rng = np.random.default_rng(0)
     maps = rng.standard_normal((batch, 16, height // 2, width // 2)).astype(np.float32)
     bias = rng.standard_normal(16).astype(np.float32)
+    rows = np.ascontiguousarray(maps.transpose(0, 2, 3, 1))
     padded = rng.random((batch, 3, height + 2, width + 2), np.float32)
     x, y = (smooth_images(rng, batch, height, width) for _ in range(2))
     errors = [rng.random((batch, 1, height, width), np.float32) for _ in range(3)]
@@ -105,6 +106,9 @@ def custom_paths(height: int, width: int, batch: int) -> list[CustomPath]:
         CustomPath("mirrored padding", layers.reflection_pad, pad_by_kernel, [maps], form="pad"),
         CustomPath("doubling", layers.upsample_nearest, double_by_kernel, [maps], form="double"),
         CustomPath("bias", layers.add_bias, add_by_broadcasting, [maps, bias], [0, 1], form="bias"),
+        CustomPath(
+            "bias of rows", layers.add_to_rows, paddle.add, [rows, bias], [0, 1], form="rows"
+        ),
         CustomPath("window means", layers.window_mean, mean_by_pooling, [padded], form="mean"),
         CustomPath(ENLARGEMENT, enlarge, enlarge_by_kernel, [maps]),
         CustomPath("SSIM", layers.ssim_distance, ssim, [x, y], tolerance=1e-3),
