@@ -33,4 +33,5 @@ class Linear(nn.Layer):
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
         x = paddle.matmul(x, self.weight, transpose_y=True)
+        # As a convolution's, in training alone: exported graphs keep the plain sum.
         return add_to_rows(x, self.bias) if self.training else x + self.bias

@@ -53,7 +53,9 @@
     // What it says, Start or Stop, names it better than Gradio does.
     document.querySelector("#camera .capture-button")?.removeAttribute("aria-label");
     // Its library sets another one, sooner or later.
-    document.querySelectorAll("#view canvas:not([tabindex='0'])").forEach((canvas) => (canvas.tabIndex = 0));
+    document
+      .querySelectorAll("#view canvas:not([tabindex='0'])")
+      .forEach((canvas) => (canvas.tabIndex = 0));
     document
       .querySelectorAll("svg:not([aria-hidden]), footer img:not([aria-hidden])")
       .forEach((element) => element.setAttribute("aria-hidden", "true"));
