@@ -286,6 +286,14 @@ def test_the_buttons_of_a_video_tell_whether_it_is_wanted(client, picture):
     assert told("end", None)[1]["interactive"] is False
 
 
+def test_all_is_told_after_a_picture_in_the_language_of_then(client):
+    """It may have been switched while the picture was in work."""
+    functions = {function._id: function for function in client.page.fns.values()}
+    told = [each for each in functions.values() if each.fn and each.fn.__name__ == "tell"]
+    after = {functions[each.trigger_after].fn.__name__ for each in told}
+    assert after == {"show", "updates"}
+
+
 def test_buttons_are_off_without_anything_to_work_on(client):
     config = client.page.get_config_file()
     on = {c["props"].get("elem_id"): c["props"].get("interactive") for c in config["components"]}
