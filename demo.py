@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     camera_index = options.camera_index
     inputs = [] if camera_index is not None else find_inputs(options.image_path, options.ext)
+    from datasets.footage import VIDEOS
     from prediction.files import predict_files
     from prediction.pictures import unit_in_words
     from prediction.predictor import open_predictor
@@ -52,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         where = options.output or inputs[0].parent
         unit = predictor.unit
         metric = unit == "m"
-        depth = unit_in_words(options.depth_unit) if metric else f"{unit}, without a unit"
+        depth = "metres" if metric else f"{unit}, without a unit"
+        if metric and (options.video_depth or any(p.suffix.lower() not in VIDEOS for p in inputs)):
+            depth = unit_in_words(options.depth_unit)  # there are files of depth
         logger.info("%d of %d done: %s (%s)", done, len(inputs), where, depth)
     if failures:
         raise InputError("\n".join(failures))

@@ -76,5 +76,7 @@ def pairwise_poses(predictor: PosePredictor, batches: Iterable[np.ndarray]) -> n
             poses.append(predictor.later_T_earlier(frames[:-1], frames[1:]))
         last = frames[-1:]
     if not poses:
-        raise InputError("the way of a camera needs two frames or more")
+        raise InputError(
+            "the way of a camera needs two frames or more; give more of them, or a smaller --stride"
+        )
     return np.concatenate(poses).astype(np.float64)

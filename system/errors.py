@@ -9,6 +9,7 @@ import sys
 from typing import Callable
 from unicodedata import category
 
+from system.packages import need_packages
 from system.terminal import set_up
 
 EXIT_BAD_INPUT = 2
@@ -60,10 +61,11 @@ def _shortened(message: str) -> str:
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command line's ``main`` and exit: 0, its own code, 2 on bad input, 130 on Ctrl-C.
 
-    A full disk, or one that may not be written to, counts as bad input. A reader of the output that
-    has seen enough, as ``head``, ends the command without a word. Libraries are quiet unless the
-    command line has ``--verbose``.
+    A full disk, or one that may not be written to, counts as bad input, and so does a Python
+    without the packages that are needed. A reader of the output that has seen enough, as ``head``,
+    ends the command without a word. Libraries are quiet unless the command line has ``--verbose``.
     """
+    need_packages()
     sys.argv[1:] = set_up(sys.argv[1:])
     try:
         code = main() or 0

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import train
-from datasets.footage.advice import batch_size, too_few, training_line, training_size
+from datasets.footage.advice import batch_size, squeezed, too_few, training_line, training_size
 from datasets.footage.finding import find_footage
 from datasets.footage.selection import choose_stride, held_out, measure_step, select, small_grey
 from datasets.items import make_items
@@ -190,6 +190,7 @@ def test_training_prepares_footage_by_itself(footage, tmp_path, caplog):
     more = f"--num_workers 0 --max_steps 1 --eager --log_dir {tmp_path / 'logs'}"
     train.main([*words.split(), *more.split(), "--weights_init", "scratch"])
     assert "left out" not in caplog.text
+    assert caplog.text.count("keeps their shape") == 1
     made = footage / "prepared"
     assert (tmp_path / "logs" / "mdp" / "last" / "model.json").is_file()
     times = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
@@ -218,6 +219,19 @@ def test_workers_can_be_given_every_layout():
 )
 def test_frames_are_trained_on_in_their_shape(frames, size):
     assert training_size(*frames) == size
+
+
+@pytest.mark.parametrize(
+    ("frames", "size", "said"),
+    [
+        ((1080, 1920), (448, 256), "3.1 times too wide; --width 256 --height 448 keeps"),
+        ((1242, 375), (448, 256), "1.9 times too tall; --width 640 --height 192 keeps"),
+    ],
+)
+def test_frames_of_another_shape_are_said_with_a_size_that_fits(frames, size, said):
+    assert said in squeezed(frames, size)
+    assert squeezed(frames, training_size(*frames)) is None
+    assert squeezed((640, 480), (448, 256)) is None
 
 
 def test_a_batch_leaves_an_epoch_its_steps():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -111,6 +112,21 @@ def test_roads_fit_into_the_picture_of_depth_and_the_last_line_says_its_unit(
     assert "in steps of 1/256 m" in caplog.messages[-1]
     run(save(tmp_path / "far.png", red=1), "--depth_unit", "millimetres")
     assert "in steps of 1/1000 m" in caplog.messages[-1]
+
+
+def test_the_last_line_tells_of_files_of_depth_where_there_are_any(tmp_path, stub, caplog):
+    caplog.set_level("INFO")
+    path = tmp_path / "ride.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for _ in range(2):
+        writer.write(np.full((48, 64, 3), 90, np.uint8))
+    writer.release()
+    run(path)
+    assert caplog.messages[-1].endswith(" (metres)")
+    assert not list(tmp_path.rglob("*_depth*"))
+    run(path, "--video_depth")
+    assert "in steps of 1/256 m" in caplog.messages[-1]
+    assert list(tmp_path.rglob("*_depth*"))
 
 
 def test_millimetres_are_written_where_asked_for(tmp_path, stub):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from datasets.conventions import STEREO
+from datasets.footage import finding
 from evaluation.odometry import chain, read_trajectory, relative_poses, write_kitti
 from networks.monodepth import Architecture, Monodepth
 from prediction.poses import PosePredictor, pairwise_poses
@@ -216,7 +218,7 @@ def test_a_sequence_whose_poses_are_published_needs_them(data, words):
         evaluate_pose.main(words("weights", "--eval_split", "odom_0"))
 
 
-def test_the_way_of_ones_own_frames_is_written(data, predicting, words, tmp_path):
+def test_the_way_of_ones_own_frames_is_written(data, predicting, words, tmp_path, monkeypatch):
     """Every second one of a folder of pictures: they meet the network in their order."""
     folder = data / "sequences" / "09" / "image_2"
     for index in range(FRAMES):
@@ -229,13 +231,17 @@ def test_the_way_of_ones_own_frames_is_written(data, predicting, words, tmp_path
         return motion
 
     predicting(brighter)
+    monkeypatch.setattr(finding, "FEWEST_FRAMES", 2)
+    shutil.copytree(folder, folder / "copies")  # what else is there is no part of it
     line = ["--image_path", str(folder), "--stride", "2", "--eval_out_dir", str(tmp_path)]
     evaluate_pose.main(["--load_weights_folder", "weights", *line, "--batch_size", "2"])
     tum = np.loadtxt(tmp_path / "image_2_tum.txt")
     np.testing.assert_allclose(tum[:, 0], [0, 0.2, 0.4, 0.6])
     np.testing.assert_allclose(tum[:, 1], [0, 20, 40, 60])
     assert (tmp_path / "image_2.png").is_file()
-    for path in list(folder.iterdir())[1:]:
+    with pytest.raises(InputError, match="name one of them"):
+        evaluate_pose.main(words("weights", "--image_path", str(data / "sequences")))
+    for path in [*folder.glob("copies/*"), *list(folder.glob("*.png"))[1:]]:
         path.unlink()
     with pytest.raises(InputError, match="two frames or more"):
         evaluate_pose.main(["--load_weights_folder", "weights", *line])

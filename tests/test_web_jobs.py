@@ -20,11 +20,13 @@ from prediction.predictor import DepthPredictor, Predictor
 from system.errors import InputError
 from web import jobs as web_jobs
 from web import maps
+from web import orders as web_orders
 from web.jobs import Jobs, Limits, Refusal
 from web.kept import Turns
 from web.maps import FILES
 from web.mesh import viewpoint
-from web.watch import one_at_a_time
+from web.orders import Orders
+from web.watch import Stopped, Watch, one_at_a_time
 from web.words import CHINESE, ENGLISH, WORDS, language_of, say
 from weight_files.model_info import ModelInfo
 
@@ -287,23 +289,51 @@ def test_a_video_becomes_one_that_browsers_play(jobs, tmp_path):
 
 def test_a_video_can_be_stopped_by_who_wanted_it(jobs, tmp_path, monkeypatch):
     video = write_video(tmp_path / "a.avi", 8)
-    check = web_jobs.check_length
+    check, orders = web_jobs.check_length, Orders()
 
     def stop_of(visitor):
         def checked(*given):
-            jobs.stop(visitor)
+            orders.stop(visitor)
             check(*given)
 
         return checked
 
+    def predict():
+        key, watch = orders.place("me"), jobs.watch()
+        assert orders.begin("me", key, watch)
+        try:
+            return jobs.video(video, "metric", "inferno", False, ENGLISH, watch)
+        finally:
+            orders.end("me", key)
+
     monkeypatch.setattr(web_jobs, "check_length", stop_of("another"))
-    jobs.video(video, "metric", "inferno", False, ENGLISH, "me")
+    predict()
     monkeypatch.setattr(web_jobs, "check_length", stop_of("me"))
     with pytest.raises(Refusal, match="Stopped"):
-        jobs.video(video, "metric", "inferno", False, ENGLISH, "me")
-    assert jobs.stop("me") is None
+        predict()
+    assert not orders.has("me")
     monkeypatch.undo()
-    assert jobs.video(video, "metric", "inferno", False, ENGLISH, "me").video.is_file()
+    assert predict().video.is_file()
+
+
+def test_a_visitor_has_one_order_at_a_time(monkeypatch):
+    orders, watch = Orders(), Watch()
+    key = orders.place("me")
+    assert orders.place("me") is None  # a second press
+    assert orders.begin("me", key, watch)
+    assert not orders.begin("me", key, watch)  # what the second press had called
+    assert not orders.stop("me")
+    with pytest.raises(Stopped):
+        watch.look()
+    assert orders.has("me")  # its work has not ended yet
+    orders.end("me", key)
+    later = orders.place("me")
+    orders.end("me", key)
+    assert orders.stop("me")  # it only waited
+    assert not orders.begin("me", later, watch)
+    monkeypatch.setattr(web_orders, "MOST", 3)
+    assert all(orders.place(str(number)) for number in range(5))
+    assert [orders.has(str(number)) for number in range(5)] == [False, False, True, True, True]
 
 
 def test_a_live_camera_is_shown_in_a_range_that_follows(jobs):

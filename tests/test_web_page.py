@@ -23,6 +23,7 @@ from web.words import CHINESE, ENGLISH, WORDS, say
 
 DONE = "process_completed"
 FILE = {"meta": {"_type": "gradio.FileData"}}
+SKIP = {"__type__": "update"}
 
 
 def served(folder, root_path=""):
@@ -69,10 +70,10 @@ def call(client, name, *values):
     return kind[7:], value["error"] if kind == "event: error" else value
 
 
-def browse(client, name, values, event_data=None, streams=False):
+def browse(client, name, values, event_data=None, streams=False, session=None):
     """The same as a browser calls it, of a function's Python name."""
     found = next(f for f in client.page.fns.values() if f.fn and f.fn.__name__ == name)
-    session = f"tab {name}"
+    session = session or f"tab {name}"
     body = {"data": values, "fn_index": found._id, "session_hash": session}
     answer = client.post("/gradio_api/queue/join", json={**body, "event_data": event_data})
     assert answer.status_code == 200, answer.text
@@ -84,6 +85,13 @@ def browse(client, name, values, event_data=None, streams=False):
     messages = [json.loads(line[6:]) for line in lines if line.startswith("data:")]
     done = next(each for each in messages if each["msg"] in ("process_generating", DONE))
     return done["success"], done["output"]
+
+
+def show_video(client, video):
+    """The answer to the button that predicts a video."""
+    _, output = browse(client, "begin", [], session="video")
+    given = [video, "metric", "inferno", False, ENGLISH, False, output["data"][-1]]
+    return browse(client, "show_video", given, session="video")
 
 
 def upload(client, content, name="a.png"):
@@ -214,7 +222,7 @@ def test_everything_goes_as_a_browser_asks_for_it(client, picture, token, tmp_pa
     ok, output = browse(client, "give_example", [2])
     assert client.get(output["data"][0]["url"]).status_code == 200
     video = upload(client, (write_and_read(tmp_path)), "a.avi")
-    ok, output = browse(client, "show_video", [video, "metric", "inferno", False, ENGLISH, False])
+    ok, output = show_video(client, video)
     assert ok, output
     assert "near" in output["data"][1]
     assert client.get(output["data"][0]["url"]).status_code == 200
@@ -251,8 +259,39 @@ def test_what_is_wrong_is_said_beside_its_box(client, folder, picture):
     for name, values, place in (("turn_around", asked, 2), ("mark_again", marked, 1)):
         ok, output = browse(client, name, values)
         assert "no longer kept" in output["data"][place]["value"]
-    ok, output = browse(client, "show_video", [file, "metric", "inferno", False, ENGLISH, False])
+    ok, output = show_video(client, file)
     assert "cannot be used" in output["data"][2]["value"]
+
+
+def test_the_buttons_of_a_video_tell_whether_it_is_wanted(client, picture):
+    def told(name, *values):
+        ok, output = browse(client, name, values, session="me")
+        assert ok, output
+        return output["data"]
+
+    start, stop, *_, key = told("begin")
+    assert (start["interactive"], stop["interactive"]) == (False, True)
+    assert told("begin")[-1] == SKIP  # the second press of two
+    start, stop = told("end", picture)
+    assert (start["interactive"], stop["interactive"]) == (False, True)
+    start, stop, wrong, result = told("change", picture, CHINESE)
+    assert (start["interactive"], stop["interactive"]) == (True, False)
+    assert "已停止" in wrong["value"]
+    assert result["visible"] is False
+    given = [picture, "metric", "inferno", False, ENGLISH, False, key]
+    answer = told("show_video", *given)  # it was waiting until now
+    assert not [each for each in answer if {"value", "visible"} & set(each)]
+    told("begin")
+    told("leave")
+    assert told("end", None)[1]["interactive"] is False
+
+
+def test_all_is_told_after_a_picture_in_the_language_of_then(client):
+    """It may have been switched while the picture was in work."""
+    functions = {function._id: function for function in client.page.fns.values()}
+    told = [each for each in functions.values() if each.fn and each.fn.__name__ == "tell"]
+    after = {functions[each.trigger_after].fn.__name__ for each in told}
+    assert after == {"show", "updates"}
 
 
 def test_buttons_are_off_without_anything_to_work_on(client):

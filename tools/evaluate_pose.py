@@ -112,13 +112,15 @@ def frames_of_footage(options: EvaluatePoseOptions) -> Frames:
     from datasets.footage.video import Video
 
     found = find_footage(options.image_path, None)
-    if len(found) > 1:
+    # A folder of frames stays one, whatever else lies in folders of it.
+    footage = next((each for each in found if each.path == options.image_path), found[0])
+    if len(found) > 1 and footage.path != options.image_path:
         names = ", ".join(each.path.name for each in found[:3])
         raise InputError(f"--image_path {options.image_path}: holds {names}, …; name one of them")
-    path = found[0].path
+    path = footage.path
     rate = PICTURES_PER_SECOND if path.is_dir() else Video(path).rate
     about = {"footage": str(path), "stride": options.stride}
-    batches = functools.partial(resized_batches, found[0], options.stride, options.batch_size)
+    batches = functools.partial(resized_batches, footage, options.stride, options.batch_size)
     return Frames(path.stem, about, None, batches, options.stride / rate)
 
 

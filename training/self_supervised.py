@@ -12,6 +12,7 @@ from paddle import Tensor
 
 from datasets.cache import with_cache
 from datasets.conventions import KITTI_BASELINE_METRES, disp_to_depth
+from datasets.footage.advice import squeezed
 from datasets.items import TrainingItems, make_items
 from datasets.layouts import LAYOUTS, SPLITS
 from datasets.loader import Batch
@@ -157,6 +158,11 @@ class SelfSupervised(Task):
         if options.cache_dir is not None:
             items = with_cache(items, options.cache_dir, options.num_workers)
         self.parts[part] = items
+        if part == "train":
+            size = options.width, options.height
+            told = {squeezed(frames, size) for _, frames in items.cameras.values()} - {None}
+            for words in sorted(told):
+                logger.warning(words)
         return items
 
     def initial_model(self) -> Monodepth:

@@ -136,7 +136,6 @@ class Jobs:
         self.results = Results(self.folder / "results", most_bytes=limits.result_bytes)
         self.uploads = Uploads(self.folder, limits.upload_bytes, frozenset({"results"}))
         self.turns = Turns(limits.pixels)
-        self._videos: dict[str, Watch] = {}  # in work, by who wants them
 
     def picture(
         self,
@@ -291,20 +290,18 @@ class Jobs:
         colormap: object,
         side: object,
         language: object,
-        visitor: str | None = None,
+        watch: Watch | None = None,
         keep_aspect: object = False,
     ) -> ShownVideo:
-        """The depth of a video file, as a video that browsers play; a visitor may stop it."""
+        """The depth of a video file, as a video that browsers play; its watch may stop it."""
         model, predictor = self._model(model, language)
         colormap = _listed(colormap, COLORMAPS, "colormap", language)
         limits, form = self.limits, VideoFormat("webm", colormap, bool(side), max_side=VIDEO_SIDE)
         with self._uploaded(path, "no_upload", "no_video", language) as file:
             size = frame_size(file)
             self._check_pixels(*size, language)
-            watch = Watch(limits.seconds, limits.frames)
+            watch = watch or self.watch()
             timed = replace(_padding(predictor, size, keep_aspect), watch=watch)
-            if visitor is not None:
-                self._videos[visitor] = watch
             try:
                 check_length(file, limits.frames, limits.seconds)
                 with self.results.making() as (token, folder):
@@ -316,17 +313,13 @@ class Jobs:
                 raise Refusal(language, "too_slow", limit=f"{limits.seconds:g}") from error
             except TooLong as error:
                 raise Refusal(language, "too_long", frames=error, limit=limits.frames) from error
-            finally:
-                self._videos.pop(visitor, None)
         low, high = read_json(folder / "depth.json")["disparity_range"]
         far, near = self.ends(model, low, high)
         return ShownVideo(folder / "depth.webm", far, near, predictor.unit, colormap)
 
-    def stop(self, visitor: str | None) -> None:
-        """End the work on a visitor's video, if there is any."""
-        watch = self._videos.get(visitor)
-        if watch is not None:
-            watch.stop()
+    def watch(self) -> Watch:
+        """What bounds the work of one video, from now on."""
+        return Watch(self.limits.seconds, self.limits.frames)
 
     def ends(self, model: object, low: float, high: float) -> tuple[float | None, float | None]:
         """Metres of the disparities of the darkest and brightest colour, as of :class:`Shown`."""

@@ -130,7 +130,7 @@ def build_page(jobs: Jobs, waiting: int, running: int, megabytes: int = 50) -> g
         with word(gr.Tab, "picture_tab"):
             shown_again = picture_tab(common, running)
         with word(gr.Tab, "video_tab"):
-            video_tab(common, megabytes)
+            left = video_tab(common, megabytes)
         with word(gr.Tab, "live_tab"):
             live_tab(common)
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
@@ -139,6 +139,7 @@ def build_page(jobs: Jobs, waiting: int, running: int, megabytes: int = 50) -> g
         named = {"js": script(EXAMPLE_NAMES), **quiet}
         gr.on([page.load, language.change], None, language, None, **named)
         page.load(greet, None, language, **quiet)
+        page.unload(left)
     # Not api_open: calls past the queue would be as many at once as anybody likes.
     page.queue(max_size=waiting, default_concurrency_limit=8, api_open=False)
     return page

@@ -218,7 +218,7 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
     choices = [model, colormap, language, padded]
     output = [slider, legend, details, description, token]
     after = [result, wrong, marks, clear, view, angle, padded, *saves.values()]
-    gr.on(
+    shown = gr.on(
         [picture.change, model.change, colormap.change, padded.input],
         show,
         [picture, *choices],
@@ -281,6 +281,7 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
     )
     gr.api(point_of, api_name="point")
     told_again = [legend, details, marks, angle, wrong, padded]
+    shown.then(tell, seen, told_again, **quiet)  # the language may have changed meanwhile
     return tell, seen, told_again
 
 

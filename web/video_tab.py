@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Callable
 
 import gradio as gr
 
 from web.jobs import ShownVideo
+from web.orders import Orders
 from web.parts import Common, message, path_of, said, scale, told
 from web.words import ENGLISH, say
 
@@ -16,9 +17,16 @@ LIVE_SECONDS = 600
 RATE_MEMORY = 0.8  # share of the earlier frames in the rate that is said
 
 
-def video_tab(common: Common, megabytes: int) -> None:
-    """A video, and its depth as another one."""
-    jobs, word = common.jobs, common.word
+def video_tab(  # noqa: PLR0915
+    common: Common, megabytes: int
+) -> Callable[[gr.Request], None]:
+    """A video, and its depth as another one.
+
+    Returns:
+        What to do when a visitor goes away: nobody waits for the video then.
+    """
+    jobs, word, orders = common.jobs, common.word, Orders()
+    order = gr.Textbox(visible=False)
     limits = {
         "frames": jobs.limits.frames,
         "megabytes": megabytes,
@@ -60,44 +68,67 @@ def video_tab(common: Common, megabytes: int) -> None:
         beside: bool,
         language: str,
         keep_aspect: bool,
+        order: str,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(track_tqdm=True),  # noqa: B008 - as Gradio asks
     ) -> tuple[Any, ...]:
+        visitor, watch = request.session_hash, jobs.watch()
+        if not orders.begin(visitor, order, watch):
+            return tuple(gr.skip() for _ in output)
         try:
-            visitor = request.session_hash
-            shown = work(file, model, colormap, beside, language, visitor, keep_aspect)
+            shown = work(file, model, colormap, beside, language, watch, keep_aspect)
         except gr.Error as error:
             return None, "", said(error.message), gr.update(visible=False)
+        finally:
+            orders.end(visitor, order)
         bar = scale(shown.colormap, shown.far, shown.near, language)
         return str(shown.video), bar, said(""), gr.update(visible=True)
 
-    def begin() -> list[Any]:
+    def begin(request: gr.Request) -> list[Any]:
+        key = orders.place(request.session_hash)
+        if key is None:  # the button was pressed twice
+            return [gr.skip()] * 7
         off, on = gr.update(interactive=False), gr.update(interactive=True)
-        return [off, on, gr.update(visible=True), None, "", said("")]
+        return [off, on, gr.update(visible=True), None, "", said(""), key]
 
-    def end(file: Any) -> list[Any]:
-        return [gr.update(interactive=bool(file)), gr.update(interactive=False)]
+    def end(file: Any, request: gr.Request) -> list[Any]:
+        busy = orders.has(request.session_hash)
+        return [gr.update(interactive=bool(file) and not busy), gr.update(interactive=busy)]
 
-    def stop_video(request: gr.Request) -> None:
-        jobs.stop(request.session_hash)
+    def change(file: Any, language: str, request: gr.Request) -> list[Any]:
+        waited = orders.stop(request.session_hash)
+        stopped = [said(say(language, "stopped")), gr.update(visible=False)]
+        return [*end(file, request), *(stopped if waited else [gr.skip()] * 2)]
+
+    def leave(request: gr.Request) -> None:
+        orders.stop(request.session_hash)
 
     quiet = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
     given = [video, model, colormap, side, common.language, padded]
-    gr.on([video.change, video.clear], end, video, [start, stop], **quiet)
-    begun = start.click(begin, None, [start, stop, result, depth, legend, wrong], **quiet)
+    output = [depth, legend, wrong, result]
+    # One that is replaced or taken away is as little wanted as one that is stopped.
+    gr.on(
+        [video.change, video.clear, stop.click],
+        change,
+        [video, common.language],
+        [start, stop, wrong, result],
+        trigger_mode="multiple",
+        **quiet,
+    )
+    begun = start.click(begin, None, [start, stop, result, depth, legend, wrong, order], **quiet)
     # One video at a time, whoever asks.
     one = {"concurrency_limit": 1, "concurrency_id": "video", "preprocess": False}
     done = begun.then(
         show_video,
-        given,
-        [depth, legend, wrong, result],
+        [*given, order],
+        output,
         api_visibility="private",
         show_progress_on=depth,
         **one,
     )
     done.then(end, video, [start, stop], **quiet)
-    stop.click(stop_video, None, None, **quiet)
     gr.Button(visible=False).click(predict_video, given, depth, api_name="video", **one)
+    return leave
 
 
 def live_tab(common: Common) -> None:

@@ -12,6 +12,7 @@ PIXELS = 640 * 192  # as published
 LARGEST_BATCH = 12  # likewise
 STEPS_AN_EPOCH = 25  # that few frames are spread over
 FEW = 300  # frames
+SQUEEZED = 1.5  # times that the shape of frames may be changed before it is said
 
 
 def training_size(width: int, height: int) -> tuple[int, int]:
@@ -28,6 +29,24 @@ def training_size(width: int, height: int) -> tuple[int, int]:
         return of_shape + abs(math.log(size[0] * size[1] / pixels)) / 4
 
     return min(heights, key=unlike)
+
+
+def squeezed(frames: tuple[int, int], size: tuple[int, int]) -> str | None:
+    """What training at a size does to frames of another shape, in words; None if little.
+
+    Args:
+        frames: their (width, height).
+        size: (width, height) that they are brought to.
+    """
+    change = (size[0] / size[1]) / (frames[0] / frames[1])
+    if max(change, 1 / change) <= SQUEEZED:
+        return None
+    how = f"{change:.1f} times too wide" if change > 1 else f"{1 / change:.1f} times too tall"
+    width, height = training_size(*frames)
+    return (
+        f"frames of {frames[0]}x{frames[1]} are brought to {size[0]}x{size[1]}, where things look "
+        f"{how}; --width {width} --height {height} keeps their shape"
+    )
 
 
 def batch_size(items: int) -> int:
