@@ -4,8 +4,8 @@ Paddle trains with its own convolutions on CPUs, which write out every window of
 (im2col); oneDNN's take half their processor time. Paddle has oneDNN's forward and backward kernels
 and lets no training reach them: the pass that places them also places operations whose gradients
 come out wrong. Here the convolutions, GELUs, and what joins and sums maps, are taken from that
-pass's result. This uses parts of Paddle that may change between versions, so it is tried on a small
-network (:func:`check`) before it is relied on.
+pass's result, after :mod:`training.cpu.depthwise`. This uses parts of Paddle that may change
+between versions, so it is tried on a small network (:func:`check`) before it is relied on.
 """
 
 from __future__ import annotations
