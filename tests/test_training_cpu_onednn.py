@@ -145,6 +145,50 @@ def test_gradients_of_convnext_blocks_are_those_of_paddles_operations():
         assert_close(a, b, 1e-5)
 
 
+class Depthwise(TracedLayer):
+    """A wide depthwise convolution of which the maps, the weights or both need a gradient."""
+
+    def __init__(self, kernel, learns):
+        super().__init__()
+        shape = {"padding": tuple(side // 2 for side in kernel), "groups": 4, "bias_attr": False}
+        self.conv = paddle.nn.Conv2D(4, 4, kernel, **shape)
+        self.conv.weight.stop_gradient = not learns
+
+    def compute(self, inputs):
+        return [self.conv(inputs)]
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    ("kernel", "height", "width"), [((7, 7), 3, 10), ((7, 7), 9, 2), ((5, 4), 6, 8), ((3, 9), 4, 4)]
+)
+@pytest.mark.parametrize("learns", [(True, True), (True, False), (False, True)])
+def test_wide_depthwise_gradients_in_parts_are_those_of_the_whole(
+    kernel, height, width, learns, monkeypatch
+):
+    assert fast_paths().onednn  # whose trial is counted no more
+    of_maps, of_weights = learns
+    narrowed, narrow = [], onednn.narrow_weight_gradients
+    monkeypatch.setattr(
+        onednn, "narrow_weight_gradients", lambda program: narrowed.append(narrow(program))
+    )
+    layer, plain = Depthwise(kernel, of_weights), Depthwise(kernel, of_weights)
+    plain.set_state_dict(layer.state_dict())
+    onednn.compile_with_onednn(layer, threads=2)
+    values = np.random.default_rng(0).standard_normal([2, 4, height, width]).astype("float32")
+    found = []
+    for one in (layer, plain):
+        maps = paddle.to_tensor(values, stop_gradient=not of_maps)
+        (output,) = one(maps)
+        (output * output).sum().backward()
+        found.append((output, maps.grad, one.conv.weight.grad))
+    assert narrowed == [1 if of_weights else 0]
+    for a, b in zip(*found):
+        assert (a is None) == (b is None)
+        if b is not None:
+            assert_close(b.numpy(), a.numpy(), 1e-5)
+
+
 @needs_onednn
 def test_frozen_parts_stay_frozen(smooth):
     results = []

@@ -128,6 +128,13 @@ def test_hdf5_by_the_path_of_its_datasets(tmp_path):
     assert "damaged" in refusal(path)
 
 
+def test_a_torch_file_without_its_end_is_said_to_be_damaged(tmp_path):
+    path = tmp_path / "w.pth"
+    write_torch(path, {"conv1.weight": np.zeros((9, 9), np.float32)})
+    path.write_bytes(path.read_bytes()[:-30])
+    assert "w.pth: damaged, its end is missing" in refusal(path)
+
+
 class Calls:
     """Pickles as a call of ``function`` with ``arguments``."""
 

@@ -23,6 +23,7 @@ from weight_files.torch_files import LEGACY_MAGIC, most_unpacked, read_legacy, r
 SUFFIXES = (".safetensors", ".pth", ".pt", ".pdparams", ".h5")
 MOST_BYTES = 1400 << 20  # of a file, and of its arrays; the largest network has 1280
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+ZIP_START = b"PK\x03\x04"
 # torch.save's older format starts with its magic number, pickled.
 LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
 
@@ -58,6 +59,8 @@ def _parse(content: bytes, path: Path) -> dict[str, Value]:
         return _read_hdf5(file, path, most)
     if zipfile.is_zipfile(file):
         return _flat(read_zip(file, path), path, most)
+    if content.startswith(ZIP_START):  # whose table is at the end
+        raise InputError(f"{path}: damaged, its end is missing; fetch or copy it again")
     file.seek(0)
     if content.startswith(LEGACY_START):
         return _flat(read_legacy(file, path), path, most)

@@ -4,8 +4,8 @@ Paddle trains with its own convolutions on CPUs, which write out every window of
 (im2col); oneDNN's take half their processor time. Paddle has oneDNN's forward and backward kernels
 and lets no training reach them: the pass that places them also places operations whose gradients
 come out wrong. Here the convolutions, GELUs, and what joins and sums maps, are taken from that
-pass's result. This uses parts of Paddle that may change between versions, so it is tried on a small
-network (:func:`check`) before it is relied on.
+pass's result, after :mod:`training.cpu.depthwise`. This uses parts of Paddle that may change
+between versions, so it is tried on a small network (:func:`check`) before it is relied on.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import paddle.inference
 from paddle import Tensor, nn
 
 from system.paddle_versions import is_paddle_3
+from training.cpu.depthwise import narrow_weight_gradients
 from training.cpu.process import use_threads
 from training.model_with_loss import TracedLayer
 
@@ -113,6 +114,7 @@ def compile_with_onednn(layer: TracedLayer, threads: int) -> None:
             if not place_operations(runnable.forward_program):
                 raise RuntimeError("oneDNN's pass placed nothing")
             if layer.training:
+                narrow_weight_gradients(runnable.backward_program)
                 place_operations(runnable.backward_program)
         kept.forget()
         outputs = function(inputs)
@@ -131,11 +133,12 @@ class _Sample(TracedLayer):
         super().__init__()
         self.first = nn.Conv2D(3, 16, 3, padding=1, stride=2, bias_attr=False)
         self.norm = nn.BatchNorm2D(16)
+        self.wide = nn.Conv2D(16, 16, 7, padding=3, groups=16)
         self.second = nn.Conv2D(32, 8, 3)
 
     def compute(self, inputs: Tensor) -> dict[str, Tensor]:
         x = nn.functional.relu(self.norm(self.first(inputs)))
-        x = paddle.concat([x, nn.functional.gelu(2 * x - 1)], axis=1)
+        x = paddle.concat([self.wide(x), nn.functional.gelu(2 * x - 1)], axis=1)
         return {"maps": self.second(x)}
 
 
