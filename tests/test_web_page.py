@@ -14,6 +14,7 @@ pytest.importorskip("gradio", reason="the page needs gradio, so Python 3.10: req
 
 from starlette.testclient import TestClient
 
+from datasets.pictures import LONGEST_SIDE
 from tests.test_web_jobs import model, write_video
 from web.jobs import Jobs, Limits
 from web.page import application, build_page
@@ -261,6 +262,15 @@ def test_what_is_wrong_is_said_beside_its_box(client, folder, picture):
         assert "no longer kept" in output["data"][place]["value"]
     ok, output = show_video(client, file)
     assert "cannot be used" in output["data"][2]["value"]
+
+
+def test_a_picture_that_is_too_long_is_told_how_long_one_may_be(client, tmp_path):
+    Image.new("1", (LONGEST_SIDE + 1, 1)).save(tmp_path / "long.png")
+    file = upload(client, (tmp_path / "long.png").read_bytes(), "long.png")
+    for language in WORDS:
+        _, output = browse(client, "show", [file, "metric", "inferno", language, False])
+        wrong = next(v for v in output["data"] if isinstance(v, dict) and "alert" in str(v))
+        assert str(LONGEST_SIDE) in wrong["value"]
 
 
 def test_the_buttons_of_a_video_tell_whether_it_is_wanted(client, picture):

@@ -117,7 +117,10 @@ WORDS = {
         "infinite": "无穷远",
         "distance": "最后两点相距 {distance}（{camera}）",
         "no_distance": "该模型没有单位，无法给出以米计的距离",
-        "unreadable": "无法作为图片读取：{detail}。请换用 JPEG、PNG、WEBP 或 TIFF 图片。",
+        "unreadable": (
+            "无法作为图片读取：{detail}。请换用完整的 JPEG、PNG、WEBP 或 TIFF 图片，"
+            "每边不超过 32000 像素。"
+        ),
         "too_large": "图片有 {width} x {height} 像素，最多 {limit} 百万。",
         "no_video": "无法使用该视频：{detail}。请换用 MP4 或 WebM 视频。",
         "too_long": "视频有 {frames} 帧，最多 {limit} 帧。",
