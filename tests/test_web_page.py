@@ -216,7 +216,7 @@ def test_everything_goes_as_a_browser_asks_for_it(client, picture, token, tmp_pa
     ok, output = browse(client, "save_kind", [token, 70, "inferno", ENGLISH])
     assert output["data"][0]["orig_name"] == "a_depth.png"
     ok, output = browse(client, "tell", [token, marks, 70, CHINESE])
-    legend, details, told_again, *_ = output["data"]
+    told_again, _, legend, details, *_ = output["data"]
     assert "近" in legend
     assert "引擎" in details
     assert "与点 1 相距" in told_again[1]["words"]
@@ -299,9 +299,11 @@ def test_the_buttons_of_a_video_tell_whether_it_is_wanted(client, picture):
 def test_all_is_told_after_a_picture_in_the_language_of_then(client):
     """It may have been switched while the picture was in work."""
     functions = {function._id: function for function in client.page.fns.values()}
-    told = [each for each in functions.values() if each.fn and each.fn.__name__ == "tell"]
-    after = {functions[each.trigger_after].fn.__name__ for each in told}
-    assert after == {"show", "updates"}
+    names = {key: getattr(function.fn, "__name__", "") for key, function in functions.items()}
+    (told,) = (each for key, each in functions.items() if names[key] == "tell_picture")
+    assert names[told.trigger_after] == "show"
+    # A point that is marked while it is told must not go.
+    assert not {"marks", "picture_wrong"} & {output.elem_id for output in told.outputs}
 
 
 def test_buttons_are_off_without_anything_to_work_on(client):

@@ -185,23 +185,27 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
     def put(mesh: Any) -> Any:
         return path_of(mesh) or gr.skip()
 
-    def tell(token: str, points: Any, degrees: Any, language: str) -> tuple[Any, ...]:
-        """All that was said of a prediction, in another language."""
-        if not token:
-            return tuple(gr.skip() for _ in told_again)
+    def tell_picture(token: str, language: str) -> tuple[Any, ...]:
+        """What was said of a prediction itself, in another language."""
         try:
-            about = jobs.described(token, language)
+            about = jobs.described(token, language) if token else None
         except Refusal:  # nothing of it is kept: what is there stays as it is
-            return tuple(gr.skip() for _ in told_again)
-        found = mark_again(token, points, degrees, language)[0]
+            about = None
+        if about is None:
+            return tuple(gr.skip() for _ in told_of_picture)
         return (
             _scale(about, language),
             _details(about, language),
-            found,
             gr.update(info=_angle_info(about, language)),
-            said(""),
             shape(about, language),
         )
+
+    def tell(token: str, points: Any, degrees: Any, language: str) -> tuple[Any, ...]:
+        """All that was said of a prediction and its points, in another language."""
+        of_picture = tell_picture(token, language)
+        if of_picture[0] == gr.skip():
+            return (gr.skip(), gr.skip(), *of_picture)
+        return (mark_again(token, points, degrees, language)[0], said(""), *of_picture)
 
     def point_of(token: str, x: int, y: int, language: str = ENGLISH) -> str:
         """Depth at a point of an earlier prediction, by its token."""
@@ -280,9 +284,10 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
         **plain,
     )
     gr.api(point_of, api_name="point")
-    told_again = [legend, details, marks, angle, wrong, padded]
-    shown.then(tell, seen, told_again, **quiet)  # the language may have changed meanwhile
-    return tell, seen, told_again
+    told_of_picture = [legend, details, angle, padded]
+    # The language may have changed meanwhile. Points may be marked already: they are left alone.
+    shown.then(tell_picture, [token, language], told_of_picture, **quiet)
+    return tell, seen, [marks, wrong, *told_of_picture]
 
 
 def _points(marks: object) -> list[object]:
