@@ -11,6 +11,8 @@ STEREO_SCALE_FACTOR = KITTI_BASELINE_METRES / NOMINAL_BASELINE
 
 STEREO = "s"  # the other camera of the stereo pair, among the sources of a target
 
+SQUEEZED = 1.5  # times that a picture's shape may be changed before it is said
+
 IMPROVED_SPLIT = "eigen_benchmark"  # measured on KITTI's improved depth, not on sweeps
 
 
@@ -29,3 +31,16 @@ def disp_to_depth(disp: Any, min_depth: float, max_depth: float) -> tuple[Any, A
     max_disp = 1 / min_depth
     scaled_disp = min_disp + (max_disp - min_disp) * disp
     return scaled_disp, 1 / scaled_disp
+
+
+def change_of_shape(picture: tuple[int, int], size: tuple[int, int]) -> str | None:
+    """How things look in a picture that is squeezed into a size, in words; None if little changes.
+
+    Args:
+        picture: its (width, height).
+        size: (width, height) that it is brought to.
+    """
+    change = (size[0] / size[1]) / (picture[0] / picture[1])
+    if max(change, 1 / change) <= SQUEEZED:
+        return None
+    return f"{change:.1f} times too wide" if change > 1 else f"{1 / change:.1f} times too tall"

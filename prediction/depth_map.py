@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.conventions import disp_to_depth
+from datasets.conventions import change_of_shape, disp_to_depth
 from networks.input_sizes import bounded_size, midas_size
 from networks.kinds import DEPTH_ANYTHING, KINDS, MIDAS_SMALL, MONODEPTH
 from weight_files.model_info import ModelInfo
@@ -21,7 +21,6 @@ METRES, RELATIVE, RELATIVE_INVERSE = "m", "relative", "relative inverse depth"
 Size = tuple[int, int]  # width, height
 BAND = 256  # rows that are enlarged at once
 LONGEST = 4  # longest side of an input of Depth Anything, in sides that it was trained on
-SQUEEZED = 1.5  # times that a picture's shape may differ from a network's before it is said
 PADDING = 115  # of 255: the mean that encoders subtract, so that they see 0, as around any image
 
 
@@ -207,10 +206,9 @@ def squeezed(info: ModelInfo, picture: Size) -> str | None:
     """
     if KINDS[info.kind].side:  # it takes any shape
         return None
-    change = (info.width / info.height) / (picture[0] / picture[1])
-    if max(change, 1 / change) <= SQUEEZED:
+    how = change_of_shape(picture, (info.width, info.height))
+    if how is None:
         return None
-    how = f"{change:.1f} times too wide" if change > 1 else f"{1 / change:.1f} times too tall"
     return (
         f"pictures of {picture[0]}x{picture[1]} are brought to the model's {info.width}x"
         f"{info.height}, where things look {how}, and depth suffers; --keep_aspect pads instead, "

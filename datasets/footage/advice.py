@@ -7,12 +7,13 @@ import re
 import shlex
 from pathlib import Path
 
+from datasets.conventions import change_of_shape
+
 MULTIPLE, SMALLEST = 32, 64  # what the networks take
 PIXELS = 640 * 192  # as published
 LARGEST_BATCH = 12  # likewise
 STEPS_AN_EPOCH = 25  # that few frames are spread over
 FEW = 300  # frames
-SQUEEZED = 1.5  # times that the shape of frames may be changed before it is said
 
 
 def training_size(width: int, height: int) -> tuple[int, int]:
@@ -38,10 +39,9 @@ def squeezed(frames: tuple[int, int], size: tuple[int, int]) -> str | None:
         frames: their (width, height).
         size: (width, height) that they are brought to.
     """
-    change = (size[0] / size[1]) / (frames[0] / frames[1])
-    if max(change, 1 / change) <= SQUEEZED:
+    how = change_of_shape(frames, size)
+    if how is None:
         return None
-    how = f"{change:.1f} times too wide" if change > 1 else f"{1 / change:.1f} times too tall"
     width, height = training_size(*frames)
     return (
         f"frames of {frames[0]}x{frames[1]} are brought to {size[0]}x{size[1]}, where things look "
