@@ -77,6 +77,10 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 register_heif()
 
 
+class Unclear(ValueError):
+    """It is not clear what the numbers of a picture mean."""
+
+
 def read_picture(path: Path, reuse: bool = False) -> np.ndarray:
     """Read a picture, turned as its EXIF orientation says, as uint8 RGB [H, W, 3].
 
@@ -163,14 +167,16 @@ def _explained(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"{path}: no such image") from None
+        raise InputError(f"{path}: no such image", kind="missing") from None
     except DAMAGE as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        kind = "unclear" if isinstance(error, Unclear) else "damaged"
         if isinstance(error, UnidentifiedImageError):
             with path.open("rb") as file:
-                why = unread_kind(file.read(12)) or NOT_READ
+                foreign = unread_kind(file.read(12))
+            why, kind = foreign or NOT_READ, "foreign" if foreign else "no_picture"
         raise InputError(
-            f"{path}: cannot be read as a picture ({why}); replace or remove it"
+            f"{path}: cannot be read as a picture ({why}); replace or remove it", kind=kind
         ) from error
 
 
@@ -179,7 +185,8 @@ def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
         raise InputError(
             f"{path}: has {width}x{height} pixels; at most {MOST_PIXELS // 10**6} million, and "
-            f"{LONGEST_SIDE} on a side, are read; make it smaller"
+            f"{LONGEST_SIDE} on a side, are read; make it smaller",
+            kind="too_large",
         )
 
 
@@ -217,13 +224,13 @@ def upright_rgb(picture: Image.Image) -> np.ndarray:
     """uint8 RGB [H, W, 3] of a Pillow image of any mode; see :func:`read_picture`.
 
     Raises:
-        ValueError: it is not clear what its numbers mean.
+        Unclear: it is not clear what its numbers mean.
     """
     if picture.format == "TIFF":
         _check_tiff(picture.tag_v2)
         picture.filename = ""  # or Pillow 12 maps the file into memory, and garbles turned ones
     elif picture.mode == "I" and picture.format != "PNG":  # of 16 bits to older versions of Pillow
-        raise ValueError(_unclear("whole numbers of 32 bits"))
+        raise Unclear(_unclear("whole numbers of 32 bits"))
     key = _transparent_level(picture)
     picture.load()
     if picture.getexif().get(ORIENTATION, 1) != 1:
@@ -261,20 +268,20 @@ def _check_tiff(tags: Mapping[int, Any]) -> None:
     """Refuse what a TIFF, by its ``tags``, holds in a way that Pillow takes for another."""
     bits, numbers = max(tags.get(BITS, (1,))), set(tags.get(NUMBERS, (WHOLE,)))
     if SIGNED in numbers:
-        raise ValueError(_unclear(f"signed numbers of {bits} bits"))
+        raise Unclear(_unclear(f"signed numbers of {bits} bits"))
     if numbers == {WHOLE} and bits not in (1, 2, 4, 8, 16):
-        raise ValueError(_unclear(f"whole numbers of {bits} bits"))
+        raise Unclear(_unclear(f"whole numbers of {bits} bits"))
     if bits > 8 and tags.get(WHITE, WHITE_IS_0) == WHITE_IS_0:
-        raise ValueError(f"it holds numbers of {bits} bits whose white is 0: save it with 8 bits")
+        raise Unclear(f"it holds numbers of {bits} bits whose white is 0: save it with 8 bits")
     if bits > 8 and tags.get(PLANES) == APART:
-        raise ValueError(f"it holds planes of {bits} bits: save it with all colours in one")
+        raise Unclear(f"it holds planes of {bits} bits: save it with all colours in one")
 
 
 def _check_range(values: np.ndarray) -> np.ndarray:
     """Whole numbers of 16 bits, which must use these."""
     high = values.max()
     if 0 < high < DARKEST and (values % 256).any() and (values % 257).any():
-        raise ValueError(
+        raise Unclear(
             f"it has 16 bits and no number above {high}, where white is 65535: it would be black; "
             "if white is 255, 1023 or 4095 in it, save it with 8 bits, or scaled to 65535"
         )
@@ -295,7 +302,7 @@ def _fractions(values: np.ndarray) -> np.ndarray:
     """Floating-point grey values, which must be clearly of 0 to 255."""
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 255) or 0 < high <= 1:  # NaN is in no range
-        raise ValueError(
+        raise Unclear(
             f"it holds floating-point numbers from {low:g} to {high:g}, where black is 0 and white "
             "may be 1, 255 or something else: save it with 8 or 16 bits"
         )

@@ -40,10 +40,15 @@ class InputError(ValueError):
     The message is for people: it names the file or the option, says what is wrong with it and
     what to do. Commands print it without a traceback and exit with code 2. What comes from files is
     made harmless for terminals, and the middle of what is too long is left out.
+
+    Args:
+        message: see above.
+        kind: the problem in one word, for who says it otherwise, as the page does in Chinese.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, kind: str = "") -> None:
         super().__init__(_shortened("".join(map(_printable, _shortened(message)))))
+        self.kind = kind
 
 
 def _printable(character: str) -> str:

@@ -116,7 +116,8 @@ def test_what_is_no_picture_gets_an_answer(page, name, content):
     assert kind == "error"
     assert error["error"].startswith(f"This picture cannot be used: {name}")
     kind, error = page.call("predict", file, None, "inferno", "中文", False)
-    assert error["error"].startswith("无法作为图片读取")
+    assert error["error"].startswith("无法使用该图片")
+    assert name in error["error"]
 
 
 def test_too_large_an_upload_is_refused(page):
@@ -355,7 +356,11 @@ def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     window.get(page.address)
     found("#picture input[type=file]").send_keys(str(tmp_path / "broken.png"))
-    found("#picture_wrong p", say(tongue, "unreadable", detail="")[:8])
+    other = CHINESE if tongue == ENGLISH else ENGLISH
+    for spoken in (tongue, other, tongue):  # what is wrong follows the switch
+        window.find_elements(By.CSS_SELECTOR, "#language input")[spoken == CHINESE].click()
+        why = say(spoken, "why_no_picture")
+        found("#picture_wrong p", say(spoken, "unreadable", name="broken.png", why=why))
     assert not window.find_elements(By.CSS_SELECTOR, ".toast-body")
     for number in (1, 2):
         window.find_elements(By.CSS_SELECTOR, "button[role=tab]")[number].click()
@@ -369,7 +374,6 @@ def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
     assert notice.rect["y"] + notice.rect["height"] <= found("#head").rect["y"]
     # The switch reaches what is there already.
     window.find_elements(By.CSS_SELECTOR, "#language input")[tongue == ENGLISH].click()
-    other = CHINESE if tongue == ENGLISH else ENGLISH
     found("button[role=tab]", say(other, "picture_tab"))
     assert_all_is_named(window, other)
     assert requested_hosts(window) == {"127.0.0.1"}

@@ -20,7 +20,7 @@ from web.jobs import Jobs, Limits
 from web.page import application, build_page
 from web.parts import scale
 from web.protection import Hosts, Protection
-from web.words import CHINESE, ENGLISH, WORDS, say
+from web.words import CHINESE, ENGLISH, TAGS, WORDS, say
 
 DONE = "process_completed"
 FILE = {"meta": {"_type": "gradio.FileData"}}
@@ -90,8 +90,8 @@ def browse(client, name, values, event_data=None, streams=False, session=None):
 
 def show_video(client, video):
     """The answer to the button that predicts a video."""
-    _, output = browse(client, "begin", [], session="video")
-    given = [video, "metric", "inferno", False, ENGLISH, False, output["data"][-1]]
+    browse(client, "begin", [], session="video")
+    given = [video, "metric", "inferno", False, ENGLISH, False, None]
     return browse(client, "show_video", given, session="video")
 
 
@@ -184,8 +184,10 @@ def test_everything_goes_as_a_browser_asks_for_it(client, picture, token, tmp_pa
     assert ok
     pair, legend, details, description, token, *_ = output["data"]
     assert "near" in legend
+    assert "近" in legend
     assert description["colormap"] == "magma"
     assert "120 x 60" in details
+    assert "引擎" in details
     for file in pair:
         assert client.get(file["url"]).status_code == 200
     marks = []
@@ -216,9 +218,9 @@ def test_everything_goes_as_a_browser_asks_for_it(client, picture, token, tmp_pa
     ok, output = browse(client, "save_kind", [token, 70, "inferno", ENGLISH])
     assert output["data"][0]["orig_name"] == "a_depth.png"
     ok, output = browse(client, "tell", [token, marks, 70, CHINESE])
-    told_again, _, legend, details, *_ = output["data"]
-    assert "近" in legend
-    assert "引擎" in details
+    told_again, angle, _ = output["data"]
+    assert "EXIF" not in angle["info"]
+    assert "假定值" in angle["info"]
     assert "与点 1 相距" in told_again[1]["words"]
     ok, output = browse(client, "give_example", [2])
     assert client.get(output["data"][0]["url"]).status_code == 200
@@ -244,17 +246,15 @@ def test_a_squeezed_picture_is_said_to_be_so_and_can_be_padded(client, tmp_path)
 
 def test_what_is_wrong_is_said_beside_its_box(client, folder, picture):
     file = upload(client, b"no picture", "holiday.png")
-    for language, words in (
-        (ENGLISH, "cannot be read as a picture"),
-        (CHINESE, "无法作为图片读取"),
-    ):
-        ok, output = browse(client, "show", [file, "metric", "inferno", language, False])
-        assert ok  # Gradio would say it over every box
-        wrong = next(v for v in output["data"] if isinstance(v, dict) and "alert" in str(v))
-        assert words in wrong["value"]
-        assert "holiday.png" in wrong["value"]
-        assert wrong["visible"]
-        assert (language == CHINESE) == ("cannot" not in wrong["value"])
+    ok, output = browse(client, "show", [file, "metric", "inferno", ENGLISH, False])
+    assert ok  # Gradio would say it over every box
+    wrong = next(v for v in output["data"] if isinstance(v, dict) and "alert" in str(v))
+    assert wrong["visible"]
+    # In both languages, of which one sees that of the page, also after it is switched.
+    told = dict(re.findall(r'lang="([\w-]+)">([^<]*)</span>', wrong["value"]))
+    for language, tag in TAGS.items():
+        why = say(language, "why_no_picture")
+        assert told[tag] == say(language, "unreadable", name="holiday.png", why=why)
     marked = ["x", [{"x": 1, "y": 1}], 70, ENGLISH]
     asked = ["x", 70, "inferno", ENGLISH]
     for name, values, place in (("turn_around", asked, 2), ("mark_again", marked, 1)):
@@ -274,21 +274,30 @@ def test_a_picture_that_is_too_long_is_told_how_long_one_may_be(client, tmp_path
 
 
 def test_the_buttons_of_a_video_tell_whether_it_is_wanted(client, picture):
-    def told(name, *values):
+    def asked(name, *values):
         ok, output = browse(client, name, values, session="me")
         assert ok, output
-        return output["data"]
+        return output
 
-    start, stop, *_, key = told("begin")
+    def told(name, *values):
+        return asked(name, *values)["data"]
+
+    first, second = asked("begin"), asked("begin")
+    start, stop, *_ = first["data"]
     assert (start["interactive"], stop["interactive"]) == (False, True)
-    assert told("begin")[-1] == SKIP  # the second press of two
+    # Work follows a new order, which the second press of two does not give.
+    (order,) = first["changed_state_ids"]
+    assert second["changed_state_ids"] == []
+    assert second["data"][:2] == [SKIP, SKIP]
+    (work,) = (f for f in client.page.fns.values() if f.name == "show_video")
+    assert work.targets == [(order, "change")]
     start, stop = told("end", picture)
     assert (start["interactive"], stop["interactive"]) == (False, True)
-    start, stop, wrong, result = told("change", picture, CHINESE)
+    start, stop, wrong, result = told("change", picture)
     assert (start["interactive"], stop["interactive"]) == (True, False)
     assert "已停止" in wrong["value"]
     assert result["visible"] is False
-    given = [picture, "metric", "inferno", False, ENGLISH, False, key]
+    given = [picture, "metric", "inferno", False, ENGLISH, False, None]
     answer = told("show_video", *given)  # it was waiting until now
     assert not [each for each in answer if {"value", "visible"} & set(each)]
     told("begin")
@@ -319,8 +328,9 @@ def test_buttons_are_off_without_anything_to_work_on(client):
 def test_every_text_follows_the_language(client):
     """No component says an English word that has a Chinese one, but by the switch."""
     english = {text: key for key, text in WORDS[ENGLISH].items()}
-    found = next(f for f in client.page.fns.values() if f.fn and f.fn.__name__ == "updates")
+    found = next(f for f in client.page.fns.values() if "updates" in str(f.js))
     word = {component._id for component in found.outputs}
+    assert json.dumps(WORDS[CHINESE]["title"]) in found.js
     for block in client.page.blocks.values():
         for attribute in ("label", "value"):
             text = getattr(block, attribute, None)
@@ -330,17 +340,17 @@ def test_every_text_follows_the_language(client):
 
 @pytest.mark.parametrize("language", WORDS)
 def test_a_scale_has_round_distances_where_the_colours_are(language):
-    html = scale("inferno", 80.0, 5.0, language)
+    html = scale("inferno", 80.0, 5.0)
     places = dict(reversed(t) for t in re.findall(r'left: ([\d.]+)%"><span[^>]*>([^<]+)', html))
     assert {"80", "20", "10", "5"} <= places.keys()
     for text, place in places.items():
         share = (1 / float(text) - 1 / 80) / (1 / 5 - 1 / 80)
         assert float(place) == pytest.approx(100 * share, abs=0.2)
     assert say(language, "metres") in html
-    relative = scale("inferno", None, None, language)
+    relative = scale("inferno", None, None)
     assert say(language, "depth_axis") in relative
     assert 'tick"' not in relative
-    assert "∞" in scale("inferno", None, 0.001, language)
+    assert "∞" in scale("inferno", None, 0.001)
 
 
 def write_and_read(folder):
@@ -390,7 +400,7 @@ def test_uploads_are_bounded_in_all(client, folder):
         total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         assert total < 10_000_000 + 2_000_000
     kind, words = call(client, "predict", upload(client, b"no picture"), None, None, ENGLISH, False)
-    assert (kind, words[:38]) == ("error", "This picture cannot be used: a.png: ca")
+    assert (kind, words[:38]) == ("error", "This picture cannot be used: a.png: it")
 
 
 @pytest.mark.parametrize(
@@ -411,4 +421,4 @@ def test_a_page_under_a_prefix(folder, root, sent):
         call_of = {"data": [{"path": answer.json()[0], **FILE}, None, "inferno", ENGLISH, True]}
         path = f"{sent}/gradio_api/call/predict"
         event = client.post(path, json=call_of, headers=headers).json()["event_id"]
-        assert "cannot be read as a picture" in client.get(f"{path}/{event}", headers=headers).text
+        assert "it is no picture" in client.get(f"{path}/{event}", headers=headers).text

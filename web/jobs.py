@@ -8,7 +8,6 @@ from __future__ import annotations
 import binascii
 import logging
 import math
-import os
 import re
 import secrets
 import time
@@ -33,6 +32,8 @@ from system.errors import InputError
 from system.files import read_json
 from web.kept import Result, Results, Turns, Uploads, remove
 from web.maps import FILES, PictureDepth, values_at, write_files
+from web.mesh import is_empty
+from web.refusals import Refusal, millions, reason, resources
 from web.watch import (
     Stopped,
     TooLong,
@@ -43,7 +44,7 @@ from web.watch import (
     frame_size,
     one_at_a_time,
 )
-from web.words import CHINESE, say
+from web.words import Sentence, say
 
 logger = logging.getLogger(__name__)
 
@@ -65,13 +66,6 @@ class Limits:
     seconds: float = 600  # that one video may take
     result_bytes: int = 1 << 30  # of results that are kept
     upload_bytes: int = 1 << 30  # of uploads that are kept or on their way
-
-
-class Refusal(Exception):
-    """Something that cannot be done, in the user's language; see :func:`web.words.say`."""
-
-    def __init__(self, language: object, key: str, **values: object) -> None:
-        super().__init__(say(language, key, **values))
 
 
 @dataclass(frozen=True)
@@ -244,14 +238,19 @@ class Jobs:
         self, token: object, kind: str, degrees: object, colormap: object, language: object
     ) -> Path:
         """One file of a kept prediction, of a kind of :data:`web.maps.FILES`."""
-        return self._files(token, (kind,), degrees, colormap, language)[kind]
+        path = self._files(token, (kind,), degrees, colormap, language)[kind]
+        if kind == "mesh" and is_empty(path):
+            raise Refusal(language, "no_mesh")
+        return path
 
     def files(
         self, token: object, degrees: object, colormap: object, language: object
-    ) -> tuple[Path, list[Path]]:
-        """The mesh to look at, and all files to download, of a kept prediction."""
+    ) -> tuple[Path | None, list[Path]]:
+        """The mesh to look at, if there is any, and all files of a kept prediction."""
         paths = self._files(token, tuple(FILES), degrees, colormap, language)
-        return paths["mesh"], list(paths.values())
+        if is_empty(paths["mesh"]):
+            del paths["mesh"]
+        return paths.get("mesh"), list(paths.values())
 
     def _files(
         self,
@@ -372,10 +371,7 @@ class Jobs:
 
     @contextmanager
     def _uploaded(self, path: object, missing: str, wrong: str, language: object) -> Iterator[Path]:
-        """A visitor's file, which stays while it is used.
-
-        What an InputError says of it is told with ``wrong``, by names: visitors know no paths.
-        """
+        """A visitor's file, which stays while it is used; of an InputError ``wrong`` tells."""
         try:
             file = Path(path).resolve() if path and isinstance(path, str) else self.folder
         except (OSError, ValueError):  # no path at all, such as one with NUL
@@ -386,18 +382,12 @@ class Jobs:
             if not file.is_file():
                 raise Refusal(language, "no_upload")
             try:
-                yield file
+                with resources(language):
+                    yield file
             except InputError as error:
                 logger.info("refused: %s", error)
-                # Why is said in English only: others get the name alone, and what to do.
-                words = file.name if language == CHINESE else self._without_paths(str(error))
-                raise Refusal(language, wrong, detail=words) from error
-
-    def _without_paths(self, words: str) -> str:
-        """Words with the names of the page's own files in the place of their paths."""
-        folder = re.escape(str(self.folder) + os.sep)
-        separator = re.escape(os.sep)
-        return re.sub(rf"{folder}(?:[\w.-]+{separator})*", "", words)
+                why = reason(error, file, self.folder, self.limits.pixels)
+                raise Refusal(language, wrong, name=file.name, why=why) from error
 
     def _pixels(self, file: Path, language: object) -> int:
         """The pixels of a picture, if they are not too many."""
@@ -407,7 +397,7 @@ class Jobs:
 
     def _check_pixels(self, width: int, height: int, language: object) -> None:
         if width * height > self.limits.pixels:
-            limit = f"{self.limits.pixels / 1e6:g}"
+            limit = millions(self.limits.pixels)
             raise Refusal(language, "too_large", width=width, height=height, limit=limit)
 
     def _model(self, name: object, language: object) -> tuple[str, Watched]:
@@ -433,8 +423,9 @@ class Jobs:
             raise Refusal(language, "gone")
         with self.results.using(token):
             try:
-                sigmoid = np.load(result.folder / "disparity.npy", allow_pickle=False)
-                yield result, sigmoid.astype(np.float32)
+                with resources(language):
+                    sigmoid = np.load(result.folder / "disparity.npy", allow_pickle=False)
+                    yield result, sigmoid.astype(np.float32)
             except (FileNotFoundError, InputError) as error:
                 raise Refusal(language, "gone") from error
 
@@ -471,7 +462,7 @@ def _padding(
 def _listed(value: object, names: Sequence[str], what: str, language: object) -> str:
     """A name of a list, the first one for a name that is not in it."""
     if value is not None and not isinstance(value, str):
-        raise Refusal(language, "no_name", name=say(language, what))
+        raise Refusal(language, "no_name", name=Sentence(what))
     return value if value in names else names[0]
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,8 +27,7 @@ def viewpoint(path: Path) -> tuple[float, float, float] | None:
         path: GLB that is seen from (0, 0, 0) along -z.
     """
     with path.open("rb") as file:
-        length = HEAD.unpack(file.read(HEAD.size))[3]
-        accessors = json.loads(file.read(length)).get("accessors")
+        accessors = _accessors(file)
         if not accessors:
             return None
         file.seek(CHUNK.size, 1)
@@ -43,3 +43,15 @@ def viewpoint(path: Path) -> tuple[float, float, float] | None:
     x, y, z = -middle
     around, from_above = math.degrees(math.atan2(z, x)), math.degrees(math.acos(y / distance))
     return around, from_above, distance + behind
+
+
+def is_empty(path: Path) -> bool:
+    """Whether there is nothing to see in a GLB, as in that of a single pixel."""
+    with path.open("rb") as file:
+        return not _accessors(file)
+
+
+def _accessors(file: BinaryIO) -> list[dict[str, Any]]:
+    """What the head of a GLB says of its numbers; the file is at its end then."""
+    length = HEAD.unpack(file.read(HEAD.size))[3]
+    return json.loads(file.read(length)).get("accessors", [])

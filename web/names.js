@@ -1,9 +1,10 @@
-// Names in the reader's language, for what Gradio's components leave without one or say by
-// themselves. Runs when the page is loaded and when the language changes.
+// The page in the reader's language: gives what its own components say to Gradio, and names what
+// Gradio's components leave without a name or say by themselves. Runs when the page is loaded and
+// when the language changes, without asking the server.
 (language) => {
-  const { lang, names, words, unseen } = __TEXTS__[language];
+  const { lang, names, words, unseen, updates } = __TEXTS__[language];
   const rules = words.map(([pattern, text]) => [new RegExp(`^(?:${pattern})$`), text]);
-  const ATTRIBUTES = ["aria-label", "title", "alt", "placeholder"];
+  const ATTRIBUTES = ["aria-label", "aria-valuetext", "title", "alt", "placeholder"];
   const inWords = (said) => {
     const bare = said.trim();
     const [pattern, text] = rules.find(([each]) => each.test(bare)) ?? [];
@@ -85,4 +86,5 @@
     observer.disconnect();
     for (const end of ["load", "error"]) document.removeEventListener(end, rename, true);
   };
+  return updates;
 }

@@ -15,7 +15,7 @@ from web.names import script
 from web.parts import Common, Translated
 from web.picture_tab import EXAMPLE_NAMES, picture_tab
 from web.video_tab import live_tab, video_tab
-from web.words import ENGLISH, WORDS, language_of, say
+from web.words import CHINESE, ENGLISH, WORDS, say
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ KEPT_SESSIONS = 256  # Gradio keeps what they hold
 # Fonts of the reader's own system: nothing is fetched.
 FONT = ["system-ui", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "sans-serif"]
 MONO = ["ui-monospace", "Consolas", "monospace"]
+# The language that the reader's browser asks for.
+GREETING = f"() => /^zh/i.test(navigator.language) ? '{CHINESE}' : '{ENGLISH}'"
 REMOVE = (600, 7200)  # Gradio's own removal, every so many seconds of files older than so many
 TIDY_EVERY = 600  # seconds
 
@@ -128,23 +130,20 @@ def build_page(jobs: Jobs, waiting: int, running: int, megabytes: int = 50) -> g
             )
         common = Common(jobs, word, language)
         with word(gr.Tab, "picture_tab"):
-            shown_again = picture_tab(common, running)
+            picture_tab(common, running)
         with word(gr.Tab, "video_tab"):
             left = video_tab(common, megabytes)
         with word(gr.Tab, "live_tab"):
             live_tab(common)
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
-        changed = language.change(word.updates, language, list(word.texts), **quiet)
-        changed.then(*shown_again, **quiet)
-        named = {"js": script(EXAMPLE_NAMES), **quiet}
-        gr.on([page.load, language.change], None, language, None, **named)
-        page.load(greet, None, language, **quiet)
+        updates = {each: word.updates(each) for each in WORDS}
+        # The script comes first: Gradio does what belongs to one event in order.
+        named = {"js": script(EXAMPLE_NAMES, updates), **quiet}
+        gr.on([page.load, language.change], None, language, list(word.texts), **named)
+        for function, inputs, outputs in common.retold:
+            language.change(function, inputs, outputs, preprocess=False, **quiet)
+        page.load(None, None, language, js=GREETING, **quiet)
         page.unload(left)
     # Not api_open: calls past the queue would be as many at once as anybody likes.
     page.queue(max_size=waiting, default_concurrency_limit=8, api_open=False)
     return page
-
-
-def greet(request: gr.Request) -> str:
-    """The language that the reader's browser asks for."""
-    return language_of(request.headers.get("accept-language", ""))

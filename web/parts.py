@@ -11,8 +11,9 @@ import numpy as np
 
 from options import COLORMAPS
 from prediction.visualise import COLORMAP, colorize, legend_ticks
-from web.jobs import Jobs, Refusal
-from web.words import ENGLISH, say
+from web.jobs import Jobs
+from web.refusals import Refusal
+from web.words import ENGLISH, TAGS, Sentence, say
 
 LETTER, SCALE = 9.0, 520  # pixels: of a letter, and the width of a scale on which ticks find room
 STOPS = 16  # colours of a scale
@@ -48,11 +49,16 @@ class Translated:
 
 @dataclass(frozen=True)
 class Common:
-    """What all tabs have: the work, the texts, the language."""
+    """What all tabs have: the work, the texts, the language.
+
+    Attributes:
+        retold: functions that tell again, with inputs and outputs, when the language changes.
+    """
 
     jobs: Jobs
     word: Translated
     language: gr.Radio
+    retold: list[tuple[Callable[..., Any], list[Any], Any]] = field(default_factory=list)
 
     def choices(self, where: str) -> tuple[gr.Dropdown, gr.Dropdown]:
         """The choice of the model and of the colours, of a tab."""
@@ -92,9 +98,20 @@ def message(where: str) -> gr.HTML:
     return gr.HTML(visible=False, elem_id=where, elem_classes="message")
 
 
-def said(text: str) -> Any:
-    """Words in a :func:`message`, none for no words."""
-    return gr.update(value=f'<p role="alert">{html.escape(text)}</p>', visible=bool(text))
+def said(sentence: Sentence | None) -> Any:
+    """A sentence in a :func:`message`, none for None."""
+    if sentence is None:
+        return gr.update(value="", visible=False)
+    return gr.update(value=f'<p role="alert">{spoken(sentence)}</p>', visible=True)
+
+
+def spoken(*parts: Sentence) -> str:
+    """Sentences as HTML, in all languages: the style shows that of the page."""
+    return "".join(
+        f'<span class="said" lang="{tag}">'
+        f"{html.escape(' · '.join(part.said(language) for part in parts))}</span>"
+        for language, tag in TAGS.items()
+    )
 
 
 def told(job: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,6 +126,12 @@ def told(job: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def come_near(event: Any, elem_id: str) -> None:
+    """After an event, scroll as far as it takes to see an element."""
+    js = f"() => document.getElementById('{elem_id}')?.scrollIntoView({{block: 'nearest'}})"
+    event.then(None, js=js, api_visibility="private")
+
+
 def path_of(file: Any) -> Any:
     """The path of an uploaded file, as Gradio describes one."""
     if isinstance(file, dict) and isinstance(file.get("video"), dict):
@@ -117,7 +140,7 @@ def path_of(file: Any) -> Any:
 
 
 def scale(
-    colormap: str, far: float | None, near: float | None, language: object, more: str = ""
+    colormap: str, far: float | None, near: float | None, more: Sentence | None = None
 ) -> str:
     """The colours from far to near, as HTML: with round distances where they have a unit.
 
@@ -125,23 +148,22 @@ def scale(
         colormap: one of :data:`options.COLORMAPS`.
         far: metres of the darkest colour; None without a unit, or beyond all measure.
         near: of the brightest one; None without a unit.
-        language: of the words.
         more: what else is said, such as a rate.
     """
     colormap = colormap if colormap in COLORMAPS else COLORMAP
     colors = colorize(np.linspace(0, 1, STOPS)[None], 0, 1, colormap)[0]
     stops = ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in colors)
-    ends = [say(language, "far"), say(language, "near")]
-    unit = say(language, "depth_axis" if near is None else "metres")
+    left, right = spoken(Sentence("far")), spoken(Sentence("near"))
+    unit = Sentence("depth_axis" if near is None else "metres")
+    middle = spoken(unit) if more is None else spoken(unit, more)
     marks = "".join(
         f'<span class="tick" style="left: {place:.1%}">'
         f'<span style="transform: translateX(-{place:.0%})">{text}</span></span>'
         for place, text in _ticks(far, near)
     )
-    left, right = (f"<span>{html.escape(end)}</span>" for end in ends)
     return (
-        f'<div class="scale"><div class="ends">{left}'
-        f"<span>{html.escape(' · '.join(filter(None, (unit, more))))}</span>{right}</div>"
+        f'<div class="scale"><div class="ends"><span>{left}</span><span>{middle}</span>'
+        f"<span>{right}</span></div>"
         f'<div class="bar" style="background: linear-gradient(to right, {stops})"></div>'
         f'<div class="ticks">{marks}</div></div>'
     )

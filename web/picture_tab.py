@@ -10,11 +10,12 @@ from typing import Any
 import gradio as gr
 
 from datasets.camera import ASSUMED_DEGREES
-from web.jobs import ANGLES, UNIT_WORDS, Refusal
+from web.jobs import ANGLES, UNIT_WORDS
 from web.maps import FILES
 from web.mesh import viewpoint
-from web.parts import Common, message, path_of, said, scale, told
-from web.words import ENGLISH, say
+from web.parts import Common, come_near, message, path_of, said, scale, spoken, told
+from web.refusals import Refusal
+from web.words import ENGLISH, Sentence, say
 
 NAMES = ("street", "avenue", "room", "hall", "blocks")
 FOLDER = Path(__file__).parents[1] / "assets" / "examples"
@@ -34,17 +35,15 @@ SAVE = """(file) => {
 }"""
 
 
-def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]]:  # noqa: PLR0915
+def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
     """A picture and all that is made of it.
 
     Args:
         common: to all tabs.
         running: pictures predicted at once.
-
-    Returns:
-        What tells it all in another language: a function, its inputs and outputs.
     """
     jobs, word, language = common.jobs, common.word, common.language
+    nothing = (None, "", "", None, "")
     token = gr.Textbox(visible=False)
     description = gr.JSON(visible=False)
     made, mesh = gr.File(visible=False), gr.File(visible=False)
@@ -107,6 +106,16 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
         is_one = type(number) is int and 0 <= number < len(EXAMPLES)
         return EXAMPLES[number] if is_one else None
 
+    def predicted(
+        image: Any, model: str, colormap: str, language: str, keep_aspect: bool
+    ) -> tuple[Any, ...]:
+        if not image:
+            return nothing
+        shown = jobs.picture(path_of(image), model, colormap, language, keep_aspect)
+        about, pair = shown.description, (str(shown.picture), str(shown.depth))
+        bar = scale(about["colormap"], about["far"], about["near"])
+        return pair, bar, _details(about), about, about["token"]
+
     def predict(
         image: dict[str, Any] | None,
         model: str,
@@ -115,20 +124,14 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
         keep_aspect: bool,
     ) -> tuple[Any, ...]:
         """Depth of a picture: [picture, depth in colours], scale, details, the same, its token."""
-        if not image:
-            return None, "", "", None, ""
-        given = (path_of(image), model, colormap, language, keep_aspect)
-        shown = told(jobs.picture)(*given)
-        about, pair = shown.description, (str(shown.picture), str(shown.depth))
-        return pair, _scale(about, language), _details(about, language), about, about["token"]
+        return told(predicted)(image, model, colormap, language, keep_aspect)
 
     def show(image: Any, model: str, colormap: str, language: str, keep_aspect: bool) -> list[Any]:
         hidden = gr.update(visible=False)
         try:
-            values = predict(image, model, colormap, language, keep_aspect)
-            error = ""
-        except gr.Error as refusal:
-            values, error = (None, "", "", None, ""), refusal.message
+            values, error = predicted(image, model, colormap, language, keep_aspect), None
+        except Refusal as refusal:
+            values, error = nothing, refusal.sentence
         about = values[3]
         name = about["name"] if about else "picture"
         updates = {
@@ -149,10 +152,10 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
             found = jobs.marks(token, points, degrees, language)
             metric = jobs.described(token, language)["near"] is not None
         except Refusal as error:
-            return [gr.skip(), said(str(error)), gr.skip(), gr.skip()]
+            return [gr.skip(), said(error.sentence), gr.skip(), gr.skip()]
         new = [{"x": x, "y": y, "words": words} for x, y, words in found]
         asked = gr.update(visible=True) if metric and len(new) > 1 else gr.skip()
-        return [new, said(""), gr.update(interactive=bool(new)), asked]
+        return [new, said(None), gr.update(interactive=bool(new)), asked]
 
     def mark(
         token: str, before: Any, degrees: Any, language: str, event: gr.SelectData
@@ -167,16 +170,15 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
         kind: str, token: str, degrees: Any, colormap: str, language: str
     ) -> tuple[str | None, Any]:
         try:
-            return str(jobs.file(token, kind, degrees, colormap, language)), said("")
+            return str(jobs.file(token, kind, degrees, colormap, language)), said(None)
         except Refusal as error:
-            return None, said(str(error))
+            return None, said(error.sentence)
 
     def turn_around(token: str, degrees: Any, colormap: str, language: str) -> tuple[Any, ...]:
         path, error = save("mesh", token, degrees, colormap, language)
         if path is None:
             return None, gr.update(visible=False), error, gr.skip()
-        place = viewpoint(Path(path)) or (None, None, None)
-        box = gr.update(visible=True, camera_position=place)
+        box = gr.update(visible=True, camera_position=viewpoint(Path(path)))
         return path, box, error, gr.update(visible=True)
 
     def turn_again(shown: Any, *given: Any) -> tuple[Any, ...]:
@@ -185,36 +187,31 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
     def put(mesh: Any) -> Any:
         return path_of(mesh) or gr.skip()
 
-    def tell_picture(token: str, language: str) -> tuple[Any, ...]:
-        """What was said of a prediction itself, in another language."""
+    def tell_picture(token: str, language: str) -> tuple[Any, Any]:
+        """What the choices of a prediction say, in another language."""
         try:
             about = jobs.described(token, language) if token else None
         except Refusal:  # nothing of it is kept: what is there stays as it is
             about = None
         if about is None:
-            return tuple(gr.skip() for _ in told_of_picture)
-        return (
-            _scale(about, language),
-            _details(about, language),
-            gr.update(info=_angle_info(about, language)),
-            shape(about, language),
-        )
+            return gr.skip(), gr.skip()
+        return gr.update(info=_angle_info(about, language)), shape(about, language)
 
     def tell(token: str, points: Any, degrees: Any, language: str) -> tuple[Any, ...]:
-        """All that was said of a prediction and its points, in another language."""
-        of_picture = tell_picture(token, language)
-        if of_picture[0] == gr.skip():
-            return (gr.skip(), gr.skip(), *of_picture)
-        return (mark_again(token, points, degrees, language)[0], said(""), *of_picture)
+        """What the choices and the points of a prediction say, in another language."""
+        again = mark_again(token, points, degrees, language)
+        return (again[0], *tell_picture(token, language))
 
     def point_of(token: str, x: int, y: int, language: str = ENGLISH) -> str:
         """Depth at a point of an earlier prediction, by its token."""
         return told(jobs.point)(token, x, y, None, 0.0, language)
 
-    def make_files(key: str, degrees: float, colormap: str, language: str) -> tuple[str, list[str]]:
+    def make_files(
+        key: str, degrees: float, colormap: str, language: str
+    ) -> tuple[str | None, list[str]]:
         """Mesh and files of an earlier prediction, by its token."""
         glb, paths = told(jobs.files)(key, degrees, colormap, language)
-        return str(glb), [str(path) for path in paths]
+        return glb and str(glb), [str(path) for path in paths]
 
     # Jobs check everything that comes, and say what is wrong in our own words.
     plain = {"preprocess": False}
@@ -258,7 +255,7 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
     # One after the other: Gradio shows no mesh that comes together with its box.
     turned = [mesh, view, wrong, angle]
     made_of = turn.click(turn_around, asked, turned, show_progress_on=turn, **alone)
-    made_of.success(put, mesh, view, **quiet)
+    come_near(made_of.success(put, mesh, view, **quiet), "view")
     angle.release(mark_again, seen, marked, **quiet)
     turned_again = angle.release(turn_again, [view, *asked], turned, **alone)
     turned_again.success(put, mesh, view, **quiet)
@@ -284,20 +281,16 @@ def picture_tab(common: Common, running: int) -> tuple[Any, list[Any], list[Any]
         **plain,
     )
     gr.api(point_of, api_name="point")
-    told_of_picture = [legend, details, angle, padded]
+    told_of_picture = [angle, padded]
     # The language may have changed meanwhile. Points may be marked already: they are left alone.
     shown.then(tell_picture, [token, language], told_of_picture, **quiet)
-    return tell, seen, [marks, wrong, *told_of_picture]
+    common.retold.append((tell, seen, [marks, *told_of_picture]))
 
 
 def _points(marks: object) -> list[object]:
     """The points (x, y) of marks as the page shows them, whatever was sent for them."""
     listed = marks if isinstance(marks, list) else []
     return [(each.get("x"), each.get("y")) for each in listed if isinstance(each, dict)]
-
-
-def _scale(about: Mapping[str, Any], language: object) -> str:
-    return scale(about["colormap"], about["far"], about["near"], language)
 
 
 def _angle_info(about: Mapping[str, Any], language: object) -> str:
@@ -310,17 +303,17 @@ def _angle(about: Mapping[str, Any], language: object) -> Any:
     return gr.update(value=value, info=_angle_info(about, language), visible=False)
 
 
-def _details(about: Mapping[str, Any], language: object) -> str:
+def _details(about: Mapping[str, Any]) -> str:
     """What there is to know of a prediction, as an HTML table."""
     rows = {
-        "detail_model": about["model"],
-        "detail_engine": about["engine"],
-        "detail_size": f"{about['name']}, {about['width']} x {about['height']}",
-        "detail_unit": say(language, UNIT_WORDS[about["unit"]]),
-        "detail_time": say(language, "detail_seconds", seconds=f"{about['seconds']:.2f}"),
+        "detail_model": html.escape(about["model"]),
+        "detail_engine": html.escape(about["engine"]),
+        "detail_size": html.escape(f"{about['name']}, {about['width']} x {about['height']}"),
+        "detail_unit": spoken(Sentence(UNIT_WORDS[about["unit"]])),
+        "detail_time": spoken(Sentence("detail_seconds", {"seconds": f"{about['seconds']:.2f}"})),
     }
     cells = "".join(
-        f"<tr><th scope='row'>{say(language, key)}</th><td>{html.escape(str(value))}</td></tr>"
+        f"<tr><th scope='row'>{spoken(Sentence(key))}</th><td>{value}</td></tr>"
         for key, value in rows.items()
     )
     return f"<table>{cells}</table>"

@@ -9,8 +9,9 @@ import gradio as gr
 
 from web.jobs import ShownVideo
 from web.orders import Orders
-from web.parts import Common, message, path_of, said, scale, told
-from web.words import ENGLISH, say
+from web.parts import Common, come_near, message, path_of, said, scale, told
+from web.refusals import Refusal, resources
+from web.words import ENGLISH, Sentence
 
 STREAM_EVERY = 0.2  # seconds; frames that come while one is predicted are dropped
 LIVE_SECONDS = 600
@@ -26,7 +27,7 @@ def video_tab(  # noqa: PLR0915
         What to do when a visitor goes away: nobody waits for the video then.
     """
     jobs, word, orders = common.jobs, common.word, Orders()
-    order = gr.Textbox(visible=False)
+    order = gr.State()
     limits = {
         "frames": jobs.limits.frames,
         "megabytes": megabytes,
@@ -48,7 +49,7 @@ def video_tab(  # noqa: PLR0915
             legend = gr.HTML()
 
     def work(file: Any, *given: Any) -> ShownVideo:
-        return told(jobs.video)(path_of(file), *given)
+        return jobs.video(path_of(file), *given)
 
     def predict_video(
         file: dict[str, Any] | None,
@@ -59,7 +60,8 @@ def video_tab(  # noqa: PLR0915
         keep_aspect: bool,
     ) -> str:
         """Depth of a video, as WebM."""
-        return str(work(file, model, colormap, beside, language, None, keep_aspect).video)
+        shown = told(work)(file, model, colormap, beside, language, None, keep_aspect)
+        return str(shown.video)
 
     def show_video(
         file: dict[str, Any] | None,
@@ -77,27 +79,27 @@ def video_tab(  # noqa: PLR0915
             return tuple(gr.skip() for _ in output)
         try:
             shown = work(file, model, colormap, beside, language, watch, keep_aspect)
-        except gr.Error as error:
-            return None, "", said(error.message), gr.update(visible=False)
+        except Refusal as error:
+            return None, "", said(error.sentence), gr.update(visible=False)
         finally:
             orders.end(visitor, order)
-        bar = scale(shown.colormap, shown.far, shown.near, language)
-        return str(shown.video), bar, said(""), gr.update(visible=True)
+        bar = scale(shown.colormap, shown.far, shown.near)
+        return str(shown.video), bar, said(None), gr.update(visible=True)
 
     def begin(request: gr.Request) -> list[Any]:
         key = orders.place(request.session_hash)
         if key is None:  # the button was pressed twice
             return [gr.skip()] * 7
         off, on = gr.update(interactive=False), gr.update(interactive=True)
-        return [off, on, gr.update(visible=True), None, "", said(""), key]
+        return [off, on, gr.update(visible=True), None, "", said(None), key]
 
     def end(file: Any, request: gr.Request) -> list[Any]:
         busy = orders.has(request.session_hash)
         return [gr.update(interactive=bool(file) and not busy), gr.update(interactive=busy)]
 
-    def change(file: Any, language: str, request: gr.Request) -> list[Any]:
+    def change(file: Any, request: gr.Request) -> list[Any]:
         waited = orders.stop(request.session_hash)
-        stopped = [said(say(language, "stopped")), gr.update(visible=False)]
+        stopped = [said(Sentence("stopped")), gr.update(visible=False)]
         return [*end(file, request), *(stopped if waited else [gr.skip()] * 2)]
 
     def leave(request: gr.Request) -> None:
@@ -110,15 +112,17 @@ def video_tab(  # noqa: PLR0915
     gr.on(
         [video.change, video.clear, stop.click],
         change,
-        [video, common.language],
+        video,
         [start, stop, wrong, result],
         trigger_mode="multiple",
         **quiet,
     )
     begun = start.click(begin, None, [start, stop, result, depth, legend, wrong, order], **quiet)
+    come_near(begun, "video_depth")
     # One video at a time, whoever asks.
     one = {"concurrency_limit": 1, "concurrency_id": "video", "preprocess": False}
-    done = begun.then(
+    # Not after the press of the button: a second one gives no order.
+    done = order.change(
         show_video,
         [*given, order],
         output,
@@ -142,7 +146,7 @@ def live_tab(common: Common) -> None:
             word(gr.Markdown, "live_hint", "value")
             model, colormap = common.choices("live")
             padded = _shape(common, "live", model)
-        with gr.Column(scale=3, min_width=320, visible=False) as result:
+        with gr.Column(scale=3, min_width=320, visible=False, elem_classes="result") as result:
             depth = word(
                 gr.Image, "camera_depth", interactive=False, format="jpeg", height=460, buttons=[]
             )
@@ -159,17 +163,18 @@ def live_tab(common: Common) -> None:
     ) -> tuple[Any, ...]:
         jobs = common.jobs
         try:
-            picture = told(jobs.sent_frame)(frame.get("url") if isinstance(frame, dict) else None)
-            colors, shown = told(jobs.live)(picture, shown, model, colormap, keep_aspect)
-        except gr.Error as error:
-            return None, shown, last, "", said(error.message), gr.update(visible=False)
+            with resources(language):
+                picture = jobs.sent_frame(frame.get("url") if isinstance(frame, dict) else None)
+                colors, shown = jobs.live(picture, shown, model, colormap, keep_aspect)
+        except Refusal as error:
+            return None, shown, None, "", said(error.sentence), gr.update(visible=False)
         if colors is None:
             return None, shown, last, "", gr.skip(), gr.skip()
         last = _rate(last)
         far, near = jobs.ends(model, shown.low, shown.high)
-        bar = scale(colormap, far, near, language, _said_rate(last, language))
-        first = gr.update(visible=True) if last[1] is None else gr.skip()
-        return colors, shown, last, bar, gr.skip(), first
+        bar = scale(colormap, far, near, _said_rate(last))
+        first = (said(None), gr.update(visible=True)) if last[1] is None else [gr.skip()] * 2
+        return colors, shown, last, bar, *first
 
     camera.stream(
         see,
@@ -187,15 +192,10 @@ def live_tab(common: Common) -> None:
 def _shape(common: Common, where: str, model: gr.Dropdown) -> gr.Checkbox:
     """The choice to pad what moves, while the model of a tab is of a fixed shape."""
     padded = common.shape(where, **common.shape_of(model.value, ENGLISH))
-    gr.on(
-        [model.change, common.language.change],
-        lambda *chosen: gr.update(**common.shape_of(*chosen)),
-        [model, common.language],
-        padded,
-        api_visibility="private",
-        show_progress="hidden",
-        preprocess=False,
-    )
+    told_of = (lambda *chosen: gr.update(**common.shape_of(*chosen)), [model, common.language])
+    quiet = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
+    model.change(*told_of, padded, **quiet)
+    common.retold.append((*told_of, padded))
     return padded
 
 
@@ -211,6 +211,6 @@ def _rate(last: tuple[float, float | None] | None) -> tuple[float, float | None]
     return now, passed
 
 
-def _said_rate(last: tuple[float, float | None], language: object) -> str:
-    """The frames per second of :func:`_rate`, in words; none while there is no second frame."""
-    return "" if not last[1] else say(language, "rate", rate=f"{1 / last[1]:.1f}")
+def _said_rate(last: tuple[float, float | None]) -> Sentence | None:
+    """The frames per second of :func:`_rate`; None while there is no second frame."""
+    return Sentence("rate", {"rate": f"{1 / last[1]:.1f}"}) if last[1] else None

@@ -1,6 +1,12 @@
 """What the page says, in English and Chinese."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 ENGLISH, CHINESE = "English", "中文"
+TAGS = {ENGLISH: "en", CHINESE: "zh-CN"}  # of HTML
 
 WORDS = {
     ENGLISH: {
@@ -22,7 +28,7 @@ WORDS = {
         "video": "Video",
         "video_depth": "Its depth",
         "side": "Beside the source",
-        "start": "Predict the video",
+        "start": "Predict",
         "camera": "Camera",
         "camera_depth": "Its depth",
         "near": "near",
@@ -34,11 +40,48 @@ WORDS = {
         "infinite": "beyond all measure",
         "distance": "{distance} between the last two points ({camera})",
         "no_distance": "the model has no unit: no distance in metres",
-        "unreadable": "This picture cannot be used: {detail}",
-        "too_large": "This has {width} x {height} pixels; at most {limit} million are taken.",
-        "no_video": "This video cannot be used: {detail}",
-        "too_long": "This video has {frames} frames; at most {limit} are taken.",
-        "too_slow": "This took more than {limit} seconds and was stopped.",
+        "unreadable": "This picture cannot be used: {name}: {why}",
+        "no_video": "This video cannot be used: {name}: {why}",
+        "why_empty": "it is empty; choose it again, or another one",
+        "why_no_picture": (
+            "it is no picture, or of a kind that is not read here; save it as JPEG or PNG"
+        ),
+        "why_foreign": (
+            "it is of a kind that is not read here, such as HEIC, JPEG XL, a raw picture or a "
+            "video; save it as JPEG or PNG"
+        ),
+        "why_damaged": (
+            "it is damaged, or was cut short; upload it again, or save it anew as JPEG or PNG"
+        ),
+        "why_too_large": (
+            "it has too many pixels: at most {limit} million, and {side} on a side; make it smaller"
+        ),
+        "why_unclear": (
+            "its numbers do not tell what is white: they are of 32 bits, fractions, or of 16 "
+            "bits with little in them; save it with 8 bits"
+        ),
+        "why_missing": "it is no longer there; upload it again",
+        "why_no_video": "it is no video, damaged, or of a kind that is not read; save it as MP4",
+        "why_no_pictures": "it holds no moving pictures, only sound perhaps; choose another one",
+        "why_no_frame": "no frame of it can be read; it is empty or damaged: choose another one",
+        "too_large": (
+            "This has {width} x {height} pixels; at most {limit} million are taken. Make it "
+            "smaller."
+        ),
+        "too_long": "This video has {frames} frames; at most {limit} are taken. Cut it.",
+        "too_slow": (
+            "This took more than {limit} seconds and was stopped. Take a shorter video, or a "
+            "smaller one."
+        ),
+        "no_memory": (
+            "The computer that serves this page has not enough memory for this. Try a smaller "
+            "one, or later."
+        ),
+        "no_room": (
+            "The disk of the computer that serves this page is full. Try again later, or tell "
+            "who runs it."
+        ),
+        "no_mesh": "There is nothing to show in 3D: the picture is too small, or all is far away.",
         "gone": "This result is no longer kept; predict the picture again.",
         "no_picture": "There is no picture yet.",
         "no_upload": "There is no such upload (any more); upload it again.",
@@ -105,7 +148,7 @@ WORDS = {
         "video": "视频",
         "video_depth": "视频的深度",
         "side": "与原视频并排",
-        "start": "预测视频",
+        "start": "预测",
         "camera": "摄像头",
         "camera_depth": "摄像头的深度",
         "near": "近",
@@ -117,14 +160,28 @@ WORDS = {
         "infinite": "无穷远",
         "distance": "最后两点相距 {distance}（{camera}）",
         "no_distance": "该模型没有单位，无法给出以米计的距离",
-        "unreadable": (
-            "无法作为图片读取：{detail}。请换用完整的 JPEG、PNG、WEBP 或 TIFF 图片，"
-            "每边不超过 32000 像素。"
+        "unreadable": "无法使用该图片：{name}：{why}。",
+        "no_video": "无法使用该视频：{name}：{why}。",
+        "why_empty": "文件是空的，请重新选择，或换一个文件",
+        "why_no_picture": "它不是图片，或格式不受支持，请另存为 JPEG 或 PNG",
+        "why_foreign": (
+            "此处不支持该格式（如 HEIC、JPEG XL、相机原始格式或视频），请另存为 JPEG 或 PNG"
         ),
-        "too_large": "图片有 {width} x {height} 像素，最多 {limit} 百万。",
-        "no_video": "无法使用该视频：{detail}。请换用 MP4 或 WebM 视频。",
-        "too_long": "视频有 {frames} 帧，最多 {limit} 帧。",
-        "too_slow": "处理超过 {limit} 秒，已停止。",
+        "why_damaged": "文件已损坏或不完整，请重新上传，或重新保存为 JPEG 或 PNG",
+        "why_too_large": "像素过多：总数最多 {limit} 百万，每边最多 {side}，请缩小图片",
+        "why_unclear": (
+            "无法确定其数值以多少为白色（32 位、小数，或 16 位但数值很小），请以 8 位保存"
+        ),
+        "why_missing": "文件已不存在，请重新上传",
+        "why_no_video": "它不是视频、已损坏，或格式不受支持，请另存为 MP4",
+        "why_no_pictures": "其中没有视频画面（可能只有声音），请换一个文件",
+        "why_no_frame": "读不出任何一帧，文件是空的或已损坏，请换一个文件",
+        "too_large": "有 {width} x {height} 像素，最多 {limit} 百万像素，请缩小后再试。",
+        "too_long": "视频有 {frames} 帧，最多 {limit} 帧，请剪短后再试。",
+        "too_slow": "处理超过 {limit} 秒，已停止。请换用更短或更小的视频。",
+        "no_memory": "提供本页面的计算机内存不足。请换用较小的文件，或稍后再试。",
+        "no_room": "提供本页面的计算机磁盘已满。请稍后再试，或告知其管理者。",
+        "no_mesh": "没有可以三维显示的内容：图片太小，或一切都太远。",
         "gone": "该结果已不再保留，请重新预测图片。",
         "no_picture": "还没有图片。",
         "no_upload": "没有该上传文件（或已删除），请重新上传。",
@@ -221,6 +278,9 @@ GRADIO = (
     ("Use via API|通过 API 使用", "Use via API", "通过 API 使用"),
     (r"Uploading (?:\d+\s+files?)?\.*|正在上传\.*", "Uploading ...", "正在上传……"),
     (r"processing \|", "at work |", "处理中 |"),
+    (r"(?:frame|it) \|", "frames |", "帧 |"),
+    (r"(?:colours: )?(.*\d) (?:frame|it)", "$1 frames", "$1 帧"),
+    ("colours", "colours", "配色"),
     (r"queue: (\d+)/(\d*) \|", "waiting, $1 of $2 |", "排队中，第 $1 位，共 $2 位 |"),
     ("Error|错误", "This did not work", "未能完成"),
     ("Warning|警告", "Please note", "请注意"),
@@ -253,12 +313,28 @@ GRADIO = (
 )
 
 
-def say(language: str, key: str, **values: object) -> str:
-    """A sentence in a language, English for one that is not there, whatever it is."""
-    words = WORDS[language] if isinstance(language, str) and language in WORDS else WORDS[ENGLISH]
-    return words[key].format(**values)
+@dataclass(frozen=True)
+class Sentence:
+    """Something that can be said in each language.
+
+    Attributes:
+        key: of :data:`WORDS`.
+        values: that are put into it; sentences among them are said in the same language.
+    """
+
+    key: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def said(self, language: object) -> str:
+        """It in a language, English for one that is not there, whatever it is."""
+        known = isinstance(language, str) and language in WORDS
+        values = {
+            name: value.said(language) if isinstance(value, Sentence) else value
+            for name, value in self.values.items()
+        }
+        return WORDS[language if known else ENGLISH][self.key].format(**values)
 
 
-def language_of(header: str) -> str:
-    """The language that a browser asks for in its ``Accept-Language``."""
-    return CHINESE if header.strip().lower().startswith("zh") else ENGLISH
+def say(language: object, key: str, **values: object) -> str:
+    """A :class:`Sentence` in a language."""
+    return Sentence(key, values).said(language)

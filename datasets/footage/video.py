@@ -38,6 +38,10 @@ MOST_DAMAGE = 1000  # places, after which a video is given up
 SHORT = 0.98  # of the frames that a file says it has, below which it counts as cut short
 
 
+class NoPictures(ValueError):
+    """A file holds no moving pictures."""
+
+
 class Video:
     """The frames of a video file or camera, upright RGB uint8 [H, W, 3] of one size, in order.
 
@@ -80,7 +84,9 @@ class Video:
                 self.seconds = float(last)
                 yield last, frame()
         if number == 0:
-            raise InputError(f"{self.name}: no frame can be read; it is empty or damaged")
+            raise InputError(
+                f"{self.name}: no frame can be read; it is empty or damaged", kind="no_frame"
+            )
         if number < SHORT * self._opened.listed:
             logger.warning(
                 "%s: ends after %d of the %d frames that it should have: it was cut short, or is "
@@ -125,7 +131,7 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise InputError(f"{path}: no such video")
+            raise InputError(f"{path}: no such video", kind="missing")
         self._path = path
         try:
             with open_video(path) as container:
@@ -137,12 +143,14 @@ class _File:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InputError(
                 f"{path}: cannot be opened: it is damaged or no video ({reason_of(error)}); "
-                f"convert it, {CONVERSION}"
+                f"convert it, {CONVERSION}",
+                kind="no_pictures" if isinstance(error, NoPictures) else "no_video",
             ) from error
         if width * height > MOST_PIXELS:
             raise InputError(
                 f"{path}: has frames of {width}x{height} pixels; at most {MOST_PIXELS // 10**6} "
-                f"million are read; make it smaller"
+                f"million are read; make it smaller",
+                kind="too_large",
             )
         self.size = (width, height)
 
@@ -192,12 +200,12 @@ def _pictures(container: InputContainer) -> VideoStream:
     """The pictures of a video; those of music are none.
 
     Raises:
-        ValueError: it has none, or none that can be decoded.
+        NoPictures: it has none, or none that can be decoded.
     """
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
             return stream
-    raise ValueError("it holds no moving pictures that can be decoded")
+    raise NoPictures("it holds no moving pictures that can be decoded")
 
 
 def _estimate(container: InputContainer, stream: VideoStream) -> int:
