@@ -213,8 +213,6 @@ def test_everything_goes_as_a_browser_asks_for_it(client, picture, token, tmp_pa
     assert content[:4] == b"glTF"
     assert box["visible"]
     assert box["camera_position"][2] > 0
-    ok, output = browse(client, "put", [mesh])
-    assert output["data"][0]["path"] == mesh["path"]
     ok, output = browse(client, "save_kind", [token, 70, "inferno", ENGLISH])
     assert output["data"][0]["orig_name"] == "a_depth.png"
     ok, output = browse(client, "tell", [token, marks, 70, CHINESE])

@@ -33,6 +33,14 @@ SAVE = """(file) => {
     link.download = file.orig_name;
     link.click();
 }"""
+# Show a mesh, as soon as its box is there: one that is earlier, Gradio may never show.
+PUT = """async (file) => {
+    const box = () => document.querySelector("#view [data-testid=block-label]");
+    for (let tries = 0; file && !box() && tries < 300; tries++)
+        await new Promise((resolve) => setTimeout(resolve, 100));
+    if (!box()) return { __type__: "update" };
+    return file;
+}"""
 
 
 def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
@@ -140,6 +148,7 @@ def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
             marks: [],
             clear: gr.update(interactive=False),
             view: gr.update(value=None, visible=False),
+            mesh: None,
             angle: _angle(about, language) if about else hidden,
             padded: shape(about, language) if about else hidden,
             **{save: gr.update(value=FILES[kind].format(name)) for kind, save in saves.items()},
@@ -184,9 +193,6 @@ def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
     def turn_again(shown: Any, *given: Any) -> tuple[Any, ...]:
         return turn_around(*given) if shown else tuple(gr.skip() for _ in turned)
 
-    def put(mesh: Any) -> Any:
-        return path_of(mesh) or gr.skip()
-
     def tell_picture(token: str, language: str) -> tuple[Any, Any]:
         """What the choices of a prediction say, in another language."""
         try:
@@ -218,7 +224,7 @@ def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
     own = {**plain, "api_visibility": "private"}
     choices = [model, colormap, language, padded]
     output = [slider, legend, details, description, token]
-    after = [result, wrong, marks, clear, view, angle, padded, *saves.values()]
+    after = [result, wrong, marks, clear, view, mesh, angle, padded, *saves.values()]
     shown = gr.on(
         [picture.change, model.change, colormap.change, padded.input],
         show,
@@ -252,13 +258,13 @@ def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
         )
         saved.success(None, made, None, js=SAVE, api_visibility="private")
     alone = {"concurrency_limit": running, "concurrency_id": "files", **own}
-    # One after the other: Gradio shows no mesh that comes together with its box.
     turned = [mesh, view, wrong, angle]
     made_of = turn.click(turn_around, asked, turned, show_progress_on=turn, **alone)
-    come_near(made_of.success(put, mesh, view, **quiet), "view")
+    put = {"js": PUT, "api_visibility": "private", "show_progress": "hidden"}
+    come_near(made_of.success(None, mesh, view, **put), "view")
     angle.release(mark_again, seen, marked, **quiet)
     turned_again = angle.release(turn_again, [view, *asked], turned, **alone)
-    turned_again.success(put, mesh, view, **quiet)
+    turned_again.success(None, mesh, view, **put)
 
     # What programs call: errors are errors.
     unseen, all_files = gr.Button(visible=False), gr.File(visible=False, file_count="multiple")
