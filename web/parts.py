@@ -126,12 +126,6 @@ def told(job: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def come_near(event: Any, elem_id: str) -> None:
-    """After an event, scroll as far as it takes to see an element."""
-    js = f"() => document.getElementById('{elem_id}')?.scrollIntoView({{block: 'nearest'}})"
-    event.then(None, js=js, api_visibility="private")
-
-
 def path_of(file: Any) -> Any:
     """The path of an uploaded file, as Gradio describes one."""
     if isinstance(file, dict) and isinstance(file.get("video"), dict):

@@ -13,7 +13,7 @@ from datasets.camera import ASSUMED_DEGREES
 from web.jobs import ANGLES, UNIT_WORDS
 from web.maps import FILES
 from web.mesh import viewpoint
-from web.parts import Common, come_near, message, path_of, said, scale, spoken, told
+from web.parts import Common, message, path_of, said, scale, spoken, told
 from web.refusals import Refusal
 from web.words import ENGLISH, Sentence, say
 
@@ -33,12 +33,21 @@ SAVE = """(file) => {
     link.download = file.orig_name;
     link.click();
 }"""
-# Show a mesh, as soon as its box is there: one that is earlier, Gradio may never show.
+# Show a mesh, as soon as its box is there: one that is earlier, Gradio may never show. The box is
+# busy until the mesh has come, which is large.
 PUT = """async (file) => {
     const box = () => document.querySelector("#view [data-testid=block-label]");
     for (let tries = 0; file && !box() && tries < 300; tries++)
         await new Promise((resolve) => setTimeout(resolve, 100));
-    if (!box()) return { __type__: "update" };
+    if (!file || !box()) return { __type__: "update" };
+    const view = document.querySelector("#view");
+    view.setAttribute("aria-busy", true);
+    if (!view.querySelector("canvas")) view.scrollIntoView({ block: "nearest" });
+    new PerformanceObserver((came, observer) => {
+        if (!came.getEntries().some(({ name }) => name.endsWith(".glb"))) return;
+        view.removeAttribute("aria-busy");
+        observer.disconnect();
+    }).observe({ type: "resource" });
     return file;
 }"""
 
@@ -261,7 +270,7 @@ def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
     turned = [mesh, view, wrong, angle]
     made_of = turn.click(turn_around, asked, turned, show_progress_on=turn, **alone)
     put = {"js": PUT, "api_visibility": "private", "show_progress": "hidden"}
-    come_near(made_of.success(None, mesh, view, **put), "view")
+    made_of.success(None, mesh, view, **put)
     angle.release(mark_again, seen, marked, **quiet)
     turned_again = angle.release(turn_again, [view, *asked], turned, **alone)
     turned_again.success(None, mesh, view, **put)

@@ -9,12 +9,13 @@ import gradio as gr
 
 from web.jobs import ShownVideo
 from web.orders import Orders
-from web.parts import Common, come_near, message, path_of, said, scale, told
+from web.parts import Common, message, path_of, said, scale, told
 from web.refusals import Refusal, resources
 from web.words import ENGLISH, Sentence
 
 STREAM_EVERY = 0.2  # seconds; frames that come while one is predicted are dropped
 LIVE_SECONDS = 600
+NEAR = "() => document.getElementById('video_depth')?.scrollIntoView({ block: 'nearest' })"
 RATE_MEMORY = 0.8  # share of the earlier frames in the rate that is said
 
 
@@ -118,7 +119,7 @@ def video_tab(  # noqa: PLR0915
         **quiet,
     )
     begun = start.click(begin, None, [start, stop, result, depth, legend, wrong, order], **quiet)
-    come_near(begun, "video_depth")
+    begun.then(None, js=NEAR, api_visibility="private")
     # One video at a time, whoever asks.
     one = {"concurrency_limit": 1, "concurrency_id": "video", "preprocess": False}
     # Not after the press of the button: a second one gives no order.

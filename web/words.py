@@ -263,8 +263,8 @@ GRADIO = (
     ("(?:number input|range slider) for (.+)", "$1", "$1"),
     (
         "Video not playable",
-        "The browser cannot play this video; its depth can be made all the same.",
-        "浏览器无法播放该视频，但仍可预测其深度。",
+        "The browser cannot play this video; try to predict it all the same.",
+        "浏览器无法播放该视频，但仍可尝试预测。",
     ),
     ("play-pause-replay-button", "Play or pause", "播放或暂停"),
     ("Adjust volume", "Volume", "音量"),
@@ -291,8 +291,8 @@ GRADIO = (
     ),
     (
         r"Invalid file types?: (.*?)\. Only .* allowed\.",
-        "$1: another kind of file is needed.",
-        "$1：文件类型不符。",
+        "$1: its name does not end as those of such files do, like .jpg or .mp4.",
+        "$1：文件扩展名不符，应类似 .jpg 或 .mp4。",
     ),
     (
         r"Connection to the server was lost\. Attempting reconnection\.\.\.",
