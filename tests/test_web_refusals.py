@@ -18,8 +18,9 @@ from tests.test_web_jobs import LIMITS, model, write_video
 from web import jobs as web_jobs
 from web.jobs import Jobs
 from web.refusals import REASON, Refusal
-from web.words import CHINESE, ENGLISH, WORDS, say
+from web.words import CHINESE, ENGLISH, GRADIO, WORDS, say
 
+ROOT = Path(__file__).resolve().parents[1]
 CHINESE_ONLY = re.compile(r"[^a-zA-Z]*")
 
 
@@ -140,6 +141,26 @@ def test_a_mesh_without_a_face_is_refused_in_words(jobs, tmp_path, size):
     mesh, files = jobs.files(token, 70, "inferno", ENGLISH)
     assert mesh is None
     assert [path.suffix for path in files] == [".png", ".png", ".npy", ".ply"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "said"),
+    [
+        (408, "this came too slowly; try again", "传输太慢"),
+        (413, "this exceeds the maximum allowed size of 50 megabytes", "50 MB"),
+        (400, "this names a file that was not uploaded here", "请重新上传"),
+        (503, "too many are sending at once; try again", "稍后再试"),
+        (500, "Internal Server Error", "服务器未能接收"),
+    ],
+)
+def test_refusals_of_uploads_and_calls_are_said_in_words(status, words, said):
+    """Gradio shows them as they come: of a call the words, of an upload the answer."""
+    answer = f'HTTP {status}: {{"detail":"{words}"}}'
+    for text in (answer, words) if status != 500 else (answer,):
+        pattern, _, chinese = next(rule for rule in GRADIO if re.fullmatch(rule[0], text))
+        assert said in re.sub(pattern, chinese.replace("$", "\\"), text, count=1)
+    sources = [(ROOT / "web" / f"{name}.py").read_text() for name in ("protection", "transfer")]
+    assert status == 500 or any(words[:30] in source for source in sources)
 
 
 def test_reasons_in_chinese_are_chinese():

@@ -130,6 +130,12 @@ const listen = {
     if (slipped <= CLICK_MOVES)
       point((event.clientX - at.left) / at.width, (event.clientY - at.top) / at.height);
   },
+  // One finger scrolls the page, unless the picture is enlarged: Gradio would keep it for itself.
+  touchstart(event) {
+    const isPlain = /scale\(1\)/.test(picture()?.style.transform);
+    const isOn = isIn(event.target) && !event.target.closest(HANDLE);
+    if (isPlain && isOn && event.touches.length === 1) event.stopPropagation();
+  },
   keydown(event) {
     if (isIn(event.target)) onKey(event);
   },

@@ -300,9 +300,31 @@ GRADIO = (
         "服务器没有响应，页面会不断重试。",
     ),
     (
-        r"Connection errored out\.",
+        r"Connection errored out\..*",
         "The server did not answer; try again.",
         "服务器没有响应，请重试。",
+    ),
+    # Refusals before the queue, which Gradio shows as they come.
+    (r".*this came too slowly.*", "This came too slowly; try again.", "传输太慢，请重试。"),
+    (
+        r".*exceeds the maximum allowed size of (\d+) megabytes.*",
+        "This is larger than $1 MB.",
+        "文件超过 $1 MB。",
+    ),
+    (
+        r".*this names a file that was not uploaded here.*",
+        "There is no such upload (any more); upload it again.",
+        "没有该上传文件（或已删除），请重新上传。",
+    ),
+    (
+        r".*too many are sending at once.*",
+        "Too many are sending at once; try again soon.",
+        "同时上传的人太多，请稍后再试。",
+    ),
+    (
+        r"HTTP \d+: .*",
+        "The server could not take this; try again.",
+        "服务器未能接收，请重试。",
     ),
     ("Queue is full.*", "Too many are waiting; try again soon.", "排队的人太多，请稍后再试。"),
     (
