@@ -54,9 +54,10 @@ def open_browser(language: str, profile: Path) -> webdriver.Chrome:
 def look(window: webdriver.Chrome, address: str, folder: Path, start: str, given: Path) -> None:
     """Write pictures of the states of the page, as it is shown first and after some clicks."""
 
-    def loaded(_: object) -> bool:
-        images = "[...document.querySelectorAll('#examples img')]"
-        return window.execute_script(f"return {images}.every((each) => each.complete)")
+    def load(selector: str) -> None:
+        images = f"[...document.querySelectorAll('{selector}')]"
+        seen = f"return {images}.length && {images}.every((each) => each.naturalWidth)"
+        WebDriverWait(window, PATIENCE).until(lambda _: window.execute_script(seen))
 
     def found(selector: str) -> object:
         wait = WebDriverWait(window, PATIENCE, ignored_exceptions=[Exception])
@@ -72,18 +73,18 @@ def look(window: webdriver.Chrome, address: str, folder: Path, start: str, given
     first = LANGUAGES[start.split("-")[1]]
     WebDriverWait(window, PATIENCE).until(lambda _: found("button[role=tab]").text == first)
     example = found("#examples button")
-    WebDriverWait(window, PATIENCE).until(loaded)
+    load("#examples img")
     save("empty")
     click(example)
-    image = found("#slider img")
     found("#legend .bar")
+    load("#slider img")
+    image = found("#slider img")
     for number, shift in enumerate((-60, 60), 1):
         ActionChains(window).move_to_element_with_offset(image, shift, 20).click().perform()
         found(f"#marks li:nth-child({number})")
     save("marks")
     click(found("#view_button"))
-    canvas = found("#view canvas")
-    window.execute_script("arguments[0].scrollIntoView({block: 'end'})", canvas)
+    found("#view canvas")
     time.sleep(DRAWING)
     save("space")
     for name, said, state in (
@@ -93,6 +94,8 @@ def look(window: webdriver.Chrome, address: str, folder: Path, start: str, given
         window.get(address)
         found("#picture input[type=file]").send_keys(str(given / name))
         found(said)
+        if name == LONG_NAME:
+            load("#slider img")
         save(state)
     for number, tab in ((2, "video"), (3, "live")):
         tabs = window.find_elements(By.CSS_SELECTOR, "button[role=tab]")

@@ -45,7 +45,7 @@ MOST_MAP_BYTES = 200_000_000
 MOST_TIMES_PACKED = 200  # what unpacks to more is no depth; KITTI's maps unpack to 22 times
 SIDEWAYS = 1.1  # width over height, or height over width, of what surely lies or stands
 
-EXPORT_HINT = "make it with export_gt_depth.py --data_path KITTI --split SPLIT"
+EXPORT_HINT = "make it with export_gt_depth.py, the same --split, and KITTI's folder as --data_path"
 
 
 def ground_truth_file(split: str, gt_path: Path | None) -> Path:
