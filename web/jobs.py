@@ -20,12 +20,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.camera import Camera, camera_of_angle
 from datasets.exif import camera_of_exif
 from datasets.pictures import picture_size, read_picture
 from networks.kinds import KINDS
 from options import COLORMAPS
-from prediction.depth_map import METRES, RELATIVE, RELATIVE_INVERSE, DepthMap, limit_side, squeezed
+from prediction.depth_map import METRES, DepthMap, limit_side, squeezed
 from prediction.predictor import DepthPredictor
 from prediction.video import Range, VideoFormat, predict_video
 from system.errors import InputError
@@ -33,6 +32,14 @@ from system.files import read_json
 from web.kept import Result, Results, Turns, Uploads, remove
 from web.maps import FILES, PictureDepth, values_at, write_files
 from web.mesh import is_empty
+from web.points import (
+    ANGLES,
+    chosen_camera,
+    depth_in_words,
+    distances_in_words,
+    pair_of,
+    pixel_of,
+)
 from web.refusals import Refusal, millions, reason, resources
 from web.watch import (
     Stopped,
@@ -51,10 +58,8 @@ logger = logging.getLogger(__name__)
 LIVE_SIDE = 640  # longest side of what a live camera shows
 LIVE_BYTES = 300_000  # that a picture of it takes on the disk, at most
 VIDEO_SIDE = 1280
-ANGLES = (20, 150)  # degrees of view that can be chosen
 MOST_MARKS = 20  # in a picture
 LONGEST_NAME = 60  # of the files that are made of a picture
-UNIT_WORDS = {METRES: "metres", RELATIVE: "relative", RELATIVE_INVERSE: "inverse"}
 
 
 @dataclass(frozen=True)
@@ -194,18 +199,18 @@ class Jobs:
         with self._kept(token, language) as (result, sigmoid):
             predictor = self._predictor(result)
         size = result.shape[::-1]
-        pixels = [_pixel(x, y, size, language)]
+        pixels = [pixel_of(x, y, size, language)]
         if previous is not None:
-            pixels.append(_pixel(*previous, size, language))
+            pixels.append(pixel_of(*previous, size, language))
         depth_map = values_at(predictor, sigmoid, result.shape, pixels)
-        words = _value(depth_map, 0, language)
+        words = depth_in_words(depth_map, 0, language)
         text = say(language, "point", x=pixels[0][0], y=pixels[0][1], depth=words)
         if previous is None:
             return text
         if not depth_map.metric:
             return f"{text}\n{say(language, 'no_distance')}"
-        camera = _camera(size, degrees, "°", language)
-        distance = _apart(camera, pixels, depth_map.depth[0], language)[0]
+        camera = chosen_camera(size, degrees, "°", language)
+        distance = distances_in_words(camera, pixels, depth_map.depth[0], language)[0]
         return f"{text}\n{say(language, 'distance', distance=distance, camera=camera.source)}"
 
     def marks(
@@ -222,14 +227,16 @@ class Jobs:
         with self._kept(token, language) as (result, sigmoid):
             predictor = self._predictor(result)
         size = result.shape[::-1]
-        pixels = [_pixel(*_pair(point), size, language) for point in points[-MOST_MARKS:]]
+        pixels = [pixel_of(*pair_of(point), size, language) for point in points[-MOST_MARKS:]]
         if not pixels:
             return []
         depth_map = values_at(predictor, sigmoid, result.shape, pixels)
-        words = [_value(depth_map, number, language) for number in range(len(pixels))]
+        words = [depth_in_words(depth_map, number, language) for number in range(len(pixels))]
         if depth_map.metric and len(pixels) > 1:
-            camera = _camera(size, degrees, "°", language)
-            for number, far in enumerate(_apart(camera, pixels, depth_map.depth[0], language), 2):
+            camera = chosen_camera(size, degrees, "°", language)
+            for number, far in enumerate(
+                distances_in_words(camera, pixels, depth_map.depth[0], language), 2
+            ):
                 told = {"depth": words[number - 1], "distance": far, "other": number - 1}
                 words[number - 1] = say(language, "apart", **told)
         return [(x, y, text) for (x, y), text in zip(pixels, words)]
@@ -263,7 +270,7 @@ class Jobs:
         """Files of a kept prediction; earlier ones of the same kinds are removed."""
         colormap = _listed(colormap, COLORMAPS, "colormap", language)
         with self._kept(token, language) as (result, sigmoid):
-            camera = _camera(result.shape[::-1], degrees, " degrees across", language)
+            camera = chosen_camera(result.shape[::-1], degrees, " degrees across", language)
             start = f"files-{'-'.join(kinds)}-"
             before = list(result.folder.glob(f"{start}*"))
             folder = result.folder / f"{start}{secrets.token_hex(8)}"
@@ -483,51 +490,3 @@ def _seen_angle(file: Path) -> float | None:
 def _finite(value: float | None) -> float | None:
     """A number, None for one that JSON has no word for."""
     return float(value) if value is not None and math.isfinite(value) else None
-
-
-def _value(depth_map: DepthMap, number: int, language: object) -> str:
-    """The depth at a pixel of a map [1, N], in words."""
-    inverse = depth_map.unit == RELATIVE_INVERSE
-    value = float((depth_map.disparity if inverse else depth_map.depth)[0, number])
-    unit = say(language, UNIT_WORDS[depth_map.unit])
-    return f"{value:.4g} {unit}" if math.isfinite(value) else say(language, "infinite")
-
-
-def _apart(
-    camera: Camera, pixels: list[tuple[int, int]], depth: np.ndarray, language: object
-) -> list[str]:
-    """How far each of some pixels (x, y) with depth [N] is from the one before, in words."""
-    rays = np.linalg.inv(camera.K) @ np.array([[*pixel, 1] for pixel in pixels]).T
-    with np.errstate(invalid="ignore"):  # of two infinite ones
-        apart = np.linalg.norm(np.diff(rays * depth, axis=1), axis=0)
-    metres = say(language, "metres")
-    return [
-        f"{each:.4g} {metres}" if math.isfinite(each) else say(language, "infinite")
-        for each in apart.tolist()
-    ]
-
-
-def _pair(point: object) -> tuple[object, object]:
-    """The two parts of a point, None for what is none."""
-    is_pair = isinstance(point, (list, tuple)) and len(point) == 2
-    return (point[0], point[1]) if is_pair else (None, None)
-
-
-def _pixel(x: object, y: object, size: tuple[int, int], language: object) -> tuple[int, int]:
-    """The pixel at x and y, or the one nearest to there, of a picture of (width, height)."""
-    if not (_is_number(x) and _is_number(y)):
-        raise Refusal(language, "no_point")
-    return min(max(int(x), 0), size[0] - 1), min(max(int(y), 0), size[1] - 1)
-
-
-def _camera(size: tuple[int, int], degrees: object, unit: str, language: object) -> Camera:
-    """A camera of pictures of (width, height) that sees so many degrees across."""
-    low, high = ANGLES
-    if not (_is_number(degrees) and low <= degrees <= high):
-        raise Refusal(language, "no_angle", low=low, high=high)
-    return camera_of_angle(size, degrees, f"{degrees:g}{unit}")
-
-
-def _is_number(value: object) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and (isinstance(value, int) or math.isfinite(value))

@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from datasets.camera import ASSUMED_DEGREES
-from web.jobs import ANGLES, UNIT_WORDS
 from web.maps import FILES
 from web.mesh import viewpoint
 from web.parts import Common, message, path_of, said, scale, spoken, told
+from web.points import ANGLES, UNIT_WORDS
 from web.refusals import Refusal
 from web.words import ENGLISH, Sentence, say
 

@@ -66,7 +66,8 @@ def reason(error: InputError, file: Path, folder: Path, pixels: int) -> Sentence
         folder: of the page's own files; visitors know no paths.
         pixels: that the page takes at most.
     """
-    key = REASON.format("empty" if file.stat().st_size == 0 else error.kind)
+    is_empty = file.is_file() and not file.stat().st_size
+    key = REASON.format("empty" if is_empty else error.kind)
     if key in WORDS[ENGLISH]:
         return Sentence(key, {"limit": millions(min(pixels, MOST_PIXELS)), "side": LONGEST_SIDE})
     own, separator = re.escape(str(folder) + os.sep), re.escape(os.sep)
