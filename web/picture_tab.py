@@ -107,6 +107,7 @@ def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
                     elem_id="marks",
                 )
                 clear = word(gr.Button, "clear", "value", interactive=False, size="sm", scale=0)
+            failed = message("result_wrong")
             with gr.Row(elem_id="files"):
                 saves = {kind: gr.Button(size="sm", elem_id=f"save_{kind}") for kind in FILES}
                 turn = word(gr.Button, "view_button", "value", size="sm", variant="primary")
@@ -154,6 +155,7 @@ def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
         updates = {
             result: gr.update(visible=about is not None),
             wrong: said(error),
+            failed: said(None),
             marks: [],
             clear: gr.update(interactive=False),
             view: gr.update(value=None, visible=False),
@@ -233,7 +235,7 @@ def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
     own = {**plain, "api_visibility": "private"}
     choices = [model, colormap, language, padded]
     output = [slider, legend, details, description, token]
-    after = [result, wrong, marks, clear, view, mesh, angle, padded, *saves.values()]
+    after = [result, wrong, failed, marks, clear, view, mesh, angle, padded, *saves.values()]
     shown = gr.on(
         [picture.change, model.change, colormap.change, padded.input],
         show,
@@ -247,7 +249,7 @@ def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
     )
     # Not gr.Examples, whose calls go past the queue.
     examples.click(give_example, examples, picture, show_progress="hidden", **own)
-    marked, seen = [marks, wrong, clear, angle], [token, marks, angle, language]
+    marked, seen = [marks, failed, clear, angle], [token, marks, angle, language]
     quiet = {**own, "show_progress": "hidden"}
     marks.select(mark, seen, marked, **quiet)
     clear.click(lambda: ([], gr.update(interactive=False)), None, [marks, clear], **quiet)
@@ -260,14 +262,14 @@ def picture_tab(common: Common, running: int) -> None:  # noqa: PLR0915
         saved = button.click(
             save_kind,
             asked,
-            [made, wrong],
+            [made, failed],
             concurrency_limit=running,
             concurrency_id="files",
             **own,
         )
         saved.success(None, made, None, js=SAVE, api_visibility="private")
     alone = {"concurrency_limit": running, "concurrency_id": "files", **own}
-    turned = [mesh, view, wrong, angle]
+    turned = [mesh, view, failed, angle]
     made_of = turn.click(turn_around, asked, turned, show_progress_on=turn, **alone)
     put = {"js": PUT, "api_visibility": "private", "show_progress": "hidden"}
     made_of.success(None, mesh, view, **put)
