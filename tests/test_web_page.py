@@ -310,7 +310,9 @@ def test_all_is_told_after_a_picture_in_the_language_of_then(client):
     (told,) = (each for key, each in functions.items() if names[key] == "tell_picture")
     assert names[told.trigger_after] == "show"
     # A point that is marked while it is told must not go.
-    assert not {"marks", "picture_wrong", "result_wrong"} & {output.elem_id for output in told.outputs}
+    assert not {"marks", "picture_wrong", "result_wrong"} & {
+        output.elem_id for output in told.outputs
+    }
 
 
 def test_buttons_are_off_without_anything_to_work_on(client):
