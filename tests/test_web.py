@@ -203,7 +203,7 @@ def browser(tmp_path):
         for word in (
             "headless=new no-sandbox disable-gpu disable-quic no-first-run "
             "disable-background-networking disable-component-update disable-sync "
-            "use-fake-device-for-media-stream use-fake-ui-for-media-stream window-size=1300,2000 "
+            "use-fake-device-for-media-stream deny-permission-prompts window-size=1300,2000 "
             f"user-data-dir={tmp_path / 'profile'}{len(opened)} accept-lang={language}"
         ).split():
             options.add_argument(f"--{word}")
@@ -329,6 +329,7 @@ def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
     found("#picture input[type=file]").send_keys(str(TEST_IMAGE))
     found("#slider img")
     found("#legend", say(tongue, "near"))
+    assert window.title == say(tongue, "title")[3:]
     image = found("#slider img")
     for number, shift in enumerate((-60, 60), 1):
         ActionChains(window).move_to_element_with_offset(image, shift, 25).click().perform()
@@ -366,6 +367,8 @@ def test_the_page_in_a_browser(page, browser, tmp_path, language, tongue):
         window.find_elements(By.CSS_SELECTOR, "button[role=tab]")[number].click()
         found(f"#{('video', 'live')[number - 1]}_model input")
         assert_all_is_named(window, tongue)
+    window.execute_script("document.querySelector('#camera button:not(.upload-container)').click()")
+    found("#device_wrong p", say(tongue, "no_camera"))
     # What Gradio says is in the reader's language, and covers nothing.
     (tmp_path / "long.png").write_bytes(bytes(2_100_000))
     window.get(page.address)

@@ -2,7 +2,7 @@
 // Gradio's components leave without a name or say by themselves. Runs when the page is loaded and
 // when the language changes, without asking the server.
 (language) => {
-  const { lang, names, words, unseen, updates } = __TEXTS__[language];
+  const { lang, title, names, words, unseen, updates } = __TEXTS__[language];
   const rules = words.map(([pattern, text]) => [new RegExp(`^(?:${pattern})$`), text]);
   const ATTRIBUTES = ["aria-label", "aria-valuetext", "title", "alt", "placeholder"];
   const inWords = (said) => {
@@ -72,6 +72,7 @@
     rename();
   });
   document.documentElement.lang = lang;
+  document.title = title;
   translate(document.body);
   rename();
   observer.observe(document.body, {

@@ -53,6 +53,7 @@ def _texts(language: str, names: Mapping[str, str]) -> dict[str, object]:
     ]
     return {
         "lang": TAGS[language],
+        "title": say(language, "title").lstrip("# "),
         "names": {selector: say(language, word) for selector, word in names.items()},
         "words": failures + [(pattern, ours[language == CHINESE]) for pattern, *ours in GRADIO],
         "unseen": say(language, "unseen"),

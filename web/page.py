@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from pathlib import Path
@@ -12,15 +13,16 @@ import gradio as gr
 
 from web.jobs import Jobs
 from web.names import script
-from web.parts import Common, Translated
+from web.parts import Common, Translated, spoken
 from web.picture_tab import EXAMPLE_NAMES, picture_tab
 from web.video_tab import live_tab, video_tab
-from web.words import CHINESE, ENGLISH, WORDS, say
+from web.words import CHINESE, ENGLISH, WORDS, Sentence, say
 
 logger = logging.getLogger(__name__)
 
 STYLE = Path(__file__).with_name("page.css")
 CALLS = Path(__file__).with_name("calls.js")
+DEVICES = Path(__file__).with_name("devices.js")
 KEPT_SESSIONS = 256  # Gradio keeps what they hold
 # Fonts of the reader's own system: nothing is fetched.
 FONT = ["system-ui", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "sans-serif"]
@@ -86,7 +88,7 @@ def application(page: gr.Blocks, megabytes: int, root_path: str) -> fastapi.Fast
             checkbox_border_color_dark="*neutral_500",
         ),
         css=STYLE.read_text(encoding="utf-8"),
-        head=f"<script>{CALLS.read_text(encoding='utf-8')}</script>",
+        head="".join(f"<script>{each}</script>" for each in _scripts()),
         max_file_size=f"{megabytes}mb",
         allowed_paths=[],
         ssr_mode=False,
@@ -97,6 +99,13 @@ def application(page: gr.Blocks, megabytes: int, root_path: str) -> fastapi.Fast
         footer_links=["api"],
         root_path=root_path or None,
     )
+
+
+def _scripts() -> list[str]:
+    """What runs before Gradio."""
+    told = {key: spoken(Sentence(key)) for key in ("no_camera", "no_paste")}
+    devices = DEVICES.read_text(encoding="utf-8").replace("__SAID__", json.dumps(told))
+    return [CALLS.read_text(encoding="utf-8"), devices]
 
 
 def keep_tidy(jobs: Jobs) -> None:

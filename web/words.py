@@ -122,6 +122,11 @@ WORDS = {
             "Allow the camera, then press Start. Frames that come while one is predicted "
             "are left out."
         ),
+        "no_camera": (
+            "The browser gives no camera. Allow it to this page, and see that there is one that "
+            "no other program has."
+        ),
+        "no_paste": "There is no picture to paste. Copy one, and allow the page to see it.",
         "handle": "How much of the picture is shown",
         "unseen": "The browser cannot show this picture.",
         "depth_axis": "relative",
@@ -215,6 +220,8 @@ WORDS = {
         "stopped": "已停止。",
         "rate": "每秒 {rate} 帧",
         "live_hint": "允许使用摄像头，然后按“开始”。预测期间到来的帧会被略过。",
+        "no_camera": "浏览器没有提供摄像头。请允许本页面使用，并确认有摄像头且未被其他程序占用。",
+        "no_paste": "剪贴板中没有图片。请先复制一张，并允许本页面读取。",
         "handle": "显示多少原图",
         "unseen": "浏览器无法显示此图片。",
         "depth_axis": "相对值",
@@ -246,6 +253,11 @@ GRADIO = (
     ("Capture from camera", "Take a picture with the camera", "用摄像头拍照"),
     ("Click to Access Webcam", "Click to use the camera", "点击使用摄像头"),
     ("grant webcam access", "Allow the camera", "允许使用摄像头"),
+    (
+        r"image\.no_webcam_support",
+        "The browser gives its camera only to pages of https:// or of this computer itself.",
+        "浏览器只允许 https:// 页面或本机页面使用摄像头。",
+    ),
     ("capture photo", "Take the picture", "拍照"),
     ("start recording|Record|录制", "Start", "开始"),
     ("stop recording|Stop|停止", "Stop", "停止"),
