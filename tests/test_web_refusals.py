@@ -14,7 +14,7 @@ from PIL import Image
 
 from datasets import pictures
 from datasets.footage import video
-from tests.test_web_jobs import LIMITS, model, write_video
+from tests.test_web_jobs import LIMITS, model, with_header_of, write_video
 from web import jobs as web_jobs
 from web.jobs import Jobs
 from web.refusals import REASON, Refusal
@@ -89,6 +89,13 @@ def test_why_a_file_cannot_be_used_is_said_in_both_languages(jobs, tmp_path, wro
             call(*given, language)
         why = say(language, REASON.format(kind), limit="0.02", side=pictures.LONGEST_SIDE)
         assert str(caught.value) == say(language, wrong, name="1.x", why=why)
+
+
+def test_a_video_with_fewer_frames_than_it_says_is_said_to_be_cut_short(jobs, tmp_path):
+    video = Path(write_video(tmp_path / "1.avi", 4))
+    for frames, short in ((4, None), (8, {"frames": 4, "expected": 8})):
+        shown = jobs.video(with_header_of(video, frames), "metric", "inferno", False, ENGLISH)
+        assert (shown.short and shown.short.values) == short
 
 
 def test_every_kind_of_wrong_file_has_words():

@@ -48,8 +48,8 @@ from web.watch import (
     Watch,
     Watched,
     check_length,
-    frame_size,
     one_at_a_time,
+    outline,
 )
 from web.words import Sentence, say
 
@@ -58,6 +58,7 @@ logger = logging.getLogger(__name__)
 LIVE_SIDE = 640  # longest side of what a live camera shows
 LIVE_BYTES = 300_000  # that a picture of it takes on the disk, at most
 VIDEO_SIDE = 1280
+SHORT = 0.9  # of the frames that a video says it has, which may be an estimate
 MOST_MARKS = 20  # in a picture
 LONGEST_NAME = 60  # of the files that are made of a picture
 
@@ -108,13 +109,18 @@ class Shown:
 
 @dataclass(frozen=True)
 class ShownVideo:
-    """The depth of a video: its file, and the ends of its colours as of :class:`Shown`."""
+    """The depth of a video: its file, and the ends of its colours as of :class:`Shown`.
+
+    Attributes:
+        short: what to say where it has fewer frames than its source said.
+    """
 
     video: Path
     far: float | None
     near: float | None
     unit: str
     colormap: str
+    short: Sentence | None = None
 
 
 class Jobs:
@@ -304,7 +310,7 @@ class Jobs:
         colormap = _listed(colormap, COLORMAPS, "colormap", language)
         limits, form = self.limits, VideoFormat("webm", colormap, bool(side), max_side=VIDEO_SIDE)
         with self._uploaded(path, "no_upload", "no_video", language) as file:
-            size = frame_size(file)
+            size, expected = outline(file)
             self._check_pixels(*size, language)
             watch = watch or self.watch()
             timed = replace(_padding(predictor, size, keep_aspect), watch=watch)
@@ -319,9 +325,12 @@ class Jobs:
                 raise Refusal(language, "too_slow", limit=f"{limits.seconds:g}") from error
             except TooLong as error:
                 raise Refusal(language, "too_long", frames=error, limit=limits.frames) from error
-        low, high = read_json(folder / "depth.json")["disparity_range"]
-        far, near = self.ends(model, low, high)
-        return ShownVideo(folder / "depth.webm", far, near, predictor.unit, colormap)
+        about = read_json(folder / "depth.json")
+        far, near = self.ends(model, *about["disparity_range"])
+        short, frames = None, about["frames"]
+        if frames < SHORT * expected:
+            short = Sentence("short", {"frames": frames, "expected": expected})
+        return ShownVideo(folder / "depth.webm", far, near, predictor.unit, colormap, short)
 
     def watch(self) -> Watch:
         """What bounds the work of one video, from now on."""

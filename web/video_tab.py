@@ -85,7 +85,7 @@ def video_tab(  # noqa: PLR0915
         finally:
             orders.end(visitor, order)
         bar = scale(shown.colormap, shown.far, shown.near)
-        return str(shown.video), bar, said(None), gr.update(visible=True)
+        return str(shown.video), bar, said(shown.short), gr.update(visible=True)
 
     def begin(request: gr.Request) -> list[Any]:
         key = orders.place(request.session_hash)

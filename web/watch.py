@@ -83,9 +83,13 @@ def one_at_a_time(predictor: DepthPredictor) -> Watched:
     return Watched(network, predictor.alignment, predictor.side)
 
 
-def frame_size(file: Path) -> tuple[int, int]:
-    """(width, height) that a video says its frames have, before one of them is decoded."""
-    return Video(file).size
+def outline(file: Path) -> tuple[tuple[int, int], int]:
+    """What a video says of its frames, before one is decoded: (width, height), and how many.
+
+    The number may be an estimate, and is 0 where nothing is said.
+    """
+    video = Video(file)
+    return video.size, video.count
 
 
 def check_length(file: Path, most: int, seconds: float) -> None:

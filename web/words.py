@@ -69,6 +69,10 @@ WORDS = {
             "smaller."
         ),
         "too_long": "This video has {frames} frames; at most {limit} are taken. Cut it.",
+        "short": (
+            "Only {frames} of about {expected} frames could be read: the video was cut short, or "
+            "is damaged."
+        ),
         "too_slow": (
             "This took more than {limit} seconds and was stopped. Take a shorter video, or a "
             "smaller one."
@@ -183,6 +187,7 @@ WORDS = {
         "why_no_frame": "读不出任何一帧，文件是空的或已损坏，请换一个文件",
         "too_large": "有 {width} x {height} 像素，最多 {limit} 百万像素，请缩小后再试。",
         "too_long": "视频有 {frames} 帧，最多 {limit} 帧，请剪短后再试。",
+        "short": "约 {expected} 帧中只读出 {frames} 帧：视频不完整或已损坏。",
         "too_slow": "处理超过 {limit} 秒，已停止。请换用更短或更小的视频。",
         "no_memory": "提供本页面的计算机内存不足。请换用较小的文件，或稍后再试。",
         "no_room": "提供本页面的计算机磁盘已满。请稍后再试，或告知其管理者。",
@@ -290,8 +295,8 @@ GRADIO = (
     ("Use via API|通过 API 使用", "Use via API", "通过 API 使用"),
     (r"Uploading (?:\d+\s+files?)?\.*|正在上传\.*", "Uploading ...", "正在上传……"),
     (r"processing \|", "at work |", "处理中 |"),
-    (r"(?:frame|it) \|", "frames |", "帧 |"),
-    (r"(?:colours: )?(.*\d) (?:frame|it)", "$1 frames", "$1 帧"),
+    (r"(?:frame|steps) \|", "frames |", "帧 |"),
+    (r"(?:colours: )?(.*\d) (?:frame|steps)", "$1 frames", "$1 帧"),
     ("colours", "colours", "配色"),
     (r"queue: (\d+)/(\d*) \|", "waiting, $1 of $2 |", "排队中，第 $1 位，共 $2 位 |"),
     ("Error|错误", "This did not work", "未能完成"),
