@@ -53,6 +53,7 @@ SCRATCH, PRETRAINED = "scratch", "pretrained"
 SSI = "ssi"
 TRUNK, DECODER = "trunk", "decoder"
 STEP, COSINE, ONE_CYCLE = "step", "cosine", "one_cycle"
+ADAM, MUON = "adam", "muon"
 METRIC, RELATIVE = "metric", "relative"
 # What the published code takes where these commands take something else, by option.
 PUBLISHED = {
@@ -272,10 +273,16 @@ class OptimisationOptions(Options):
     accumulate: int = option(1, "batches of each device that make up a step", minimum=1)
     learning_rate: Optional[float] = option(
         None,
-        "learning rate of Adam, whatever the number of devices; for --task supervised without it "
+        "learning rate, whatever the number of devices; for --task supervised without it "
         "by whether it starts from weights, and logged",
         above=0,
         advice="try 0.0001",
+    )
+    optimizer: str = option(
+        ADAM,
+        "adam as published; muon moves the weights of convolutions along orthogonal matrices, and "
+        "learns more per step from random weights",
+        choices=(ADAM, MUON),
     )
     clip_norm: float = option(
         0.0, "largest norm of the gradient of all weights together, 0 for any", minimum=0

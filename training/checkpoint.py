@@ -26,6 +26,8 @@ from system.errors import InputError
 from system.files import check_regular, check_sum, read_json
 from system.folders import recover_folder, replace_folder
 from training.averaging import WeightAverage
+from training.muon import Muon, is_matrix
+from training.optimisation import OPTIMISERS
 from weight_files.folder import assign, differences, load_into, save_weights
 from weight_files.model_info import ModelInfo
 from weight_files.reading import MOST_BYTES
@@ -97,17 +99,35 @@ def restore_optimiser(
     optimiser.set_state_dict(state)
 
 
-def check_optimiser(model: nn.Layer, arrays: dict[str, np.ndarray], step: int) -> None:
-    """Raise ValueError unless ``arrays`` is Adam's state of the model after ``step`` steps."""
-    shapes = {}
-    for name, value in model.named_parameters():
-        if step and not value.stop_gradient:
-            shape = tuple(value.shape)
-            shapes.update({f"{name}/{moment}_0": shape for moment in ("moment1", "moment2")})
-            shapes.update({f"{name}/{power}_pow_acc_0": (1,) for power in ("beta1", "beta2")})
-    problems = differences(arrays, shapes)
+def check_optimiser(
+    model: nn.Layer,
+    optimiser: paddle.optimizer.Optimizer,
+    arrays: dict[str, np.ndarray],
+    step: int,
+) -> None:
+    """Raise ValueError unless ``arrays`` is an optimiser's state of the model after some steps."""
+    kinds = {name: _state_shapes(model, kind, step) for name, kind in OPTIMISERS.items()}
+    problems = differences(arrays, _state_shapes(model, type(optimiser), step))
+    for name, shapes in kinds.items():
+        if problems and not differences(arrays, shapes):
+            raise ValueError(f"it moved its weights by {name}: add --optimizer {name}")
     if problems:
         raise ValueError("; ".join(problems[:6]))
+
+
+def _state_shapes(
+    model: nn.Layer, kind: type[paddle.optimizer.Optimizer], step: int
+) -> dict[str, tuple[int, ...]]:
+    """Of what an optimiser keeps after some steps, by name."""
+    shapes = {}
+    for name, value in model.named_parameters():
+        if not step or value.stop_gradient:
+            continue
+        shapes[f"{name}/moment1_0"] = tuple(value.shape)
+        if kind is not Muon or not is_matrix(value):
+            shapes[f"{name}/moment2_0"] = tuple(value.shape)
+            shapes.update({f"{name}/{power}_pow_acc_0": (1,) for power in ("beta1", "beta2")})
+    return shapes
 
 
 def check_progress(progress: Progress) -> None:
@@ -259,7 +279,7 @@ def load_checkpoint(
             assign(
                 model, load_file(check_regular(folder / RAW_FILE, MOST_STATE)), folder / RAW_FILE
             )
-        check_optimiser(model, arrays, progress.step)
+        check_optimiser(model, optimiser, arrays, progress.step)
         restore_optimiser(model, optimiser, arrays)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{folder}: not a checkpoint to resume from ({error})") from error

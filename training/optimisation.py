@@ -1,6 +1,7 @@
-"""An optimiser step: gradients in some precision, of some parts of the networks, clipped, by Adam.
+"""An optimiser step: gradients in some precision, of some parts of the networks, clipped.
 
-Networks may compute in half precision on GPUs; geometry, loss, weights and Adam stay in float32.
+Networks may compute in half precision on GPUs; geometry, loss, weights and optimiser stay in
+float32.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
+from options import ADAM, MUON
 from system.device import computes_in
 from system.errors import InputError
 from system.paddle_versions import auto_cast, compiles_half_precision
+from training.muon import Muon
 from training.normalisation import freeze_statistics
 
+OPTIMISERS = {ADAM: paddle.optimizer.Adam, MUON: Muon}
 DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 FIRST_SCALE = 2.0**15
 WHOLE_NUMBERS = {"incr_count", "decr_count", "incr_every_n_steps", "decr_every_n_nan_or_inf"}
@@ -65,7 +69,7 @@ def set_part_rates(model: nn.Layer, base: float, rates: Mapping[str, float]) -> 
 
 
 class Update:
-    """Adam, and what stands between the loss and it.
+    """The optimiser, and what stands between the loss and it.
 
     With ``fp16`` the loss is scaled, which keeps small gradients above the smallest number.
 
@@ -73,12 +77,19 @@ class Update:
         model: whose parameters it moves.
         precision: of the networks.
         clip_norm: largest norm of all gradients together; 0 for any.
+        optimiser: by its name in :data:`OPTIMISERS`.
     """
 
-    def __init__(self, model: nn.Layer, precision: str = "fp32", clip_norm: float = 0) -> None:
+    def __init__(
+        self,
+        model: nn.Layer,
+        precision: str = "fp32",
+        clip_norm: float = 0,
+        optimiser: str = ADAM,
+    ) -> None:
         clip = nn.ClipGradByGlobalNorm(clip_norm) if clip_norm else None
         self.model = model
-        self.optimiser = paddle.optimizer.Adam(parameters=model.parameters(), grad_clip=clip)
+        self.optimiser = OPTIMISERS[optimiser](parameters=model.parameters(), grad_clip=clip)
         scaled = precision == "fp16"
         self._scaler = paddle.amp.GradScaler(enable=scaled, init_loss_scaling=FIRST_SCALE)
 

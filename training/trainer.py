@@ -133,7 +133,7 @@ class Trainer:
             use_threads(1)  # as Paddle does, whatever ran before in this process
         else:
             compile_layers(self.model_with_loss, self.group.size)
-        self.update = Update(self.model, options.precision, options.clip_norm)
+        self.update = Update(self.model, options.precision, options.clip_norm, options.optimizer)
         self.average = WeightAverage(self.model, options.ema_decay)
         items_per_step = self.train_loader.items_per_step
         self.progress = Progress(items_per_step=items_per_step)

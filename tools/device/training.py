@@ -109,7 +109,7 @@ def losses_of_steps(task: Task, options: TrainOptions) -> list[float]:
     layers.train()
     if not options.eager:
         compile_layers(layers, processes=1)
-    update = Update(model, options.precision, options.clip_norm)
+    update = Update(model, options.precision, options.clip_norm, options.optimizer)
     update.set_rates(RATE, RATE, {})
     inputs, losses = inputs_of(task, options.batch_size), []
     for _ in range(STEPS):
