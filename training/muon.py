@@ -20,6 +20,7 @@ MOMENTUM = 0.95
 # turns (Jordan et al.).
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 TURNS = 5
+TINY = 1e-30  # keeps a gradient of zeros from being divided by zero
 # Root mean square of a step by the learning rate; Adam's is 1 at first. Liu et al. ("Muon is
 # scalable for LLM training", 2025) take 0.2, like Adam's later steps, and start slowly with it.
 STEP = 0.5
@@ -38,7 +39,7 @@ def is_matrix(weight: Tensor) -> bool:
     return min(weight.shape[0], math.prod(weight.shape[1:])) <= WIDEST
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
+def orthogonal(matrix: Tensor, length: Tensor | float = 1.0) -> Tensor:
     """About the orthogonal matrix next to a matrix: its singular values are 0.7 to 1.2 instead.
 
     The turns of Newton and Schulz multiply by polynomials of ``matrix @ matrix.T``, which commute:
@@ -46,22 +47,24 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
     Args:
         matrix: [m, n], any size.
+        length: that the result is multiplied by.
 
     Returns:
         Tensor: [m, n]; zeros of zeros.
     """
     if matrix.shape[0] > matrix.shape[1]:
-        return orthogonal(matrix.t()).t()
+        return orthogonal(matrix.t(), length).t()
     a, b, c = COEFFICIENTS
-    matrix = matrix / (matrix.norm() + 1e-12)
     square = matrix @ matrix.t()
+    norm = (square.trace() + TINY).sqrt()
+    square = square / norm**2
     identity = product = paddle.eye(square.shape[0], dtype=square.dtype)
     for turn in range(TURNS):
         factor = a * identity + b * square + c * (square @ square)
-        product = factor @ product
+        product = factor @ product if turn else factor
         if turn < TURNS - 1:
             square = factor @ square @ factor
-    return product @ matrix
+    return (length / norm * product) @ matrix
 
 
 class Muon(paddle.optimizer.Adam):
@@ -83,7 +86,6 @@ class Muon(paddle.optimizer.Adam):
         momentum = self._get_accumulator_master(self._moment1_acc_str, weight)
         momentum.scale_(MOMENTUM).add_(gradient)
         ahead = (gradient + MOMENTUM * momentum).reshape([weight.shape[0], -1])
-        step = orthogonal(ahead)
         # An orthogonal [m, n] has the root mean square 1 / sqrt(max(m, n)).
-        length = STEP * math.sqrt(max(step.shape)) * self._create_param_lr(param_and_grad)
-        weight.subtract_((length * step).reshape(weight.shape))
+        length = STEP * math.sqrt(max(ahead.shape)) * self._create_param_lr(param_and_grad)
+        weight.subtract_(orthogonal(ahead, length).reshape(weight.shape))
