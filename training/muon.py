@@ -21,9 +21,9 @@ MOMENTUM = 0.95
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 TURNS = 5
 TINY = 1e-30  # keeps a gradient of zeros from being divided by zero
-# Root mean square of a step by the learning rate; Adam's is 1 at first. Liu et al. ("Muon is
-# scalable for LLM training", 2025) take 0.2, like Adam's later steps, and start slowly with it.
-STEP = 0.5
+# Root mean square of a step by the learning rate, as Adam's steps have after the first ones (Liu et
+# al., "Muon is scalable for LLM training", 2025).
+STEP = 0.2
 FEWEST = 16  # inputs and outputs of a matrix
 WIDEST = 256  # its shorter side at most; on CPUs a step with wider ones takes too long
 
