@@ -107,13 +107,13 @@ def test_what_few_examples_say_is_learnt_as_soon_as_the_rest():
         layer = nn.Linear(32, 32, bias_attr=False)
         layer.weight.set_value(paddle.zeros([32, 32]))
         optimiser = kind(RATE, parameters=layer.parameters())
-        for _ in range(40):
+        for _ in range(100):
             (often * (layer(inputs) - truth).square().mean(axis=1)).sum().backward()
             optimiser.step()
             optimiser.clear_grad()
         left[kind] = (layer(inputs) - truth).square().sum(axis=1).numpy()  # of 1
     assert left[Muon].max() < 0.1
-    assert left[paddle.optimizer.Adam][16:].min() > 0.5
+    assert left[paddle.optimizer.Adam][16:].min() > 0.3
 
 
 def test_of_a_resnet_it_moves_what_is_neither_first_nor_last_nor_very_wide():
