@@ -25,6 +25,7 @@ from prediction.pictures import depth_files, write_files
 from prediction.points import camera_of_picture
 from prediction.predictor import DepthPredictor
 from system.errors import InputError
+from system.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from options import DemoOptions
@@ -73,7 +74,10 @@ def predict_files(
     if len(places) == 1:  # no threads, and nothing to load for them
         place = places[0]
         work = None if is_video(place) else lambda: predicted(predictor, place, options, about)
+        if work is None:
+            keep_freed_memory(any_size=False)
         return _finish(predictor, iter([(place, work)]), options, about)
+    keep_freed_memory(any_size=False)
     from tqdm import tqdm  # noqa: PLC0415
 
     with asked_by_one_thread(predictor) as shared:

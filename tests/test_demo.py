@@ -295,6 +295,7 @@ def test_depth_is_the_inverse_of_scale_times_disparity_plus_shift():
     assert DepthMap(disparity, "m", ScaleShift(0.1)).depth[0, 0] == pytest.approx(20)
     assert DepthMap(disparity, "m", ScaleShift(0.1, 0.05)).depth.tolist() == [[10, 20]]
     assert DepthMap(disparity, "m", ScaleShift(1.0, -0.5)).depth.tolist() == [[np.inf, np.inf]]
+    assert DepthMap(np.array([[-0.0, np.nan]], np.float32)).depth.tolist() == [[np.inf, np.inf]]
 
 
 def test_disparity_keeps_left_right_top_and_bottom():
