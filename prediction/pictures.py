@@ -118,7 +118,7 @@ def encode_depth(depth: np.ndarray, unit: str) -> tuple[np.ndarray, int]:
     """
     steps = depth * UNITS_PER_METRE[unit]
     np.rint(steps, out=steps)
-    saturated = np.count_nonzero(steps > FARTHEST)
+    saturated = int(np.count_nonzero(steps > FARTHEST))
     np.clip(steps, 1, FARTHEST, out=steps)
     return steps.astype(np.uint16), saturated
 

@@ -259,6 +259,7 @@ def test_depth_beyond_16_bits_saturates_and_says_so(tmp_path, stub):
     depth = Image.open(tmp_path / "sky_depth.png")
     assert (np.asarray(depth) == 65535).all()
     assert depth.text["saturated_pixels"] == "4000"
+    assert json.loads((tmp_path / "sky_disp.json").read_text())["saturated_pixels"] == 4000
     assert "65535 means 65.535 m or farther" in depth.text["depth_picture"]
 
 
