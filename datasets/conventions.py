@@ -27,10 +27,15 @@ def disp_to_depth(disp: Any, min_depth: float, max_depth: float) -> tuple[Any, A
     Returns:
         ``(scaled_disp, depth)``, with ``depth = 1 / scaled_disp`` in [min_depth, max_depth].
     """
+    scaled_disp = scaled_disparity(disp, min_depth, max_depth)
+    return scaled_disp, 1 / scaled_disp
+
+
+def scaled_disparity(disp: Any, min_depth: float, max_depth: float) -> Any:
+    """The first of what :func:`disp_to_depth` returns."""
     min_disp = 1 / max_depth
     max_disp = 1 / min_depth
-    scaled_disp = min_disp + (max_disp - min_disp) * disp
-    return scaled_disp, 1 / scaled_disp
+    return min_disp + (max_disp - min_disp) * disp
 
 
 def change_of_shape(picture: tuple[int, int], size: tuple[int, int]) -> str | None:

@@ -6,7 +6,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
@@ -26,10 +26,6 @@ try:  # the same decoder as OpenCV's, into memory that is there
     import simplejpeg
 except ImportError:  # no wheel for this system: OpenCV gives the same pixels
     simplejpeg = None
-try:  # an extra: PNGs of 8 bits a colour in 0.6 of the time
-    import pyspng
-except ImportError:
-    pyspng = None
 
 # Of the pixels that come out. Whoever keeps pixels keeps it beside them, and makes them anew when
 # it differs; it grows whenever a file that was read before gives other pixels.
@@ -211,13 +207,27 @@ def _decode_plain(picture: Image.Image, content: bytes, reuse: bool) -> np.ndarr
         memory = scratch("picture", (picture.height, picture.width, 3)) if reuse else None
         with suppress(ValueError):  # OpenCV and Pillow say what becomes of it
             return simplejpeg.decode_jpeg(content, "RGB", buffer=memory)
-    if picture.format == "PNG" and picture.mode == "RGB" and pyspng is not None:
-        with suppress(RuntimeError):
-            return pyspng.load(content, "RGB")
+    decode = png_decoder() if picture.format == "PNG" and picture.mode == "RGB" else None
+    if decode is not None:
+        with suppress(Exception):  # of no narrower kind
+            return decode(content, (picture.height, picture.width), "rgb")
     pixels = cv2.imdecode(
         np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     )
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, pixels)
+
+
+@cache
+def png_decoder() -> Callable[[bytes, tuple[int, int], str], np.ndarray] | None:
+    """The decoder of PNGs of 8 bits a colour in kornia_rs, where that is installed.
+
+    It is loaded for the first such PNG: with CUDA's wheels, kornia_rs loads a library of theirs.
+    """
+    try:
+        from kornia_rs.io import decode_image_png_u8  # noqa: PLC0415 - an extra
+    except ImportError:  # OpenCV gives the same pixels in twice the time
+        return None
+    return decode_image_png_u8
 
 
 def upright_rgb(picture: Image.Image) -> np.ndarray:

@@ -11,9 +11,10 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,3 +93,30 @@ def place_of(
     decides = [sums, list(shape), dict(hints), openvino.__version__, processor]
     key = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
     return cache_folder() / FOLDER / f"openvino-{key}"
+
+
+def asked_at_once(
+    compiled: openvino.CompiledModel, count: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What a model compiled for one image makes of several, [B, ...], one after the other.
+
+    Args:
+        compiled: has one input and one output.
+        count: threads that are answered at a time; others wait.
+    """
+    requests: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+    for _ in range(count):
+        requests.put(compiled.create_infer_request())
+    pixels = compiled.input(0).element_type.to_dtype()
+
+    def outputs(images: np.ndarray) -> np.ndarray:
+        request, found = requests.get(), []
+        try:
+            for image in np.ascontiguousarray(images, pixels):
+                request.infer([image[None]])
+                found.append(request.get_output_tensor(0).data[0].copy())
+        finally:
+            requests.put(request)
+        return np.stack(found)
+
+    return outputs

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.conventions import change_of_shape, disp_to_depth
+from datasets.conventions import change_of_shape, scaled_disparity
 from networks.input_sizes import bounded_size, midas_size
 from networks.kinds import DEPTH_ANYTHING, KINDS, MIDAS_SMALL, MONODEPTH
 from weight_files.model_info import ModelInfo
@@ -55,9 +55,10 @@ class DepthMap:
     @property
     def depth(self) -> np.ndarray:
         """[H, W] float32 along the camera's axis, in ``unit``; infinite where nothing is met."""
-        inverse = self.inverse_depth.scale * self.disparity + self.inverse_depth.shift
-        with np.errstate(divide="ignore"):
-            return np.where(inverse > 0, 1 / np.maximum(inverse, 0), np.inf).astype(np.float32)
+        inverse = self.inverse_depth.scale * self.disparity
+        inverse += self.inverse_depth.shift
+        depth = np.full(inverse.shape, np.inf, np.float32)
+        return np.divide(1, inverse, out=depth, where=inverse > 0)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _cubic(picture: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _scaled_disparity(info: ModelInfo, sigmoid: np.ndarray) -> np.ndarray:
-    return disp_to_depth(sigmoid, info.min_depth, info.max_depth)[0].astype(np.float32)
+    return scaled_disparity(sigmoid, info.min_depth, info.max_depth).astype(np.float32, copy=False)
 
 
 def _as_it_is(_info: ModelInfo, inverse_depth: np.ndarray) -> np.ndarray:

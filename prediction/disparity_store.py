@@ -15,6 +15,7 @@ import numpy as np
 
 from prediction.predictor import DepthPredictor
 from prediction.visualise import disparity_range
+from system.compression import compress, decompress
 from system.errors import InputError
 from system.files import read_text, written_whole
 
@@ -132,7 +133,7 @@ def _write(file: Any, chunk: Chunk) -> None:
     """Write a chunk: each row less the one above, which takes a quarter of the time to compress."""
     bits = chunk.disparities.view(np.uint16)
     changes = np.diff(bits, axis=1, prepend=np.uint16(0))
-    packed = np.frombuffer(zlib.compress(changes, 1), np.uint8)
+    packed = np.frombuffer(compress(changes), np.uint8)
     np.savez(file, packed=packed, shape=bits.shape, seconds=[str(each) for each in chunk.seconds])
 
 
@@ -140,7 +141,7 @@ def _read(file: Any) -> Chunk:
     """What :func:`_write` wrote; raises one of :data:`DAMAGE`."""
     with np.load(file, allow_pickle=False) as content:
         shape = tuple(map(int, content["shape"]))
-        changes = np.frombuffer(zlib.decompress(content["packed"]), np.uint16).reshape(shape)
+        changes = np.frombuffer(decompress(content["packed"]), np.uint16).reshape(shape)
         seconds = [Fraction(str(each)) for each in content["seconds"]]
     if len(shape) != 3 or not seconds or len(seconds) != shape[0]:
         raise ValueError(shape)

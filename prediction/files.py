@@ -25,6 +25,7 @@ from prediction.pictures import depth_files, write_files
 from prediction.points import camera_of_picture
 from prediction.predictor import DepthPredictor
 from system.errors import InputError
+from system.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from options import DemoOptions
@@ -73,10 +74,13 @@ def predict_files(
     if len(places) == 1:  # no threads, and nothing to load for them
         place = places[0]
         work = None if is_video(place) else lambda: predicted(predictor, place, options, about)
+        if work is None:
+            keep_freed_memory(any_size=False)
         return _finish(predictor, iter([(place, work)]), options, about)
+    keep_freed_memory(any_size=False)
     from tqdm import tqdm  # noqa: PLC0415
 
-    with asked_by_one_thread(predictor) as shared:
+    with shared_by_threads(predictor) as shared:
 
         def work_at(place: Place) -> Predicted:
             return predicted(shared, place, options, about)
@@ -136,12 +140,17 @@ def is_video(place: Place) -> bool:
 
 
 @contextmanager
-def asked_by_one_thread(predictor: DepthPredictor) -> Iterator[DepthPredictor]:
-    """A predictor that several threads may ask; its network is asked by one thread only.
+def shared_by_threads(predictor: DepthPredictor) -> Iterator[DepthPredictor]:
+    """A predictor that several threads may ask.
 
-    Engines do one thing at a time, and some keep threads of their own for each one that asks.
+    Where its engine does one thing at a time, one thread asks it for all of them: some engines keep
+    threads of their own for each one that asks.
     """
+    predictor = replace(predictor, network=predictor.network.of_many())
     engine = predictor.network.engine
+    if engine.at_once > 1:
+        yield predictor
+        return
     with ThreadPoolExecutor(1) as thread:
         shared = replace(
             engine, disparity=lambda images: thread.submit(engine.disparity, images).result()

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Union
@@ -93,17 +94,21 @@ class Predictor:
     def stream(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """The disparities of batches as they come, each predicted while the next one is made.
 
-        Holds no more than two batches, however many there are.
+        Holds one batch more than the engine does at once, however many there are.
         """
-        with ThreadPoolExecutor(1) as pool:
-            running = None
+        running: deque[Future] = deque()
+        with ThreadPoolExecutor(self.engine.at_once) as pool:
             for images in batches:
-                following = pool.submit(self.disparity, images)
-                if running is not None:
-                    yield running.result()
-                running = following
-            if running is not None:
-                yield running.result()
+                running.append(pool.submit(self.disparity, images))
+                if len(running) > self.engine.at_once:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+
+    def of_many(self) -> Predictor:
+        """The same network, run as the engine does many images; itself if that is no other way."""
+        many = self.engine.many
+        return self if many is None else replace(self, engine=many)
 
 
 @dataclass(frozen=True)

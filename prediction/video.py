@@ -101,10 +101,11 @@ def predict_video(
             yield predictor.network_input(shown)
 
     given = images()
+    network = predictor.network.of_many()
     batches = iter(lambda: list(islice(given, batch_size)), [])
     progress = tqdm(total=video.count or None, initial=done, unit="frame", desc=source.name)
     with progress:
-        for disparities in predictor.network.stream(made_ahead(map(np.stack, batches))):
+        for disparities in network.stream(made_ahead(map(np.stack, batches))):
             for disparity in disparities:
                 store.add(disparity, times.popleft())
                 progress.update()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Callable
 
 import cv2
@@ -15,6 +16,7 @@ WHITE = (255, 255, 255)
 BLACK = (0, 0, 0)
 GREY = (150, 150, 150)  # no depth is known: in no colormap, so that it cannot be taken for far
 COLORMAP = COLORMAPS[0]
+SHOWN_SHARE = 0.95  # of the pixels, in whose range colours are
 SMALLEST_LETTERS, WIDTH_IN_LETTERS = 10, 53  # pixels; of a picture and its depth side by side
 
 # Depths that a legend names: the first ones wherever they fit, the others in between.
@@ -26,7 +28,15 @@ def disparity_range(disparity: np.ndarray) -> tuple[float, float]:
 
     The few nearest pixels would otherwise leave most of the picture dark.
     """
-    return float(disparity.min()), float(np.percentile(disparity, 95))
+    values = disparity.ravel()
+    place = SHOWN_SHARE * (values.size - 1)
+    below = int(place)
+    # np.percentile takes four times as long.
+    upper = np.partition(values, below)[below:]
+    high = float(upper[0])
+    if below < place:
+        high += (float(upper[1:].min()) - high) * (place - below)
+    return float(values.min()), high
 
 
 def colorize(values: np.ndarray, low: float, high: float, colormap: str = COLORMAP) -> np.ndarray:
@@ -38,10 +48,18 @@ def colorize(values: np.ndarray, low: float, high: float, colormap: str = COLORM
         uint8 RGB [H, W, 3].
     """
     span = high - low
-    share = (values - low) / span if span > 0 else np.zeros(values.shape)
-    levels = np.clip(share * 256, 0, 255).astype(np.uint8)
+    levels = (values - low) / span if span > 0 else np.zeros(values.shape)
+    levels *= 256
+    np.clip(levels, 0, 255, out=levels)
+    return cv2.applyColorMap(levels.astype(np.uint8), _colours(colormap))
+
+
+@cache
+def _colours(colormap: str) -> np.ndarray:
+    """RGB of the 256 levels of a colormap, uint8 [256, 1, 3], as OpenCV takes them."""
     code = getattr(cv2, f"COLORMAP_{colormap.upper()}")
-    return cv2.cvtColor(cv2.applyColorMap(levels, code), cv2.COLOR_BGR2RGB)
+    colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], code)
+    return cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
 
 
 def colorize_disparity(disparity: np.ndarray, colormap: str = COLORMAP) -> np.ndarray:

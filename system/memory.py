@@ -11,27 +11,34 @@ from contextlib import contextmanager
 
 import numpy as np
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # of glibc's malloc.h
+LARGEST_THRESHOLD = 32 << 20  # bytes, that glibc takes
 NEVER = 2**31 - 1
 MOST_KEPT = 32 << 20  # bytes of one array; what is larger is rare, and freed after its use
 
 _kept = threading.local()
 
 
-def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed memory of any size; whether it does.
+def keep_freed_memory(any_size: bool = True) -> bool:
+    """Tell glibc to keep freed memory; whether it does.
 
     glibc maps arrays of megabytes from the system and unmaps them again, and the system clears
     each page once more: reading a picture takes a third longer for it, and simple operations on
     images ten times as long as their arithmetic. The process no longer shrinks between them, so
     small jobs hold more than they would (benchmarks/LOG.md).
+
+    Args:
+        any_size: also of what is larger than 32 MB; else as much as that is kept in each thread.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, NEVER))
+    if any_size:
+        return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, NEVER))
+    kept = mallopt(M_MMAP_THRESHOLD, LARGEST_THRESHOLD)
+    return bool(kept and mallopt(M_TRIM_THRESHOLD, LARGEST_THRESHOLD))
 
 
 @contextmanager

@@ -63,23 +63,19 @@ def jpeg_decoder(request, monkeypatch):
     return request.param
 
 
-class Pyspng:
-    """The interface of pyspng, where it is not installed."""
-
-    @staticmethod
-    def load(content, colours):
-        assert colours == "RGB"
-        try:
-            return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-        except (OSError, SyntaxError) as error:
-            raise RuntimeError from error
+def decode_as_kornia_rs(content, size, colours):
+    """The interface of kornia_rs, where it is not installed."""
+    assert colours == "rgb"
+    pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    assert pixels.shape[:2] == size
+    return pixels
 
 
-@pytest.fixture(params=["pyspng", "opencv"])
+@pytest.fixture(params=["kornia_rs", "opencv"])
 def png_decoder(request, monkeypatch):
     """What reads PNGs of colours: the wheel, or what takes its place where there is none."""
-    wheel = (pictures.pyspng or Pyspng) if request.param == "pyspng" else None
-    monkeypatch.setattr(pictures, "pyspng", wheel)
+    wheel = (pictures.png_decoder() or decode_as_kornia_rs) if request.param != "opencv" else None
+    monkeypatch.setattr(pictures, "png_decoder", lambda: wheel)
     return request.param
 
 
@@ -88,10 +84,14 @@ def decoders(jpeg_decoder, png_decoder, monkeypatch):
     """Names of the decoders in the order of their use."""
     used = []
     decode, upright = cv2.imdecode, pictures.upright_rgb
-    if pictures.pyspng is not None:
-        read = pictures.pyspng.load
-        counted = SimpleNamespace(load=lambda *a: used.append("pyspng") or read(*a))
-        monkeypatch.setattr(pictures, "pyspng", counted)
+    decode_png = pictures.png_decoder()
+    if decode_png is not None:
+
+        def counted_png(*args):
+            used.append("kornia_rs")
+            return decode_png(*args)
+
+        monkeypatch.setattr(pictures, "png_decoder", lambda: counted_png)
     if pictures.simplejpeg is not None:
         wheel = pictures.simplejpeg.decode_jpeg
         counted = SimpleNamespace(

@@ -259,6 +259,7 @@ def test_depth_beyond_16_bits_saturates_and_says_so(tmp_path, stub):
     depth = Image.open(tmp_path / "sky_depth.png")
     assert (np.asarray(depth) == 65535).all()
     assert depth.text["saturated_pixels"] == "4000"
+    assert json.loads((tmp_path / "sky_disp.json").read_text())["saturated_pixels"] == 4000
     assert "65535 means 65.535 m or farther" in depth.text["depth_picture"]
 
 
@@ -295,6 +296,7 @@ def test_depth_is_the_inverse_of_scale_times_disparity_plus_shift():
     assert DepthMap(disparity, "m", ScaleShift(0.1)).depth[0, 0] == pytest.approx(20)
     assert DepthMap(disparity, "m", ScaleShift(0.1, 0.05)).depth.tolist() == [[10, 20]]
     assert DepthMap(disparity, "m", ScaleShift(1.0, -0.5)).depth.tolist() == [[np.inf, np.inf]]
+    assert DepthMap(np.array([[-0.0, np.nan]], np.float32)).depth.tolist() == [[np.inf, np.inf]]
 
 
 def test_disparity_keeps_left_right_top_and_bottom():

@@ -34,7 +34,7 @@ MIDAS = ModelInfo(Architecture(), 64, 64, name="stub", kind=MIDAS_SMALL)
 class Engine:
     """Keeps what it is given."""
 
-    name = "stub"
+    name, many, at_once = "stub", None, 1
 
     def disparity(self, images):
         self.given = images

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import paddle
@@ -160,6 +161,19 @@ def test_a_stream_gives_every_batch_in_order(eager, images, expected):
     assert taken == [0, 1]
     np.testing.assert_allclose(np.concatenate(list(stream)), expected[1:], atol=1e-6)
     assert list(eager.stream([])) == []
+
+
+def test_many_images_are_predicted_as_one_is(weights, images, eager, monkeypatch):
+    need("openvino")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    one = open_network(weights, "cpu", "openvino")
+    many, given = one.of_many(), [images[index % 3][None] for index in range(8)]
+    assert (one.engine.at_once, many.engine.at_once) == (1, 2)
+    expected = [one.disparity(each) for each in given]
+    with ThreadPoolExecutor(3) as threads:
+        for got in (threads.map(many.disparity, given), many.stream(given)):
+            np.testing.assert_allclose(list(got), expected, atol=1e-6)
+    assert eager.of_many() is eager
 
 
 def test_other_weights_are_exported_anew(tmp_path):

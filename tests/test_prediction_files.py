@@ -76,6 +76,24 @@ def test_together_as_one_after_the_other(tmp_path, stub):
     assert len(alone) == 4 * 10
 
 
+def test_an_engine_for_many_is_asked_by_several_threads(tmp_path, monkeypatch):
+    together = threading.Barrier(2, timeout=60)
+
+    def red(images):
+        together.wait()  # for another one
+        return images[..., 0].astype(np.float32) / 255
+
+    engine = Engine("stub", None, many=Engine("stub", red, at_once=2))
+    model = DepthPredictor(Predictor(engine, INFO))
+    monkeypatch.setattr(DepthPredictor, "from_folder", lambda *_: model)
+    for number in range(4):
+        Image.new("RGB", (64, 32), (60 * number, 0, 0)).save(tmp_path / f"{number}.png")
+    words = ["--image_path", str(tmp_path), "--load_weights_folder", "w"]
+    demo.main([*words, "--output", str(tmp_path / "out")])
+    seen = [np.load(tmp_path / "out" / f"{number}_disp.npy").mean() for number in range(4)]
+    assert seen == sorted(set(seen))
+
+
 @pytest.mark.parametrize(("pixels", "most"), [(10**6, 4), (800, 1), (1600, 2)])
 def test_a_few_pictures_are_in_memory(tmp_path, monkeypatch, pixels, most):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)

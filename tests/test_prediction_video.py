@@ -24,7 +24,7 @@ FRAMES, RATE, SIZE = 23, 12.5, (96, 64)
 class Engine:
     """Sees the mean brightness of an image as its disparity, and counts the images."""
 
-    name = "stub"
+    name, many, at_once = "stub", None, 1
 
     def __init__(self, stop_after=None):
         self.seen, self.stop_after = 0, stop_after

@@ -27,6 +27,9 @@ BRIGHTEST = (252, 255, 164)
 def test_range_is_minimum_to_95th_percentile():
     disparity = np.arange(101, dtype=np.float32).reshape(1, 101)
     assert disparity_range(disparity) == (0, 95)
+    shuffled = np.random.default_rng(0).permutation(disparity[0, 1:])  # between two of the values
+    assert disparity_range(shuffled) == pytest.approx((1, np.percentile(shuffled, 95)), rel=1e-6)
+    assert disparity_range(disparity[:, 7:8]) == (7, 7)
 
 
 def test_low_is_dark_and_high_is_bright():
