@@ -21,6 +21,7 @@ from paddle import Tensor, nn
 
 from system.paddle_versions import is_paddle_3
 from training.cpu.depthwise import narrow_weight_gradients
+from training.cpu.gradients import normalise_rows_as_batches, share_gradients_of_sums
 from training.cpu.process import use_threads
 from training.model_with_loss import TracedLayer
 
@@ -114,8 +115,10 @@ def compile_with_onednn(layer: TracedLayer, threads: int) -> None:
             if not place_operations(runnable.forward_program):
                 raise RuntimeError("oneDNN's pass placed nothing")
             if layer.training:
-                narrow_weight_gradients(runnable.backward_program)
-                place_operations(runnable.backward_program)
+                gradients = runnable.backward_program
+                for shorten in (narrow_weight_gradients, share_gradients_of_sums, normalise_rows_as_batches):
+                    shorten(gradients)
+                place_operations(gradients)
         kept.forget()
         outputs = function(inputs)
         first = next(part for part in paddle.utils.flatten(outputs) if isinstance(part, Tensor))
