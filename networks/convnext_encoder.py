@@ -6,6 +6,7 @@ import paddle
 from paddle import ParamAttr, Tensor, nn
 from paddle.nn import functional as F
 
+from layers import add_bias
 from networks.convolution import Conv2D
 from networks.linear import Linear
 from networks.midas_small import DEVIATION, MEAN
@@ -63,10 +64,14 @@ class Block(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] to the same shape."""
-        y = self.block[0](x).transpose([0, 2, 3, 1])
-        for layer in self.block[2:]:
+        y, back, scale = self.block[0](x).transpose([0, 2, 3, 1]), self.block[5], self.layer_scale
+        for layer in self.block[2:5]:
             y = layer(y)
-        return x + y.transpose([0, 3, 1, 2]) * self.layer_scale
+        if not self.training:  # exported graphs keep the plain sum and product
+            return x + back(y).transpose([0, 3, 1, 2]) * scale
+        # The last bias and the scale in one pass.
+        y, scale = paddle.matmul(y, back.weight, transpose_y=True), scale.flatten()
+        return x + add_bias(y.transpose([0, 3, 1, 2]), back.bias * scale, scale)
 
 
 class ConvNextEncoder(nn.Layer):
@@ -96,7 +101,10 @@ class ConvNextEncoder(nn.Layer):
         mean, deviation = (
             paddle.to_tensor(values).reshape([1, 3, 1, 1]) for values in (MEAN, DEVIATION)
         )
-        x = (images - mean) / deviation
+        if self.training:
+            x = add_bias(images, (-mean / deviation).flatten(), (1 / deviation).flatten())
+        else:
+            x = (images - mean) / deviation
         maps = []
         for smaller, stage in zip(self.features[::2], self.features[1::2]):
             x = stage(smaller(x))

@@ -13,15 +13,18 @@ import paddle
 from paddle.base.framework import _dygraph_guard
 
 SUM, LAYER_NORM = "pd_op.add_grad", "pd_op.layer_norm_grad"
+READS_ONLY = "pd_op.matmul_grad"  # never writes its result over what it is given
 
 
 def share_gradients_of_sums(program: Any) -> int:
-    """Hand on gradients of sums of two alike as they are, in a program of gradients; of how many.
+    """Have parts of sums take over the sum's gradient in a program of gradients; of how many sums.
 
-    Not a number changes.
+    Not a number changes: where both parts are of the sum's shape, their gradients are copies of its
+    own. Only where both are products of matrices: other operations may later be told to write their
+    result over what they are given.
     """
     block = program.global_block()
-    found = [op for op in block.ops if op.name() == SUM and _is_of_alike(op)]
+    found = [op for op in block.ops if op.name() == SUM and _is_of_products(op)]
     for op in found:
         gradient = op.operands_source()[-1]
         for result in op.results():
@@ -30,9 +33,14 @@ def share_gradients_of_sums(program: Any) -> int:
     return len(found)
 
 
-def _is_of_alike(op: Any) -> bool:
-    shapes = [value.shape for value in op.operands_source() if value.initialized()]
-    return len(shapes) == 3 and -1 not in shapes[0] and shapes.count(shapes[0]) == 3
+def _is_of_products(op: Any) -> bool:
+    given = op.operands_source()
+    if len(given) != 3 or not all(value.initialized() for value in given):
+        return False
+    shapes = [value.shape for value in given]
+    alike = -1 not in shapes[0] and shapes.count(shapes[0]) == 3
+    readers = {user.name() for result in op.results() for user in result.all_used_ops()}
+    return alike and given[-1].has_one_use() and readers == {READS_ONLY}
 
 
 def normalise_rows_as_batches(program: Any) -> int:
@@ -67,17 +75,17 @@ def _gradients_of_rows(op: Any) -> list[Any]:
     x, scale, _, mean, variance, gradient = op.operands_source()
     shape, columns = x.shape, x.shape[-1]
     count, epsilon = math.prod(shape[:-1]), op.attrs()["epsilon"]
-    x, gradient = (each.reshape([count, columns]) for each in (x, gradient))
+    x, gradient = (each.reshape([1, count, columns, 1]) for each in (x, gradient))
     mean, variance = (each.reshape([count]) for each in (mean, variance))
     inverse, ones = paddle.rsqrt(variance + epsilon), paddle.ones([count], x.dtype)
     # A product with a column of ones, which is faster than broadcasting.
-    scaled = gradient * paddle.matmul(ones.unsqueeze(1), scale.unsqueeze(0))
-    maps = [1, count, columns, 1]
+    scales = paddle.matmul(ones.unsqueeze(1), scale.unsqueeze(0)).reshape(x.shape)
     of_x, *_ = paddle._C_ops.batch_norm_grad(
-        *(x.reshape(maps), ones, ones, mean, variance, mean, inverse, None, scaled.reshape(maps)),
+        *(x, ones, ones, mean, variance, mean, inverse, None, gradient * scales),
         *(0.9, epsilon, "NCHW", False, False, False),
     )
-    of_scale = paddle.matmul(inverse.unsqueeze(0), gradient * x)
+    product, gradient = (each.reshape([count, columns]) for each in (gradient * x, gradient))
+    of_scale = paddle.matmul(inverse.unsqueeze(0), product)
     of_scale -= paddle.matmul((inverse * mean).unsqueeze(0), gradient)
     of_bias = paddle.matmul(ones.unsqueeze(0), gradient)
     return [of_x.reshape(shape), of_scale.reshape([columns]), of_bias.reshape([columns])]

@@ -116,7 +116,11 @@ def compile_with_onednn(layer: TracedLayer, threads: int) -> None:
                 raise RuntimeError("oneDNN's pass placed nothing")
             if layer.training:
                 gradients = runnable.backward_program
-                for shorten in (narrow_weight_gradients, share_gradients_of_sums, normalise_rows_as_batches):
+                for shorten in (
+                    narrow_weight_gradients,
+                    share_gradients_of_sums,
+                    normalise_rows_as_batches,
+                ):
                     shorten(gradients)
                 place_operations(gradients)
         kept.forget()
