@@ -62,6 +62,8 @@ def _is_of_rows(op: Any) -> bool:
     given = op.operands_source()
     if not all(value.initialized() for value in given):
         return False
+    if any(result.use_empty() for result in op.results()):  # where a part is frozen
+        return False
     shape = given[0].shape
     return -1 not in shape and op.attrs()["begin_norm_axis"] == len(shape) - 1
 
