@@ -64,14 +64,16 @@ class Block(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] to the same shape."""
-        y, back, scale = self.block[0](x).transpose([0, 2, 3, 1]), self.block[5], self.layer_scale
+        y, back = self.block[0](x).transpose([0, 2, 3, 1]), self.block[5]
         for layer in self.block[2:5]:
             y = layer(y)
         if not self.training:  # exported graphs keep the plain sum and product
-            return x + back(y).transpose([0, 3, 1, 2]) * scale
-        # The last bias and the scale in one pass.
-        y, scale = paddle.matmul(y, back.weight, transpose_y=True), scale.flatten()
-        return x + add_bias(y.transpose([0, 3, 1, 2]), back.bias * scale, scale)
+            return x + back(y).transpose([0, 3, 1, 2]) * self.layer_scale
+        # The last bias and the scale in one pass. A reshape for each: compiled by Paddle 2.6, one
+        # for both loses a gradient.
+        maps = paddle.matmul(y, back.weight, transpose_y=True).transpose([0, 3, 1, 2])
+        factors, of_bias = (self.layer_scale.reshape([-1]) for _ in range(2))
+        return x + add_bias(maps, back.bias * of_bias, factors)
 
 
 class ConvNextEncoder(nn.Layer):
