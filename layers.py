@@ -138,9 +138,9 @@ def reflection_pad(x: Tensor, portable: bool = False) -> Tensor:
     return (PORTABLE if portable else forms()).pad(x)
 
 
-def add_bias(x: Tensor, bias: Tensor) -> Tensor:
-    """Add one number per channel, ``bias`` [C], to maps [B, C, H, W]."""
-    return forms().bias(x, bias)
+def add_bias(x: Tensor, bias: Tensor, factors: Tensor | None = None) -> Tensor:
+    """Add one number per channel, ``bias`` [C], to maps [B, C, H, W], times ``factors`` [C]."""
+    return forms().bias(x, bias, factors)
 
 
 def add_to_rows(rows: Tensor, bias: Tensor) -> Tensor:
@@ -251,22 +251,24 @@ def pad_by_kernel(x: Tensor) -> Tensor:
     return F.pad(x, [1, 1, 1, 1], mode="reflect")
 
 
-def add_by_broadcasting(x: Tensor, bias: Tensor) -> Tensor:
+def add_by_broadcasting(x: Tensor, bias: Tensor, factors: Tensor | None = None) -> Tensor:
     """:func:`add_bias` as Paddle's convolutions do it."""
+    x = x if factors is None else x * factors.reshape([1, -1, 1, 1])
     return x + bias.reshape([1, -1, 1, 1])
 
 
-def add_by_channel(x: Tensor, bias: Tensor) -> Tensor:
+def add_by_channel(x: Tensor, bias: Tensor, factors: Tensor | None = None) -> Tensor:
     """:func:`add_bias` by an operation for channels, a tenth of the time on CPUs.
 
     Paddle broadcasts, and sums for the gradient, one number at a time.
     """
     affine_channel = getattr(paddle._C_ops, "affine_channel", None)
     if affine_channel is None:  # as in Paddle 2.6
-        return add_by_broadcasting(x, bias)
-    # Its backward kernel computes the bias's gradient only where the factors need one as well.
-    factors = paddle.ones(bias.shape, x.dtype)
-    factors.stop_gradient = bias.stop_gradient
+        return add_by_broadcasting(x, bias, factors)
+    if factors is None:
+        # Its backward kernel computes the bias's gradient only where the factors need one as well.
+        factors = paddle.ones(bias.shape, x.dtype)
+        factors.stop_gradient = bias.stop_gradient
     return affine_channel(x, factors, bias, "NCHW")
 
 

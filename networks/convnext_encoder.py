@@ -6,6 +6,7 @@ import paddle
 from paddle import ParamAttr, Tensor, nn
 from paddle.nn import functional as F
 
+from layers import add_bias
 from networks.convolution import Conv2D
 from networks.linear import Linear
 from networks.midas_small import DEVIATION, MEAN
@@ -63,10 +64,16 @@ class Block(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] to the same shape."""
-        y = self.block[0](x).transpose([0, 2, 3, 1])
-        for layer in self.block[2:]:
+        y, back = self.block[0](x).transpose([0, 2, 3, 1]), self.block[5]
+        for layer in self.block[2:5]:
             y = layer(y)
-        return x + y.transpose([0, 3, 1, 2]) * self.layer_scale
+        if not self.training:  # exported graphs keep the plain sum and product
+            return x + back(y).transpose([0, 3, 1, 2]) * self.layer_scale
+        # The last bias and the scale in one pass. A reshape for each: compiled by Paddle 2.6, one
+        # for both loses a gradient.
+        maps = paddle.matmul(y, back.weight, transpose_y=True).transpose([0, 3, 1, 2])
+        factors, of_bias = (self.layer_scale.reshape([-1]) for _ in range(2))
+        return x + add_bias(maps, back.bias * of_bias, factors)
 
 
 class ConvNextEncoder(nn.Layer):
@@ -96,7 +103,10 @@ class ConvNextEncoder(nn.Layer):
         mean, deviation = (
             paddle.to_tensor(values).reshape([1, 3, 1, 1]) for values in (MEAN, DEVIATION)
         )
-        x = (images - mean) / deviation
+        if self.training:
+            x = add_bias(images, (-mean / deviation).flatten(), (1 / deviation).flatten())
+        else:
+            x = (images - mean) / deviation
         maps = []
         for smaller, stage in zip(self.features[::2], self.features[1::2]):
             x = stage(smaller(x))

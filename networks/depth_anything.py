@@ -58,6 +58,21 @@ VARIANTS = {
 }
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Means of values, weighted by how well keys fit queries.
+
+    Args:
+        q: queries [B, heads, N, depth], times the scale of their products.
+        k: keys, likewise.
+        v: values, likewise.
+
+    Returns:
+        [B, N, heads, depth].
+    """
+    weights = F.softmax(paddle.matmul(q, k, transpose_y=True), axis=-1)
+    return paddle.matmul(weights, v).transpose([0, 2, 1, 3])
+
+
 class Attention(nn.Layer):
     """Every token attends to all others, in several heads (Vaswani et al., 2017)."""
 
@@ -71,8 +86,7 @@ class Attention(nn.Layer):
         """[B, N, C] to the same shape."""
         parts = self.qkv(x).reshape([0, -1, 3, self.heads, self.depth]).transpose([2, 0, 3, 1, 4])
         q, k, v = parts[0], parts[1], parts[2]  # each [B, heads, N, depth]
-        weights = F.softmax(paddle.matmul(q * self.depth**-0.5, k, transpose_y=True), axis=-1)
-        together = paddle.matmul(weights, v).transpose([0, 2, 1, 3])
+        together = attend(q * self.depth**-0.5, k, v)
         return self.proj(together.reshape([0, -1, self.heads * self.depth]))
 
 

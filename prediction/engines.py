@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from networks.kinds import MONODEPTH
+from networks.kinds import DEPTH_ANYTHING, MONODEPTH
 from options import AUTO
 from prediction import graph
 from prediction.compiled import asked_at_once, keep_compiled, opened_compiled, place_of
@@ -293,12 +294,24 @@ def onnx_file(
     """
     int8, info = precision == INT8, opened.info
 
+    def smoothed(images: Sequence[np.ndarray], path: Path) -> None:
+        from prediction.paddle_graph import save_onnx  # noqa: PLC0415 - loads Paddle
+        from prediction.smoothing import smooth  # noqa: PLC0415
+
+        network = opened.depth_network()
+        smooth(network, images)
+        save_onnx(network, info, path)
+
+    save_smoothed = smoothed if info.kind in DEPTH_ANYTHING.values() else None
+
     def build(new: Path) -> None:
         if int8:
             target = new / ONNX_FILE
             while_there(
                 lambda lasting: onnx_file(opened, lasting=lasting),
-                lambda path: graph.fit_int8(path, info, calibration, target, onnxruntime_engine),
+                lambda path: graph.fit_int8(
+                    path, info, calibration, target, onnxruntime_engine, save_smoothed
+                ),
             )
         else:
             from prediction.paddle_graph import save_onnx  # noqa: PLC0415 - loads Paddle

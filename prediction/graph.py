@@ -13,7 +13,7 @@ import numpy as np
 from datasets.conventions import disp_to_depth
 from datasets.folders import is_hidden
 from datasets.pictures import PICTURES, read_picture
-from networks.kinds import MONODEPTH, RESNET
+from networks.kinds import DEPTH_ANYTHING, MONODEPTH, RESNET
 from prediction.depth_map import network_input
 from system.errors import InputError
 from weight_files.model_info import ModelInfo
@@ -29,7 +29,11 @@ PROGRAMS, PARAMETERS = ("graph.json", "graph.pdmodel"), "graph.pdiparams"
 OPSET = 13  # has what the networks need, and every runtime of the last years knows it
 FEWEST, MOST = 8, 64  # pictures that 8 bits are fitted to
 HELD_OUT = 4  # every fourth of them tells how far the depth moves
+SMOOTHED_ON = 16  # of those pictures at most
 LARGEST_INT8_CHANGE = 0.01  # see change_of
+# What is computed in 8 bits, the fastest first, of which the first that keeps depth is taken.
+IN_8_BITS = (("Conv",),)
+IN_8_BITS_OF_TRANSFORMERS = (("Conv", "MatMul"), ("MatMul",), ("Conv",))
 
 
 def program_of(folder: Path) -> Path:
@@ -114,6 +118,7 @@ def fit_int8(
     calibration: Path | None,
     target: Path,
     open_onnx: Callable[[Path], Any],
+    save_smoothed: Callable[[Sequence[np.ndarray], Path], None] | None = None,
 ) -> None:
     """Write an ONNX model in 8 bits, fitted to some pictures and compared on the others.
 
@@ -123,6 +128,8 @@ def fit_int8(
         calibration: folder of pictures.
         target: file to write.
         open_onnx: opens either file as a :class:`prediction.engines.Engine`.
+        save_smoothed: writes the same model with what :mod:`prediction.smoothing` changes for such
+            pictures, where it is a transformer.
 
     Raises:
         InputError: there are no pictures or too few, or depth moves too far.
@@ -134,16 +141,27 @@ def fit_int8(
         )
     images = calibration_images(calibration, info)
     held_out = images[::HELD_OUT]
-    quantise(source, [image for i, image in enumerate(images) if i % HELD_OUT], target, info)
-    engines = [open_onnx(path) for path in (source, target)]
-    changes = [change_of(*(e.disparity(image[None]) for e in engines), info) for image in held_out]
-    change = float(np.mean(changes))
-    logger.info("int8 moves depth by %.2f %% (%d pictures)", 100 * change, len(held_out))
-    if not change <= LARGEST_INT8_CHANGE:
-        raise InputError(
-            f"--precision int8: moves depth by {change:.1%}, more than {LARGEST_INT8_CHANGE:.0%}; "
-            "calibrate with more pictures that are like yours, or use bf16 or fp32"
-        )
+    seen = [image for index, image in enumerate(images) if index % HELD_OUT]
+    exact = open_onnx(source)
+    expected = [exact.disparity(image[None]) for image in held_out]
+    with tempfile.TemporaryDirectory() as folder:
+        if save_smoothed:
+            source = Path(folder) / "smoothed.onnx"
+            save_smoothed(seen[:: -(-len(seen) // SMOOTHED_ON)], source)
+        for kinds in IN_8_BITS_OF_TRANSFORMERS if save_smoothed else IN_8_BITS:
+            quantise(source, seen, target, info, kinds)
+            moved = [open_onnx(target).disparity(image[None]) for image in held_out]
+            change = float(np.mean([change_of(*pair, info) for pair in zip(expected, moved)]))
+            logger.info(
+                "int8 of %s moves depth by %.2f %% (%d pictures)",
+                *(" and ".join(kinds), 100 * change, len(held_out)),
+            )
+            if change <= LARGEST_INT8_CHANGE:
+                return
+    raise InputError(
+        f"--precision int8: moves depth by {change:.1%}, more than {LARGEST_INT8_CHANGE:.0%}; "
+        "calibrate with more pictures that are like yours, or use bf16 or fp32"
+    )
 
 
 def calibration_images(folder: Path, info: ModelInfo) -> list[np.ndarray]:
@@ -166,10 +184,23 @@ def calibration_images(folder: Path, info: ModelInfo) -> list[np.ndarray]:
     return [network_input(info, read_picture(paths[place])) for place in places]
 
 
-def quantise(source: Path, images: Sequence[np.ndarray], target: Path, info: ModelInfo) -> None:
-    """Write an ONNX model whose convolutions compute in 8 bits, in ranges seen on images.
+def quantise(
+    source: Path,
+    images: Sequence[np.ndarray],
+    target: Path,
+    info: ModelInfo,
+    kinds: Sequence[str] = ("Conv",),
+) -> None:
+    """Write an ONNX model that computes in 8 bits, in ranges seen on images.
 
-    Weights have a range per output channel. See :func:`kept_in_float` for all but ResNets.
+    Weights have a range per output channel. See :func:`kept_in_float` for what stays in float.
+
+    Args:
+        source: the model in float32.
+        images: as the model is given them.
+        target: file to write.
+        info: of the model.
+        kinds: of operations: convolutions, or linear layers and scores of attention as well.
 
     Raises:
         InputError: what it needs is not installed.
@@ -184,6 +215,11 @@ def quantise(source: Path, images: Sequence[np.ndarray], target: Path, info: Mod
 
     left = ({INPUT: image[None]} for image in images)
     of_resnets = info.kind == MONODEPTH and info.architecture.encoder == RESNET
+    # What leaves a layer in float is added to and joined in float; ONNX Runtime then computes
+    # convolutions in float, OpenVINO does not.
+    options: dict[str, Any] = {}
+    if info.kind in DEPTH_ANYTHING.values():
+        options["OpTypesToExcludeOutputQuantization"] = ["Conv", "MatMul"]
 
     class Reader(quantization.CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:
@@ -192,6 +228,10 @@ def quantise(source: Path, images: Sequence[np.ndarray], target: Path, info: Mod
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        # Of two activations OpenVINO multiplies in 8 bits what has its zero in the middle.
+        middle = {"quant_type": quantization.QuantType.QInt8, "symmetric": True}
+        if "MatMul" in kinds:
+            options["TensorQuantOverrides"] = {n: [middle] for n in inputs_of_scores(prepared)}
         quantization.quantize_static(
             str(prepared),
             str(target),
@@ -200,23 +240,46 @@ def quantise(source: Path, images: Sequence[np.ndarray], target: Path, info: Mod
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            op_types_to_quantize=["Conv"],
+            op_types_to_quantize=list(kinds),
             nodes_to_exclude=[] if of_resnets else kept_in_float(prepared),
+            extra_options=options,
         )
 
 
 def kept_in_float(path: Path) -> list[str]:
-    """The names of the convolutions of other trunks: depthwise, pointwise, and the first one.
+    """The names of what stays in float of other networks than ResNets.
 
-    Of MiDaS they are a quarter of the work and most of what 8 bits lose. The others have weights
-    [out, in / groups, 3, 3] of whole features.
+    Convolutions of trunks: depthwise, pointwise, and the first one. Of MiDaS they are a quarter of
+    the work and most of what 8 bits lose. The others have weights [out, in / groups, 3, 3] of
+    whole features. And products of matrices that are neither linear layers nor scores of
+    attention: shares of attention are too small beside the largest for 8 bits.
     """
     import onnx  # noqa: PLC0415 - an extra
 
     graph = onnx.load(path).graph
     shapes = {each.name: tuple(each.dims) for each in graph.initializer}
     convolutions = {n.name: shapes[n.input[1]] for n in graph.node if n.op_type == "Conv"}
-    return [n for n, shape in convolutions.items() if shape[2:] != (3, 3) or shape[1] <= 3]
+    kept = [n for n, shape in convolutions.items() if shape[2:] != (3, 3) or shape[1] <= 3]
+    for product, reader in _products(graph):
+        biases = shapes.keys() & reader.input
+        linear = product.input[1] in shapes and reader.op_type == "Add" and biases
+        if not linear and reader.op_type != "Softmax":
+            kept.append(product.name)
+    return kept
+
+
+def inputs_of_scores(path: Path) -> list[str]:
+    """The names of the queries and keys of all attention."""
+    import onnx  # noqa: PLC0415 - an extra
+
+    products = _products(onnx.load(path).graph)
+    return [name for n, reader in products if reader.op_type == "Softmax" for name in n.input]
+
+
+def _products(graph: onnx.GraphProto) -> list[tuple[onnx.NodeProto, onnx.NodeProto]]:
+    """All products of matrices, each with the first node that reads it."""
+    readers = {name: node for node in reversed(graph.node) for name in node.input}
+    return [(n, readers[n.output[0]]) for n in graph.node if n.op_type == "MatMul"]
 
 
 def change_of(exact: np.ndarray, moved: np.ndarray, info: ModelInfo) -> float:

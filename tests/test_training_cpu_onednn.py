@@ -13,6 +13,7 @@ import pytest
 from paddle.nn import functional as F
 
 from networks.convnext_encoder import Block
+from networks.linear import Linear
 from networks.midas_small import MidasSmall
 from networks.monodepth import Architecture, Monodepth
 from system.paddle_versions import is_paddle_3
@@ -183,6 +184,46 @@ def test_wide_depthwise_gradients_in_parts_are_those_of_the_whole(
         (output * output).sum().backward()
         found.append((output, maps.grad, one.conv.weight.grad))
     assert narrowed == [1 if of_weights else 0]
+    for a, b in zip(*found):
+        assert (a is None) == (b is None)
+        if b is not None:
+            assert_close(b.numpy(), a.numpy(), 1e-5)
+
+
+class Rows(TracedLayer):
+    """A convolution, layer normalisation and a linear layer; the first two may be frozen."""
+
+    def __init__(self, maps_learn, scale_learns):
+        super().__init__()
+        self.conv = paddle.nn.Conv2D(4, 6, 3, bias_attr=False)
+        self.conv.weight.stop_gradient = not maps_learn
+        self.norm, self.linear = paddle.nn.LayerNorm(6, epsilon=1e-3), Linear(6, 10)
+        for parameter in (self.norm.weight, self.norm.bias, self.linear.bias):
+            parameter.set_value(paddle.randn(parameter.shape))
+        self.norm.weight.stop_gradient = not scale_learns
+
+    def compute(self, inputs):
+        return [self.linear(self.norm(self.conv(inputs).transpose([0, 2, 3, 1])))]
+
+
+@needs_onednn
+@pytest.mark.parametrize("learns", [(True, True), (True, False), (False, True)])
+def test_shorter_gradients_of_rows_are_those_of_layer_normalisation_and_sums(learns, monkeypatch):
+    assert fast_paths().onednn  # whose trial is counted no more
+    counts = []
+    for name in ("normalise_rows_as_batches", "share_gradients_of_sums"):
+        shorten = getattr(onednn, name)
+        monkeypatch.setattr(onednn, name, lambda program, f=shorten: counts.append(f(program)))
+    layer, plain = Rows(*learns), Rows(*learns)
+    plain.set_state_dict(layer.state_dict())
+    onednn.compile_with_onednn(layer, threads=2)
+    maps = paddle.to_tensor(np.random.default_rng(0).random([2, 4, 5, 6], np.float32))
+    found = []
+    for one in (layer, plain):
+        (output,) = one(maps)
+        (output * output).sum().backward()
+        found.append([output, *(parameter.grad for parameter in one.parameters())])
+    assert counts == [1, 1 if all(learns) else 0]
     for a, b in zip(*found):
         assert (a is None) == (b is None)
         if b is not None:

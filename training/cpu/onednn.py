@@ -4,8 +4,9 @@ Paddle trains with its own convolutions on CPUs, which write out every window of
 (im2col); oneDNN's take half their processor time. Paddle has oneDNN's forward and backward kernels
 and lets no training reach them: the pass that places them also places operations whose gradients
 come out wrong. Here the convolutions, GELUs, and what joins and sums maps, are taken from that
-pass's result, after :mod:`training.cpu.depthwise`. This uses parts of Paddle that may change
-between versions, so it is tried on a small network (:func:`check`) before it is relied on.
+pass's result, after :mod:`training.cpu.depthwise` and :mod:`training.cpu.gradients`. This uses
+parts of Paddle that may change between versions, so it is tried on a small network (:func:`check`)
+before it is relied on.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import paddle
 import paddle.inference
 from paddle import Tensor, nn
 
+from networks.linear import Linear
 from system.paddle_versions import is_paddle_3
 from training.cpu.depthwise import narrow_weight_gradients
+from training.cpu.gradients import normalise_rows_as_batches, share_gradients_of_sums
 from training.cpu.process import use_threads
 from training.model_with_loss import TracedLayer
 
@@ -114,8 +117,14 @@ def compile_with_onednn(layer: TracedLayer, threads: int) -> None:
             if not place_operations(runnable.forward_program):
                 raise RuntimeError("oneDNN's pass placed nothing")
             if layer.training:
-                narrow_weight_gradients(runnable.backward_program)
-                place_operations(runnable.backward_program)
+                gradients = runnable.backward_program
+                for shorten in (
+                    narrow_weight_gradients,
+                    share_gradients_of_sums,
+                    normalise_rows_as_batches,
+                ):
+                    shorten(gradients)
+                place_operations(gradients)
         kept.forget()
         outputs = function(inputs)
         first = next(part for part in paddle.utils.flatten(outputs) if isinstance(part, Tensor))
@@ -135,11 +144,13 @@ class _Sample(TracedLayer):
         self.norm = nn.BatchNorm2D(16)
         self.wide = nn.Conv2D(16, 16, 7, padding=3, groups=16)
         self.second = nn.Conv2D(32, 8, 3)
+        self.row_norm, self.linear = nn.LayerNorm(8), Linear(8, 8)
 
     def compute(self, inputs: Tensor) -> dict[str, Tensor]:
         x = nn.functional.relu(self.norm(self.first(inputs)))
         x = paddle.concat([self.wide(x), nn.functional.gelu(2 * x - 1)], axis=1)
-        return {"maps": self.second(x)}
+        rows = self.row_norm(self.second(x).transpose([0, 2, 3, 1]))
+        return {"maps": self.linear(rows)}
 
 
 def _gradients(layer: nn.Layer, images: Tensor) -> list[np.ndarray]:
