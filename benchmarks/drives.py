@@ -38,7 +38,7 @@ def write_split(folder: Path, **parts: Sequence[SplitLine]) -> None:
     """Write lists of items, by the names of their parts, as a split in a new folder."""
     folder.mkdir()
     for part, lines in parts.items():
-        text = "".join(f"{line.folder} {line.frame} {line.side}\n" for line in lines)
+        text = "".join(f"{line}\n" for line in lines)
         (folder / f"{part}_files.txt").write_text(text)
 
 

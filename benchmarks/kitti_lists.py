@@ -298,7 +298,7 @@ def lists_of(plan: Plan) -> dict[str, Any]:
     runs = {}
     for run, split in plan.splits.items():
         train = load_split(split, "train")
-        listing = "\n".join(f"{line.folder} {line.frame} {line.side}" for line in train)
+        listing = "\n".join(map(str, train))
         runs[run] = {
             "train": len(train),
             "sha256": hashlib.sha256(listing.encode()).hexdigest(),

@@ -92,8 +92,7 @@ class TrainingItems:
 
     def name(self, index: int) -> str:
         """The split line of an item, for messages."""
-        line = self.lines[index]
-        return f"{line.folder} {line.frame} {line.side}"
+        return str(self.lines[index])
 
     @property
     def cached(self) -> bool:
@@ -157,7 +156,7 @@ class TrainingItems:
     @without_collection()
     def facts(self) -> Facts:
         """The list of frames, the cameras and the files."""
-        lines = "\n".join(f"{line.folder} {line.frame} {line.side}" for line in self.lines)
+        lines = "\n".join(map(str, self.lines))
         cameras = [
             f"{folder} {side} {camera.K.tolist()} {size}"
             for (folder, side), (camera, size) in sorted(self.cameras.items())

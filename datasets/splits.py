@@ -60,6 +60,10 @@ class SplitLine:
     frame: int
     side: str
 
+    def __str__(self) -> str:
+        """The line as it stands in a split file."""
+        return f"{self.folder} {self.frame} {self.side}"
+
 
 def split_folder(name_or_dir: str) -> Path:
     """Return the folder of a split, given by a published name or by the path of a folder.

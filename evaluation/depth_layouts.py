@@ -164,7 +164,7 @@ def open_kitti(options: EvaluateOptions) -> DepthSet:
     protocol = eigen_protocol(truth.kind, stereo=False)
     split_name = split_folder(options.eval_split).resolve().name
     samples = [
-        Sample(f"{line.folder} {line.frame} {line.side}", path, partial(truth.__getitem__, index))
+        Sample(str(line), path, partial(truth.__getitem__, index))
         for index, (line, path) in enumerate(zip(lines, paths))
     ]
     return DepthSet(

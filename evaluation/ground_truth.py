@@ -225,7 +225,7 @@ def _held(
     Raises:
         InputError: see :func:`open_ground_truth`.
     """
-    wanted = [name_of(line) for line in lines]
+    wanted = list(map(str, lines))
     if own is None:
         if count != len(lines):
             raise InputError(
@@ -254,11 +254,6 @@ def _held(
             "list again"
         )
     return held
-
-
-def name_of(line: SplitLine) -> str:
-    """A line of a split as text."""
-    return f"{line.folder} {line.frame} {line.side}"
 
 
 def read_published(path: Path) -> list[np.ndarray]:

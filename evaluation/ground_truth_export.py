@@ -42,7 +42,6 @@ from evaluation.ground_truth import (
     LINES_KEY,
     MAP_KEY,
     frame_depth,
-    name_of,
     open_archive,
 )
 from system.errors import InputError
@@ -149,7 +148,7 @@ def _export_alone(
     if not whole:
         _keep_fuller(target, len(lines))
     parts = target.with_name(f"{target.stem}.parts")
-    names = [name_of(line) for line in lines]
+    names = list(map(str, lines))
     listing = "\n".join(names)
     settings = {"data_path": str(data_path.resolve()), "kind": kind, "version": PART_VERSION}
     settings["lines"] = hashlib.sha256(listing.encode()).hexdigest()

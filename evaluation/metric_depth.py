@@ -20,7 +20,7 @@ from datasets.depth_files import DAMAGE, MOST_PIXELS
 from datasets.kitti import MOST_STRETCH, first_few, image_paths, missing_files, stretch
 from datasets.pictures import picture_size
 from datasets.splits import SplitLine, load_split, published_lines, split_folder
-from evaluation.ground_truth import GroundTruth, name_of, open_truth_of_split
+from evaluation.ground_truth import GroundTruth, open_truth_of_split
 from evaluation.protocols import (
     checked,
     eigen_protocol,
@@ -154,7 +154,7 @@ def evaluate_lines(
         metres_per_unit = predictor.info.metres_per_unit or metres_per_unit
         sizes = (picture_size(paths[index]) for index in chosen)
         disparities = predict_images(predictor, [paths[index] for index in chosen], options)
-    names = [name_of(lines[index]) for index in chosen]
+    names = [str(lines[index]) for index in chosen]
     make_writable_folder(out_dir, "give another place with --eval_out_dir")
     of = len(lines) if len(chosen) < len(lines) else None
     # A part is never found in the place of a whole result.

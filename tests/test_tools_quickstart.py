@@ -51,6 +51,22 @@ def test_the_metrics_are_those_that_the_evaluation_wrote(tmp_path):
     assert quickstart.read_metrics(tmp_path) == metrics
 
 
+def test_the_picture_that_is_shown_has_a_car_and_the_largest_pole():
+    rows = [
+        {"picture": "a 0 l", "kind": "pole", "share": 0.04},
+        {"picture": "a 3 l", "kind": "pole", "share": 0.01},
+        {"picture": "a 3 l", "kind": "car", "share": 0.02},
+        {"picture": "a 6 l", "kind": "car", "share": 0.09},
+        {"picture": "a 6 l", "kind": "pole", "share": 0.02},
+        {"picture": "a 6 l", "kind": "pole", "share": 0.01},
+        {"picture": "a 9 l", "kind": "tree", "share": 0.05},
+    ]
+    pictures = ["a 0 l", "a 3 l", "a 6 l", "a 9 l"]
+    assert quickstart.picture_to_show(rows, pictures) == 2
+    assert quickstart.picture_to_show(rows, pictures[:2]) == 1
+    assert quickstart.picture_to_show([], pictures) == 0
+
+
 def test_stages_are_counted(monkeypatch, tmp_path, capsys):
     wrote = {"metrics": {"abs_rel": 0.1}, "summary": {"car": {"found": 1.0}}}
     monkeypatch.setattr(stages, "run_stage", lambda words: 1.0)

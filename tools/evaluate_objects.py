@@ -86,8 +86,7 @@ def evaluate_objects(options: EvaluateObjectsOptions) -> dict[str, Any]:
         depth *= info.metres_per_unit if metric else median_scale(depth, view.depth)
         found = object_scores(depth, view.depth, view.objects, view.kinds)
         scores += found
-        name = f"{line.folder} {line.frame} {line.side}"
-        rows += [{"picture": name, **asdict(score), "found": score.found} for score in found]
+        rows += [{"picture": str(line), **asdict(score), "found": score.found} for score in found]
     result = {
         "summary": summarise(scores),
         "scaling": "metres of the model" if metric else "median of each picture",

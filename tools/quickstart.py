@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from options import TrainOptions, parse
 from system.errors import run_command
@@ -34,7 +35,6 @@ REMARK = (
 )
 METRICS = "eval_splits_stereo.json"
 STAGES = 7 + len(RECIPE.train)  # streets, truth, three measurements, objects, prediction
-PICTURE = 4  # the test image that is shown, by its place in the list
 
 
 def training_arguments(streets: Path, seed: int) -> list[list[str]]:
@@ -76,6 +76,24 @@ def find_objects(series: Series, streets: Path, weights: Path) -> tuple[dict[str
     return {kind: figures["found"] for kind, figures in summary.items()}, seconds
 
 
+def picture_to_show(objects: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> int:
+    """The place of the test picture that shows a car and the largest pole.
+
+    By what is on the pictures, not by what was predicted of them: ``objects`` are the rows of
+    :mod:`tools.evaluate_objects`.
+    """
+
+    def shares(picture: str, kind: str) -> list[float]:
+        rows = [row for row in objects if (row["picture"], row["kind"]) == (picture, kind)]
+        return [row["share"] for row in rows]
+
+    def car_and_pole(place: int) -> tuple[bool, float]:
+        picture = pictures[place]
+        return bool(shares(picture, "car")), max(shares(picture, "pole"), default=0)
+
+    return max(range(len(pictures)), key=car_and_pole)
+
+
 def show(
     series: Series,
     streets: Path,
@@ -95,11 +113,13 @@ def show(
 
     split = str(streets / "splits")
     lines = load_split(split, "test")
-    picture = image_paths(streets, lines, png=None)[PICTURE]
+    rows = read_json(weights / RESULT)["objects"]
+    shown = picture_to_show(rows, list(map(str, lines)))
+    picture = image_paths(streets, lines, png=None)[shown]
     demo = ["--image_path", picture, "--load_weights_folder", weights, "--output", PREDICTION]
     seconds = series.run(["demo.py", *demo, "--pred_metric_depth"])
     with open_truth_of_split(split, None, lines) as truth:
-        true_depth = truth[PICTURE]
+        true_depth = truth[shown]
     depth = np.load(PREDICTION / f"{picture.stem}_depth.npy", allow_pickle=False)
     sheet = quickstart_sheet(read_picture(picture), depth, true_depth, metrics, [REMARK], objects)
     save_sheet(RUN / "result.png", sheet)

@@ -36,7 +36,7 @@ from system.workers import leave_stops_to_parent
 
 logger = logging.getLogger(__name__)
 
-RENDERER_VERSION = 4  # to be raised when the same settings give other files
+RENDERER_VERSION = 5  # to be raised when the same settings give other files
 COMPLETE, PARTIAL = "streets.json", "streets.partial.json"
 DATE = "2000_01_01"  # a day on which KITTI recorded nothing
 SPLITS = ("train", "val", "test")

@@ -216,7 +216,7 @@ def _furnish(rng: np.random.Generator, centre_line: CentreLine, end: float) -> n
             (_draw_building, None, FACADE_OFFSET, (-6, 6)),
             (_draw_hedge, None, FACADE_OFFSET + 1.5, (4, 25)),
             (_draw_tree, TREE_KIND, TREE_OFFSET, (7, 22)),
-            (_draw_pole, POLE_KIND, POLE_OFFSET, (14, 30)),
+            (_draw_pole, POLE_KIND, POLE_OFFSET, (4, 16)),
             (_draw_car, CAR_KIND, PARKING_OFFSET, (0.8, 14)),
         ):
             x = -30 + rng.uniform(0, 10)
@@ -307,14 +307,22 @@ def _draw_tree(rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_pole(rng: np.random.Generator) -> np.ndarray:
-    color = np.full(3, rng.uniform(0.3, 0.55))
-    height = rng.uniform(2.5, 6)
-    pole = _box(rng, METAL, (0.14, 0.14), 0, height, color, color * 1.3, 0.8)
-    if height > 4:
-        return pole
+    """A sign on its post, a lamp post or a wooden pole, each as often as the others."""
+    form = rng.integers(3)
+    if form == 0:
+        wood = np.array([0.34, 0.27, 0.20]) * rng.uniform(0.7, 1.5)
+        width = rng.uniform(0.25, 0.38)
+        return _box(rng, PLANT, (width, width), 0, rng.uniform(6, 8), wood, wood * 1.4, 0.8)
+    # From dark paint to bare zinc, evenly in its logarithm.
+    color = 0.12 * 6 ** rng.uniform() * rng.uniform(0.9, 1.1, 3)
+    if form == 1:
+        width = rng.uniform(0.16, 0.28)
+        return _box(rng, METAL, (width, width), 0, rng.uniform(4, 7), color, color * 1.3, 0.8)
+    height = rng.uniform(2.5, 4)
+    post = _box(rng, METAL, (0.1, 0.1), 0, height, color, color * 1.3, 0.8)
     plate = rng.uniform(0.3, 0.9, 3)
     sign = _box(rng, METAL, (0.06, 0.7), height - 0.7, height, plate, plate * 0.6, 0.8, ahead=-0.1)
-    return np.concatenate([pole, sign])
+    return np.concatenate([post, sign])
 
 
 def _draw_car(rng: np.random.Generator) -> np.ndarray:
