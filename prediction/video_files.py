@@ -204,6 +204,8 @@ def _picture_stream(
     stream = output.add_stream(codec, rate=steady, options=kind.quality)
     stream.width, stream.height = size
     stream.pix_fmt = "yuv420p"
+    # A frame for each thread: parts of one have threads wait for each other, and take more bytes.
+    stream.thread_type = "FRAME"
     stream.codec_context.time_base = kind.tick
     # H.264 needs no rate beside its quality, VP8 an upper limit.
     pixels = size[0] * size[1] * rate
