@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from datasets.lanczos import resize_lanczos
 from datasets.pictures import read_picture
 from system.errors import InputError
 from system.files import FileState, file_state
@@ -134,8 +134,7 @@ def resize_image(image: np.ndarray, height: int, width: int, resize: str) -> np.
     if image.shape[:2] == (height, width):
         return image
     if resize == LANCZOS:
-        picture = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS)
-        return np.asarray(picture)
+        return resize_lanczos(image, (width, height))
     columns, rows = -(-image.shape[1] // width), -(-image.shape[0] // height)
     if (columns, rows) == (1, 1):
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -17,10 +17,10 @@ from typing import Any, Callable
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from datasets.conventions import STEREO_SCALE_FACTOR
 from datasets.depth_files import unit_doubt
+from datasets.lanczos import resize_lanczos
 from datasets.pictures import read_picture
 from evaluation.ground_truth import IMPROVED, KINDS, GroundTruth, check_upright
 from evaluation.metrics import METRIC_NAMES, check_finite, depth_metrics
@@ -114,7 +114,7 @@ def image_batches(
 ) -> Iterator[np.ndarray]:
     """Yield the images in order as RGB uint8 [B,height,width,3]; the last batch may be smaller.
 
-    Threads do the work, since Pillow decodes and resizes outside Python's lock; at most two
+    Threads do the work, since pictures are decoded and resized outside Python's lock; at most two
     batches are held ready.
     """
     read = partial(read_resized, width=width, height=height)
@@ -127,8 +127,7 @@ def image_batches(
 
 def read_resized(path: Path, width: int, height: int) -> np.ndarray:
     """Read an image and resize it as the published evaluation does, with Lanczos' filter."""
-    image = Image.fromarray(read_picture(path, reuse=True))
-    return np.asarray(image.resize((width, height), Image.LANCZOS))
+    return resize_lanczos(read_picture(path, reuse=True), (width, height))
 
 
 def _read_ahead(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from datasets.conventions import change_of_shape, scaled_disparity
+from datasets.lanczos import resize_lanczos
 from networks.input_sizes import bounded_size, midas_size
 from networks.kinds import DEPTH_ANYTHING, KINDS, MIDAS_SMALL, MONODEPTH
 from weight_files.model_info import ModelInfo
@@ -84,10 +84,6 @@ class Family:
     unit: str
 
 
-def _lanczos(picture: np.ndarray, size: Size) -> np.ndarray:
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
-
-
 def _cubic(picture: np.ndarray, size: Size) -> np.ndarray:
     # In fractions, as published: in whole numbers, edges lose what overshoots 0 and 255.
     return cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
@@ -145,7 +141,7 @@ def _between_rows(values: np.ndarray, count: int) -> np.ndarray:
 
 
 FAMILIES = {
-    MONODEPTH: Family(_own_size, _lanczos, np.uint8, _linear, _scaled_disparity, RELATIVE),
+    MONODEPTH: Family(_own_size, resize_lanczos, np.uint8, _linear, _scaled_disparity, RELATIVE),
     MIDAS_SMALL: Family(
         _midas_size, _cubic, np.float32, _cubic_from_pixels, _as_it_is, RELATIVE_INVERSE
     ),
@@ -223,4 +219,4 @@ def limit_side(picture: np.ndarray, max_side: int | None) -> np.ndarray:
     if max_side is None or max(height, width) <= max_side:
         return picture
     share = max_side / max(height, width)
-    return _lanczos(picture, (max(1, round(width * share)), max(1, round(height * share))))
+    return resize_lanczos(picture, (max(1, round(width * share)), max(1, round(height * share))))

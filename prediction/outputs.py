@@ -16,6 +16,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from system.files import read_json
@@ -45,7 +46,7 @@ class Place:
         """The file with an end, such as ``disp.npy``."""
         return self.folder / f"{self.stem}_{end}"
 
-    @property
+    @cached_property
     def seen_source(self) -> str:
         """The input's path, seen from the folder, so that both can be moved together."""
         source, folder = _absolute(self.source), self.folder.resolve()

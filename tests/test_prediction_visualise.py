@@ -8,6 +8,7 @@ from options import COLORMAPS
 from prediction.depth_map import METRES, DepthMap, ScaleShift
 from prediction.visualise import (
     GREY,
+    SAMPLED,
     add_label,
     colorize,
     colorize_disparity,
@@ -30,6 +31,15 @@ def test_range_is_minimum_to_95th_percentile():
     shuffled = np.random.default_rng(0).permutation(disparity[0, 1:])  # between two of the values
     assert disparity_range(shuffled) == pytest.approx((1, np.percentile(shuffled, 95)), rel=1e-6)
     assert disparity_range(disparity[:, 7:8]) == (7, 7)
+
+
+@pytest.mark.parametrize("sampled", [None, 0, 9])  # like the rest, below and above all of it
+def test_range_of_many_pixels_is_found_from_a_sample(sampled):
+    disparity = np.random.default_rng(0).normal(5, 1, (100, 333)).astype(np.float32)
+    if sampled is not None:
+        disparity.ravel()[::SAMPLED] = sampled
+    expected = disparity.min(), np.percentile(disparity.astype(np.float64), 95)
+    assert disparity_range(disparity) == pytest.approx(expected, rel=1e-9)
 
 
 def test_low_is_dark_and_high_is_bright():
