@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+
+from datasets.streets.render import View
 from options import TrainOptions, parse
 from tools import quickstart, stages
 from training import checkpoint, self_supervised
@@ -52,19 +55,19 @@ def test_the_metrics_are_those_that_the_evaluation_wrote(tmp_path):
 
 
 def test_the_picture_that_is_shown_has_a_car_and_the_largest_pole():
-    rows = [
-        {"picture": "a 0 l", "kind": "pole", "share": 0.04},
-        {"picture": "a 3 l", "kind": "pole", "share": 0.01},
-        {"picture": "a 3 l", "kind": "car", "share": 0.02},
-        {"picture": "a 6 l", "kind": "car", "share": 0.09},
-        {"picture": "a 6 l", "kind": "pole", "share": 0.02},
-        {"picture": "a 6 l", "kind": "pole", "share": 0.01},
-        {"picture": "a 9 l", "kind": "tree", "share": 0.05},
-    ]
-    pictures = ["a 0 l", "a 3 l", "a 6 l", "a 9 l"]
-    assert quickstart.picture_to_show(rows, pictures) == 2
-    assert quickstart.picture_to_show(rows, pictures[:2]) == 1
-    assert quickstart.picture_to_show([], pictures) == 0
+    def view(*poles: slice, car: bool = True) -> View:
+        objects = np.zeros((10, 20), np.int32)
+        objects[8:, 2 : 2 + 8 * car] = 9
+        for number, columns in enumerate(poles, 1):
+            objects[:8, columns] = number
+        kinds = {9: "car", **dict.fromkeys(range(1, 1 + len(poles)), "pole")}
+        return View(np.ones(objects.shape, np.float32), objects, kinds)
+
+    small, large, cut = slice(4, 5), slice(10, 13), slice(14, 20)
+    assert quickstart.picture_to_show([view(small), view(small, large), view()]) == 1
+    assert quickstart.picture_to_show([view(cut), view(small), view()]) == 1
+    assert quickstart.picture_to_show([view(large, car=False), view(small)]) == 1
+    assert quickstart.picture_to_show([view(), view()]) == 0
 
 
 def test_stages_are_counted(monkeypatch, tmp_path, capsys):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from options import TrainOptions, parse
 from system.errors import run_command
@@ -21,6 +21,9 @@ from system.locks import alone_at
 from tools.evaluate_objects import RESULT
 from tools.reproduce import load_recipe
 from tools.stages import ROOT, Series, seed_given, summary, write_result
+
+if TYPE_CHECKING:
+    from datasets.streets.render import View
 
 RUN = Path("runs/quickstart")  # relative to ROOT, as are the commands
 UNTRAINED, START, MODEL = RUN / "untrained", RUN / "start", RUN / "model"
@@ -76,22 +79,26 @@ def find_objects(series: Series, streets: Path, weights: Path) -> tuple[dict[str
     return {kind: figures["found"] for kind, figures in summary.items()}, seconds
 
 
-def picture_to_show(objects: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> int:
-    """The place of the test picture that shows a car and the largest pole.
+def picture_to_show(views: Sequence[View]) -> int:
+    """The place of the view with a car and the largest pole, no side of the picture cutting it.
 
-    By what is on the pictures, not by what was predicted of them: ``objects`` are the rows of
-    :mod:`tools.evaluate_objects`.
+    By what is on the pictures, not by what was predicted of them.
     """
+    # --help needs none of these.
+    import numpy as np
 
-    def shares(picture: str, kind: str) -> list[float]:
-        rows = [row for row in objects if (row["picture"], row["kind"]) == (picture, kind)]
-        return [row["share"] for row in rows]
+    from evaluation.objects import SMALLEST_SHARE
 
-    def car_and_pole(place: int) -> tuple[bool, float]:
-        picture = pictures[place]
-        return bool(shares(picture, "car")), max(shares(picture, "pole"), default=0)
+    def largest(view: View, kind: str) -> float:
+        cut = {0, *view.objects[:, 0], *view.objects[:, -1]}
+        numbers, counts = np.unique(view.objects, return_counts=True)
+        whole = [n not in cut and view.kinds[n] == kind for n in numbers.tolist()]
+        return counts[whole].max(initial=0) / view.objects.size
 
-    return max(range(len(pictures)), key=car_and_pole)
+    return max(
+        range(len(views)),
+        key=lambda n: (largest(views[n], "car") >= SMALLEST_SHARE, largest(views[n], "pole")),
+    )
 
 
 def show(
@@ -108,13 +115,14 @@ def show(
     from datasets.kitti import image_paths
     from datasets.pictures import read_picture
     from datasets.splits import load_split
+    from datasets.streets.truth import read_settings, true_view
     from evaluation.ground_truth import open_truth_of_split
     from tools.sheet import quickstart_sheet, save_sheet
 
     split = str(streets / "splits")
     lines = load_split(split, "test")
-    rows = read_json(weights / RESULT)["objects"]
-    shown = picture_to_show(rows, list(map(str, lines)))
+    settings = read_settings(streets)
+    shown = picture_to_show([true_view(settings, line) for line in lines])
     picture = image_paths(streets, lines, png=None)[shown]
     demo = ["--image_path", picture, "--load_weights_folder", weights, "--output", PREDICTION]
     seconds = series.run(["demo.py", *demo, "--pred_metric_depth"])
