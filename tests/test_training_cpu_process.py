@@ -46,9 +46,11 @@ def test_other_systems_and_gpus_are_left_alone(monkeypatch):
 
     monkeypatch.setattr(memory.ctypes, "CDLL", told)
     monkeypatch.setattr(paddle.base.core, "set_num_threads", told)
+    monkeypatch.setattr(paddle, "set_flags", told)
     monkeypatch.setattr(paddle.device, "get_device", lambda: "gpu:0")
     assert not process.keep_freed_memory()
     process.use_threads(2)
+    process.free_in_batches()
     monkeypatch.undo()
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert not process.keep_freed_memory()
@@ -63,3 +65,13 @@ def test_what_another_version_of_paddle_lacks_is_not_asked_for(monkeypatch):
 def test_processes_share_the_cores(monkeypatch, processes, share):
     monkeypatch.setattr(process.os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
     assert process.share_of_cores(processes) == share
+
+
+def test_compiled_programs_free_by_the_batch():
+    name = "FLAGS_eager_delete_tensor_gb"
+    before = paddle.get_flags(name)
+    try:
+        process.free_in_batches()
+        assert 0 < paddle.get_flags(name)[name] <= 0.1
+    finally:
+        paddle.set_flags(before)

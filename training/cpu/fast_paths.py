@@ -11,7 +11,7 @@ from typing import Any
 
 import paddle
 
-from training.cpu.process import on_cpu, share_of_cores
+from training.cpu.process import free_in_batches, on_cpu, share_of_cores
 from training.model_with_loss import ModelWithLoss, TracedLayer
 from training.objective import Kernels
 
@@ -72,6 +72,7 @@ def compile_layers(layers: ModelWithLoss, processes: int) -> None:
         processes: that share this machine's cores.
     """
     through_onednn = fast_paths().onednn
+    free_in_batches()
     if not through_onednn and layers.loss.compilable:
         paddle.jit.to_static(layers, full_graph=True)
         return
