@@ -72,3 +72,11 @@ def test_a_file_of_something_else_is_refused(monkeypatch, capsys, tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(1))
     assert check(monkeypatch, tmp_path / "other.npz") == EXIT_BAD_INPUT
     assert "other.npz" in capsys.readouterr().err
+
+
+def test_a_third_loss_that_is_off_is_off_in_double_precision_too(arrays):
+    arrays["trajectory/loss"][2] *= 1.003
+    figures = check_trajectory(arrays, GoldenBatch(arrays), int(arrays["seed"]), fast=False)
+    assert [figure.name for figure in figures if not figure.ok] == [
+        "trajectory/loss step 2 (float64)"
+    ]
