@@ -573,7 +573,7 @@ class SupervisedOptions(TrainOptions, DepthPairOptions, RelativeLossOptions):
                 nearest = max(1, round(value / multiple)) * multiple
                 yield name, f"must be a multiple of {multiple}; try {nearest}"
         if self.network != MONODEPTH:
-            problem = "is for --network monodepth; leave it out"
+            problem = "is for --network monodepth; add that, or leave it out"
             others = set(options_of(DepthNetworkOptions))
             if self.loss != SSI:
                 others.discard("max_depth")

@@ -1,14 +1,16 @@
 """How M, S and MS learn on generated streets: abs_rel of the test drives against optimiser steps.
 
-    python -m benchmarks.learning_curves OUT --runs M S MS S_started MS_started --seed 1
+    python -m benchmarks.learning_curves OUT --runs M S MS S_started MS_started [-- WORD ...]
 
-Every point comes from the commands that a user would type. What is there already is kept, so the
-runs can be made one after the other. Writes OUT/curves.json and OUT/curves.png.
+Words after ``--`` are for ``train.py``; give each set of them its OUT. Every point comes from the
+commands that a user would type. What is there already is kept, so the runs can be made one after
+the other. Writes OUT/curves.json and OUT/curves.png.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,7 +108,9 @@ def main() -> None:
     parser.add_argument("--learning_rate", type=float, default=3e-4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--encoder", help="of depth; give each one its OUT (default: resnet18)")
-    args = parser.parse_args()
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    args, extras = parser.parse_args(given[:end]), given[end + 1 :]
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     data = make_data(out, args.seed)
@@ -114,7 +118,7 @@ def main() -> None:
     path = out / "curves.json"
     curves = read_json(path) if path.exists() else {}
     encoder = ["--encoder", args.encoder] if args.encoder else []
-    words = ["--learning_rate", args.learning_rate, *encoder]
+    words = ["--learning_rate", args.learning_rate, *encoder, *extras]
     for mode in args.runs:
         label = " ".join([MODES[mode][0], *encoder])
         if label not in curves:
