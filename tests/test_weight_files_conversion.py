@@ -167,7 +167,7 @@ def test_depth_alone_is_converted_too(own, tmp_path):
 def test_an_unknown_parameter_is_listed(published, tmp_path):
     path = shutil.copytree(published("S"), tmp_path / "published") / "depth.pth"
     write_torch(path, {**read_weights(path), "extra": np.zeros(2, np.float32)})
-    with pytest.raises(InputError, match=r"depth\.pth: .*1 parameters differ: extra unknown"):
+    with pytest.raises(InputError, match=r"depth\.pth: .*1 parameter differs: extra unknown"):
         open_model(tmp_path / "published").depth_network()
 
 

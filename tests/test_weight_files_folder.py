@@ -206,8 +206,8 @@ def load_module(layer, path):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda a: a.pop("bias"), "1 parameters differ: bias missing"),
-        (lambda a: a.update(extra=np.ones(1, np.float32)), "1 parameters differ: extra unknown"),
+        (lambda a: a.pop("bias"), "1 parameter differs: bias missing"),
+        (lambda a: a.update(extra=np.ones(1, np.float32)), "1 parameter differs: extra unknown"),
         (
             lambda a: a.update(weight=a["weight"].T.copy()),
             "weight is (3, 2), expected (2, 3)",

@@ -296,9 +296,8 @@ def assign(layer: nn.Layer, arrays: Mapping[str, np.ndarray], path: Path) -> Non
     problems = differences(arrays, {name: tuple(value.shape) for name, value in state.items()})
     if problems:
         shown = "; ".join(problems[:6]) + ("; …" if len(problems) > 6 else "")
-        raise InputError(
-            f"{path}: weights of another architecture, {len(problems)} parameters differ: {shown}"
-        )
+        many = "1 parameter differs" if len(problems) == 1 else f"{len(problems)} parameters differ"
+        raise InputError(f"{path}: weights of another architecture, {many}: {shown}")
     for name, value in state.items():
         value.set_value(arrays[name].astype(np.float32))
 
