@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +13,7 @@ from networks.architecture import Architecture
 from prediction import graph
 from prediction.engines import onnxruntime_engine
 from system.errors import InputError
+from tools.stages import ROOT
 from weight_files.model_info import ModelInfo
 
 onnx = pytest.importorskip("onnx")
@@ -88,3 +92,54 @@ def test_an_encoder_in_8_bits_that_moves_depth_too_far_is_refused(network, monke
     monkeypatch.setattr(graph, "kept_in_float", lambda path: [])
     with pytest.raises(InputError, match=r"int8: moves depth by .* more than 1%"):
         fit(network, CONVNEXT)
+
+
+LAYERS, SIDE = 40, 512
+CHAIN = f"""
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from benchmarks.measure import resident_bytes
+from networks.architecture import Architecture
+from prediction import graph
+from weight_files.model_info import ModelInfo
+
+folder, side = Path(sys.argv[1]), {SIDE}
+node, value, types = onnx.helper.make_node, onnx.helper.make_tensor_value_info, onnx.TensorProto
+weights = {{"first": np.ones((8, 3, 3, 3)), "more": np.ones((8, 8, 3, 3)) / 72}}
+nodes = [
+    node("Cast", [graph.INPUT], ["cast"], to=types.FLOAT),
+    node("Transpose", ["cast"], ["maps"], perm=[0, 3, 1, 2]),
+    node("Conv", ["maps", "first"], ["map0"], "conv0", pads=[1] * 4),
+]
+for n in range({LAYERS}):
+    read, written = [f"map{{n}}", "more"], [f"map{{n + 1}}"]
+    nodes.append(node("Conv", read, written, f"conv{{n + 1}}", pads=[1] * 4))
+made = onnx.helper.make_graph(
+    nodes,
+    "chain",
+    [value(graph.INPUT, types.UINT8, [1, side, side, 3])],
+    [value("map{LAYERS}", types.FLOAT, [1, 8, side, side])],
+    [onnx.numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
+)
+opset = onnx.helper.make_opsetid("", graph.OPSET)
+onnx.save(onnx.helper.make_model(made, opset_imports=[opset], ir_version=8), folder / "chain")
+images = [np.full((side, side, 3), 9, np.uint8)]
+info = ModelInfo(Architecture(), side, side)
+before = resident_bytes(os.getpid(), at_most=True)
+graph.quantise(folder / "chain", images, folder / "int8", info)
+print(resident_bytes(os.getpid(), at_most=True) - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory was used")
+def test_maps_that_8_bits_are_fitted_to_are_not_all_in_memory_together(tmp_path):
+    """A vision transformer's would be some 10 GB."""
+    run = [sys.executable, "-c", CHAIN, str(tmp_path)]
+    grown = int(subprocess.run(run, check=True, capture_output=True, cwd=ROOT).stdout)
+    every_map = LAYERS * 8 * SIDE**2 * 4
+    assert grown < every_map / 2
