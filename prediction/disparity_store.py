@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
+from array import array
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
 
-from prediction.predictor import DepthPredictor
-from prediction.visualise import disparity_range
 from system.compression import compress, decompress
 from system.errors import InputError
 from system.files import read_text, written_whole
 
 CHUNK = 50  # frames whose disparities are kept, or lost, together
 DAMAGE = (OSError, ValueError, KeyError, EOFError, ZeroDivisionError, BadZipFile, zlib.error)
+
+
+class FrameRange(NamedTuple):
+    """Disparities of a frame: the lowest, nearly the highest, and the highest one."""
+
+    low: float
+    high: float
+    largest: float
 
 
 class Chunk(NamedTuple):
@@ -35,10 +42,17 @@ class DisparityStore:
 
     What the network says, in float16, :data:`CHUNK` frames to a file, which is called by the
     number of its first one: so two processes that do the same write the same.
+
+    Args:
+        folder: where they are.
+        key: the source and the model.
+        range_of: the range of a frame, of its disparity [h, w] float32 as it is kept.
     """
 
-    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, key: Mapping[str, Any], range_of: Callable[[np.ndarray], FrameRange]
+    ) -> None:
+        self.folder, self._range_of = folder, range_of
         text = json.dumps(key, sort_keys=True)
         note = folder / "key.json"
         try:
@@ -52,11 +66,14 @@ class DisparityStore:
                 f"{folder.parent}: cannot be written to ({error}); choose another with --output"
             ) from error
         self._pending: list[tuple[np.ndarray, Fraction]] = []
+        self._ranges = array("d")  # of the frames, one after the other
         self.frames = self._whole_frames()
 
     def add(self, sigmoid: np.ndarray, seconds: Fraction) -> None:
         """Keep the next frame's disparity [h, w], and when it is shown."""
-        self._pending.append((sigmoid.astype(np.float16), seconds))
+        kept = sigmoid.astype(np.float16)
+        self._pending.append((kept, seconds))
+        self._ranges.extend(self._range_of(kept.astype(np.float32)))
         self.frames += 1
         if len(self._pending) == CHUNK:
             self.finish()
@@ -95,26 +112,18 @@ class DisparityStore:
                 yield seconds, values.astype(np.float32)
             first += len(chunk.seconds)
 
-    def range(
-        self, predictor: DepthPredictor, shape: tuple[int, int]
-    ) -> tuple[float, float, float]:
-        """Disparities of all frames: the lowest, nearly the highest, and the highest one.
-
-        Args:
-            predictor: of the frames.
-            shape: of them, (height, width).
-        """
-        shown = (predictor.without_padding(each, shape) for _, each in self.timed_disparities())
-        maps = (predictor.depth_map(each, each.shape).disparity for each in shown)
-        ranges = [(*disparity_range(disparity), float(disparity.max())) for disparity in maps]
-        lows, highs, largest = zip(*ranges)
-        return min(lows), float(np.percentile(highs, 95)), max(largest)
+    def range(self) -> FrameRange:
+        """Of all frames: the lowest disparity, nearly the highest, and the highest one."""
+        lows, highs, largest = np.reshape(self._ranges, (-1, len(FrameRange._fields))).T
+        return FrameRange(lows.min().item(), np.percentile(highs, 95).item(), largest.max().item())
 
     def _whole_frames(self) -> int:
         """How many frames there are from the first one on without a gap or damage."""
         count = 0
         while (chunk := self._read(count)) is not None:
             count += len(chunk.seconds)
+            for values in chunk.disparities:
+                self._ranges.extend(self._range_of(values.astype(np.float32)))
         return count
 
     def _path(self, first: int) -> Path:

@@ -94,13 +94,14 @@ class Predictor:
     def stream(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """The disparities of batches as they come, each predicted while the next one is made.
 
-        Holds one batch more than the engine does at once, however many there are.
+        Holds twice as many batches as the engine does at once, however many there are: so it has
+        work while something is done with what it gave.
         """
         running: deque[Future] = deque()
         with ThreadPoolExecutor(self.engine.at_once) as pool:
             for images in batches:
                 running.append(pool.submit(self.disparity, images))
-                if len(running) > self.engine.at_once:
+                if len(running) == 2 * self.engine.at_once:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()

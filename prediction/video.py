@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, Callable, TypeVar
@@ -25,7 +26,7 @@ from tqdm import tqdm
 
 from datasets.footage.video import Video
 from prediction.depth_map import DepthMap, limit_side, squeezed
-from prediction.disparity_store import DisparityStore
+from prediction.disparity_store import DisparityStore, FrameRange
 from prediction.predictor import DepthPredictor
 from prediction.video_files import try_to_write, write_video
 from prediction.visualise import COLORMAP, colorize, disparity_range, side_by_side
@@ -69,7 +70,7 @@ def predict_video(
         source: any video that FFmpeg reads.
         target: file to write, with the ending of ``form.container``.
         form: container and colours.
-        batch_size: frames predicted at once.
+        batch_size: frames that an engine is given at once, if it is asked by one thread at a time.
         about: the model and what ran it; an interrupted run goes on only with the same, the same
             weights, and the same content of the source.
         keep: is given the depth of every frame, and the largest disparity of them all.
@@ -86,7 +87,8 @@ def predict_video(
     parts = target.with_name(f".{target.name}.parts")
     size = {"side": predictor.side, "keep_aspect": predictor.keep_aspect}
     key = {**about, "version": STORED, **size, "source": sha256(source)}
-    store = DisparityStore(parts, {**key, "weights": predictor.network.digest})
+    range_of = partial(_frame_range, predictor, first.shape[:2])
+    store = DisparityStore(parts, {**key, "weights": predictor.network.digest}, range_of)
     started = time.monotonic()
     done = store.frames
     if done:
@@ -102,7 +104,9 @@ def predict_video(
 
     given = images()
     network = predictor.network.of_many()
-    batches = iter(lambda: list(islice(given, batch_size)), [])
+    # Asked for several at a time, an engine gains nothing by it, and its first ones come later.
+    count = batch_size if network.engine.at_once == 1 else 1
+    batches = iter(lambda: list(islice(given, count)), [])
     progress = tqdm(total=video.count or None, initial=done, unit="frame", desc=source.name)
     with progress:
         for disparities in network.stream(made_ahead(map(np.stack, batches))):
@@ -112,11 +116,11 @@ def predict_video(
         store.finish()
     rate = (store.frames - done) / max(time.monotonic() - started, 1e-9)
 
-    low, high, largest = store.range(predictor, first.shape[:2])
+    low, high, largest = store.range()
     shown = Range(low, high) if form.range == "whole" else Range()
 
     def colored() -> Iterator[tuple[Fraction, np.ndarray]]:
-        kept = store.timed_disparities()
+        kept = made_ahead(store.timed_disparities())  # reading a chunk holds nothing up
         # Only where they are shown, too, are the frames read once more.
         frames = made_ahead(Video(source).frames()) if form.side_by_side else repeat(first)
         for frame, (seconds, sigmoid) in zip(frames, kept):
@@ -149,6 +153,15 @@ def predict_video(
     count = write_video(target, coloured, video.rate, form.container, source, describe)
     shutil.rmtree(parts, ignore_errors=True)
     logger.info("%s: %d frames at %.1f a second", target, count, rate)
+
+
+def _frame_range(
+    predictor: DepthPredictor, shape: tuple[int, int], sigmoid: np.ndarray
+) -> FrameRange:
+    """The disparities in what the network says [h, w] of a frame of ``shape`` (height, width)."""
+    shown = predictor.without_padding(sigmoid, shape)
+    disparity = predictor.depth_map(shown, shown.shape).disparity
+    return FrameRange(*disparity_range(disparity), float(disparity.max()))
 
 
 def made_ahead(items: Iterable[Made]) -> Iterator[Made]:

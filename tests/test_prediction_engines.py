@@ -19,6 +19,7 @@ from networks.monodepth import Architecture, Monodepth
 from options import AUTO, ENGINES
 from prediction import engine_choice, graph, kept_exports
 from prediction.engine_choice import automatic_engine, installed
+from prediction.engines import Engine
 from prediction.kept_exports import FOLDER, INT8, exported, while_there
 from prediction.predictor import DepthPredictor
 from system.errors import InputError
@@ -161,6 +162,30 @@ def test_a_stream_gives_every_batch_in_order(eager, images, expected):
     assert taken == [0, 1]
     np.testing.assert_allclose(np.concatenate(list(stream)), expected[1:], atol=1e-6)
     assert list(eager.stream([])) == []
+
+
+def test_a_stream_keeps_all_threads_of_an_engine_at_work(eager):
+    begun, taken = [], []
+
+    def disparity(images):
+        begun.append(images.flat[0])
+        return images[..., 0].astype(np.float32)
+
+    def batches():
+        for index in range(9):
+            taken.append(index)
+            yield np.full((1, HEIGHT, WIDTH, 3), index, np.uint8)
+
+    two = dataclasses.replace(eager, engine=Engine("stub", disparity, at_once=2))
+    stream = two.stream(batches())
+    levels = [next(stream).flat[0]]
+    assert taken == [0, 1, 2, 3]  # however long the first one is used
+    deadline = time.monotonic() + 10
+    while len(begun) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sorted(begun) == [0, 1, 2, 3]
+    levels += [each.flat[0] for each in stream]
+    assert levels == list(range(9))
 
 
 def test_many_images_are_predicted_as_one_is(weights, images, eager, monkeypatch):

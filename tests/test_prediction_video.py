@@ -11,7 +11,7 @@ from datasets.footage.video import Video
 from networks.monodepth import Architecture
 from prediction import disparity_store, video, video_files
 from prediction.depth_map import PADDING
-from prediction.disparity_store import DisparityStore
+from prediction.disparity_store import DisparityStore, FrameRange
 from prediction.predictor import DepthPredictor, Predictor
 from prediction.video import VideoFormat, predict_camera, predict_video
 from prediction.video_files import write_video
@@ -27,12 +27,13 @@ class Engine:
     name, many, at_once = "stub", None, 1
 
     def __init__(self, stop_after=None):
-        self.seen, self.stop_after = 0, stop_after
+        self.seen, self.stop_after, self.batches = 0, stop_after, []
 
     def disparity(self, images):
         if self.stop_after is not None and self.seen >= self.stop_after:
             raise KeyboardInterrupt
         self.seen += len(images)
+        self.batches.append(len(images))
         level = images.mean(axis=(1, 2, 3), dtype=np.float32) / 255
         ramp = np.linspace(0, 0.1, images.shape[2], dtype=np.float32)
         return (0.8 * level[:, None, None] + ramp) * np.ones((1, images.shape[1], 1), np.float32)
@@ -118,24 +119,56 @@ def test_an_interrupted_video_goes_on_where_it_stopped(source, monkeypatch):
     np.testing.assert_array_equal(frames(resumed), whole)
 
 
+def store_in(folder, model="a"):
+    def range_of(values):
+        return FrameRange(*(float(level) for level in np.percentile(values, [0, 50, 100])))
+
+    return DisparityStore(folder / "parts", {"model": model}, range_of)
+
+
+def test_only_an_engine_that_is_asked_once_at_a_time_is_given_batches(source):
+    """One that several threads ask gains nothing from them, and its first frames come later."""
+    one, several = predictor(), predictor()
+    several.network.engine.at_once = 2
+    batched, single = (frames(run(source, model=model)) for model in (one, several))
+    np.testing.assert_array_equal(single, batched)
+    assert one.network.engine.batches == [4, 4, 4, 4, 4, 3]
+    assert several.network.engine.batches == [1] * FRAMES
+
+
 def test_what_another_model_predicted_is_not_taken(tmp_path):
-    store = DisparityStore(tmp_path / "parts", {"model": "a"})
+    store = store_in(tmp_path)
     store.add(np.zeros((2, 2)), Fraction(0))
     store.finish()
-    assert DisparityStore(tmp_path / "parts", {"model": "a"}).frames == 1
-    assert DisparityStore(tmp_path / "parts", {"model": "b"}).frames == 0
+    assert store_in(tmp_path).frames == 1
+    assert store_in(tmp_path, "b").frames == 0
 
 
 def test_disparities_are_kept_in_half_precision(tmp_path):
-    store = DisparityStore(tmp_path / "parts", {})
+    store = store_in(tmp_path)
     values = 900 * np.random.default_rng(0).random((3, 4, 5))
     times = [Fraction(1, 3), Fraction(1, 2), Fraction(10**20 + 1, 10**20)]
     for value, seconds in zip(values, times):
         store.add(value, seconds)
     store.finish()
-    seconds, kept = zip(*DisparityStore(tmp_path / "parts", {}).timed_disparities())
+    seconds, kept = zip(*store_in(tmp_path).timed_disparities())
     np.testing.assert_array_equal(kept, values.astype(np.float16))
     assert list(seconds) == times
+
+
+def test_the_range_is_that_of_all_frames_as_they_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(disparity_store, "CHUNK", 2)
+    values = 900 * np.random.default_rng(1).random((5, 4, 6))
+    kept = values.astype(np.float16).astype(np.float32)
+    middles = np.median(kept, axis=(1, 2)).astype(float)
+    expected = (kept.min(), np.percentile(middles, 95), kept.max())
+    for some in (values[:3], values[2:]):  # the chunk of the third frame is not yet whole
+        store = store_in(tmp_path)
+        for value in some:
+            store.add(value, Fraction(store.frames))
+    assert store.range() == pytest.approx(expected, rel=1e-12)
+    store.finish()
+    assert store_in(tmp_path).range() == store.range()
 
 
 def test_damaged_and_missing_videos_are_named(tmp_path):
