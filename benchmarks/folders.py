@@ -30,7 +30,9 @@ from prediction.video_files import write_video
 from system.errors import InputError
 from tools.stages import ROOT
 
-PICTURES, FEW, MANY = 60, 40, 400
+DRAWN = 60  # pictures, which come again and again
+# For memory, for the rate, and for memory again: of long footage, whose start and end weigh little.
+COUNTS = FEW, RATED, MANY = 40, 240, 400
 
 
 def rows(scale: Scale) -> Iterator[Row]:
@@ -39,7 +41,7 @@ def rows(scale: Scale) -> Iterator[Row]:
         folder = Path(name)
         os.environ["MONODEPTH_HOME"] = str(folder / "home")
         weights = write_model(folder / "weights", scale)
-        write_drive(folder, scale.of(PICTURES))
+        write_drive(folder, scale.of(DRAWN))
         paths = sorted(frame_path(folder, DRIVE, 0, "l", "jpg").parent.iterdir())
         frames = [read_picture(path)[:374] for path in paths]
         try:
@@ -47,8 +49,8 @@ def rows(scale: Scale) -> Iterator[Row]:
         except InputError as error:
             videos = {}
             yield unavailable("videos", error)
-        yield from rates(scale, weights, paths, videos.get(PICTURES))
-        folders = {count: make_folder(folder, paths, scale.of(count)) for count in (FEW, MANY)}
+        folders = {count: make_folder(folder, paths, scale.of(count)) for count in COUNTS}
+        yield from rates(scale, weights, folders[RATED], videos.get(RATED))
         words = ["--load_weights_folder", weights, "--output", folder / "out", "--image_path"]
         demo = [sys.executable, ROOT / "demo.py", *words]
         for kind, inputs in (("folder", folders), ("video", videos)):
@@ -56,9 +58,6 @@ def rows(scale: Scale) -> Iterator[Row]:
                 few, many = (peak_gib([*demo, inputs[count]]) for count in (FEW, MANY))
                 what = f"memory, {kind} of {scale.of(MANY)}, GiB (of {scale.of(FEW)})"
                 yield compared(what, many, few)
-
-
-COUNTS = (PICTURES, FEW, MANY)
 
 
 def make_video(folder: Path, frames: list[np.ndarray], count: int) -> Path:
@@ -82,9 +81,9 @@ def make_folder(folder: Path, paths: list[Path], count: int) -> Path:
     return made
 
 
-def rates(scale: Scale, weights: Path, paths: list[Path], video: Path | None) -> Iterator[Row]:
+def rates(scale: Scale, weights: Path, pictures: Path, video: Path | None) -> Iterator[Row]:
     """A folder and a video by the fastest engine, against the network alone on as many images."""
-    predictor = DepthPredictor.from_folder(weights, "cpu")
+    predictor, paths = DepthPredictor.from_folder(weights, "cpu"), sorted(pictures.iterdir())
     images = [predictor.network_input(read_picture(path))[None] for path in paths]
     words = ["--load_weights_folder", str(weights), "--output", str(weights.parent / "out")]
 
