@@ -16,7 +16,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from system.files import read_json
@@ -65,14 +65,15 @@ def places_of(inputs: Sequence[Path], output: Path | None) -> list[Place]:
     """
     inputs = list({_absolute(path): path for path in inputs}.values())
     parents = [path.parent for path in inputs]
+    own = cache(_own)  # many are in a few folders
     if output is None:
         folders = parents
-    elif len(set(map(_own, parents))) > 1 and _clashes(path.stem for path in inputs):
+    elif len(set(map(own, parents))) > 1 and _clashes(path.stem for path in inputs):
         folders = [output / below for below in _below_common(parents)]
     else:
         folders = [output] * len(inputs)
-    keys = [(_own(folder), _folded(path.stem)) for folder, path in zip(folders, inputs)]
-    often, taken = Counter(keys), {(_own(path.parent), _folded(path.name)) for path in inputs}
+    keys = [(own(folder), _folded(path.stem)) for folder, path in zip(folders, inputs)]
+    often, taken = Counter(keys), {(own(path.parent), _folded(path.name)) for path in inputs}
     places = {}
     # Names without their endings first: others give way to them.
     for index in sorted(range(len(inputs)), key=lambda index: often[keys[index]] > 1):
@@ -106,8 +107,8 @@ def free_place(place: Place, ends: Iterable[str]) -> Place:
     """
     ends = list(ends)
     key = hashlib.sha256(place.seen_source.encode()).hexdigest()[:8]
-    stems = itertools.chain([place.stem], _longer_names(place.source, key))
-    found = next(p for p in (replace(place, stem=stem) for stem in stems) if _is_free(p, ends))
+    others = (replace(place, stem=stem) for stem in _longer_names(place.source, key))
+    found = next(each for each in itertools.chain([place], others) if _is_free(each, ends))
     if found != place:
         words = "%s_*: is of another input, or no prediction, and is kept; that of %s is %s_*"
         logger.warning(words, place.folder / place.stem, place.source, found.stem)
