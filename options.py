@@ -830,7 +830,9 @@ class PictureOptions(Options):
         "pad pictures to the shape of models of a fixed shape, which they are squeezed into "
         "without it",
     )
-    batch_size: int = option(4, "frames of a video predicted at once", minimum=1)
+    batch_size: int = option(
+        4, "frames of a video predicted at once; OpenVINO takes one for each core", minimum=1
+    )
     alignment: Optional[Path] = option(
         None, "metres by this file, which python -m tools.align makes"
     )
