@@ -120,7 +120,7 @@ def predict_video(
     shown = Range(low, high) if form.range == "whole" else Range()
 
     def colored() -> Iterator[tuple[Fraction, np.ndarray]]:
-        kept = made_ahead(store.timed_disparities())  # reading a chunk holds nothing up
+        kept = store.timed_disparities()
         # Only where they are shown, too, are the frames read once more.
         frames = made_ahead(Video(source).frames()) if form.side_by_side else repeat(first)
         for frame, (seconds, sigmoid) in zip(frames, kept):
