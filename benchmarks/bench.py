@@ -15,11 +15,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from benchmarks import GIVEN_ENVIRONMENT
 from benchmarks.measure import HEADER, Row, processor_time, unavailable
 from system import cpu_math
 from system.errors import run_command
 from system.files import read_json, write_json
-from tools.stages import ROOT, environment
+from tools.stages import ROOT
 
 # Modules of this folder. The first take a quarter of an hour on two cores that do nothing else.
 REFERENCE = "reference"
@@ -36,7 +37,7 @@ def run_part(name: str, flags: list[str], result: Path, words: list[str]) -> dic
     """
     result.unlink(missing_ok=True)
     command = [sys.executable, "-m", f"benchmarks.{name}", *flags, str(result), *words]
-    quiet = {**environment(), "GLOG_minloglevel": "2", "TQDM_DISABLE": "1"}
+    quiet = {**GIVEN_ENVIRONMENT, "GLOG_minloglevel": "2", "TQDM_DISABLE": "1"}
     wall, processor = time.monotonic(), processor_time()
     code = subprocess.run(command, env=quiet, cwd=ROOT, check=False).returncode
     rows = [Row(**row) for row in read_json(result)] if result.is_file() else []

@@ -16,6 +16,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, CalledProcessError, Popen, run
 from typing import IO, Callable, NamedTuple
 
+from benchmarks import GIVEN_ENVIRONMENT
 from system.errors import InputError, run_command
 from system.files import write_json
 from tools.stages import ROOT, environment
@@ -192,6 +193,8 @@ def run_quietly(line: Sequence[object]) -> None:
 class Peer:
     """Another implementation: a process that answers each line of its input with a line.
 
+    It finds the environment that we were started with, so as many threads as it would take alone.
+
     Args:
         command: that starts it.
         failure: what to say when it ends without an answer.
@@ -202,7 +205,9 @@ class Peer:
 
     def __init__(self, command: list[str], failure: str) -> None:
         try:
-            self._process = Popen(command, stdin=PIPE, stdout=PIPE, text=True)
+            self._process = Popen(
+                command, stdin=PIPE, stdout=PIPE, text=True, env=GIVEN_ENVIRONMENT
+            )
         except OSError as error:
             raise InputError(f"{failure}: {error}") from error
         self._failure = failure

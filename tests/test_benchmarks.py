@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -29,6 +30,7 @@ from datasets.kitti import day_folder, read_calibration
 from datasets.splits import SplitLine
 from evaluation.ground_truth import FORWARD, frame_depth
 from system.errors import InputError
+from tools.stages import environment
 
 
 class Clock:
@@ -152,6 +154,24 @@ def test_a_peer_that_is_not_there_or_ends_is_said():
     with pytest.raises(InputError, match="no answer"):
         peer.ask("item 1")
     peer.close()
+
+
+PEER_OF_TWO = """
+import os, sys
+import benchmarks.reference
+from benchmarks.measure import Peer
+
+said = "import os; input(); print(os.environ.get('OMP_NUM_THREADS'))"
+print(os.environ.get("OMP_NUM_THREADS"), Peer([sys.executable, "-c", said], "it ended").ask("?"))
+"""
+
+
+def test_a_peer_takes_as_many_threads_as_it_would_alone():
+    """Paddle tells OpenMP to use one, which PyTorch would keep to."""
+    given = {key: value for key, value in environment().items() if key != "OMP_NUM_THREADS"}
+    run = [sys.executable, "-c", PEER_OF_TWO]
+    done = subprocess.run(run, env=given, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["1", "None"]
 
 
 def test_the_published_work_is_done_for_every_frame_and_scale(tmp_path):
