@@ -6,7 +6,7 @@ runs in an interpreter that has what the checkout needs, which this project is n
 answers each line of its input, ``WORK COUNT``, with the seconds on the clock and of all cores that
 so many times took, or with what failed; as JSON. ``predict`` and ``train`` need the checkout's
 package ``networks``; ``item`` and ``step`` its ``datasets``, ``options`` and ``trainer`` as
-published, and frames 0 to FRAMES + 1 of both cameras of a drive.
+published, and frames 0 to 3 FRAMES - 1 of both cameras of a drive, of which every third is an item.
 """
 
 import importlib
@@ -58,7 +58,7 @@ def train() -> object:
 def dataset(is_train: bool) -> object:
     """Items of the drive's left camera, augmented if to train."""
     kind = importlib.import_module("datasets").KITTIRAWDataset
-    lines = [f"{DRIVE} {frame} l" for frame in range(1, FRAMES + 1)]
+    lines = [f"{DRIVE} {frame} l" for frame in range(1, 3 * FRAMES, 3)]
     return kind(DATA, lines, HEIGHT, WIDTH, SOURCES, 4, is_train=is_train, img_ext=".jpg")
 
 
