@@ -32,7 +32,7 @@ from tools.stages import ROOT
 
 DRAWN = 60  # pictures, which come again and again
 # For memory, for the rate, and for memory again: of long footage, whose start and end weigh little.
-COUNTS = FEW, RATED, MANY = 40, 180, 400
+COUNTS = FEW, RATED, MANY = 40, 150, 400
 
 
 def rows(scale: Scale) -> Iterator[Row]:
