@@ -16,6 +16,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from benchmarks.measure import at_dashes
 from options import TrainOptions, parse
 from system.errors import run_command
 from system.files import read_json, write_json, written_whole
@@ -108,9 +109,8 @@ def main() -> None:
     parser.add_argument("--learning_rate", type=float, default=3e-4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--encoder", help="of depth; give each one its OUT (default: resnet18)")
-    given = sys.argv[1:]
-    end = given.index("--") if "--" in given else len(given)
-    args, extras = parser.parse_args(given[:end]), given[end + 1 :]
+    own, extras = at_dashes(sys.argv[1:])
+    args = parser.parse_args(own)
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     data = make_data(out, args.seed)

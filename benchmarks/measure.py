@@ -258,6 +258,12 @@ def peak_gib(line: Sequence[object]) -> float:
     return peak / 2**30
 
 
+def at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command line in two: options of its own, and those after ``--`` for another command."""
+    end = words.index("--") if "--" in words else len(words)
+    return list(words[:end]), list(words[end + 1 :])
+
+
 @contextmanager
 def training(words: Sequence[object], stderr: int | IO[bytes] = DEVNULL) -> Iterator[Popen]:
     """A run of ``train.py``, which is killed at the end; ``words`` are its options."""

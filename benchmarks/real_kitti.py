@@ -36,6 +36,7 @@ from benchmarks.kitti_table import (
     rows_of,
     table,
 )
+from benchmarks.measure import at_dashes
 from datasets.splits import load_split
 from options import SCRATCH, SIZE_MULTIPLE, Conflicts, option, parse
 from system import cpu_math
@@ -333,9 +334,8 @@ def write_results(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what is asked for and not there yet, and write all results."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    end = words.index("--") if "--" in words else len(words)
-    options, extras = parse(RealKittiOptions, words[:end]), words[end + 1 :]
+    own, extras = at_dashes(sys.argv[1:] if argv is None else argv)
+    options = parse(RealKittiOptions, own)
     make_writable_folder(options.out / "points", "choose another folder for --out")
     drives = find_drives(options.data_path)
     plan = make_plan(options.data_path, drives, options.out / "splits")

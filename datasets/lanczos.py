@@ -13,10 +13,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from system.cpu_math import MOST_PRODUCTS
+
 LOBES = 3
 STEPS = 2**22  # of which weights are whole numbers
 ROWS = 8  # that are made together: of more, most of their weights would be 0
-MOST_PRODUCTS = 2**18  # at once: for more, OpenBLAS has threads that take the cores from others
 
 
 class Rows(NamedTuple):

@@ -8,12 +8,12 @@ import numpy as np
 from datasets.depth_files import KITTI_STEPS, known_depth, read_depth
 from datasets.kitti import Calibration, improved_depth_path, sweep_path
 from datasets.splits import SplitLine
+from system.cpu_math import MOST_PRODUCTS
 from system.errors import InputError
 from system.files import read_bytes
 
 BYTES_PER_POINT = 16
-# That are projected at once: of more, OpenBLAS has threads that keep the other cores busy.
-POINTS_AT_ONCE = 2**18 // 12
+POINTS_AT_ONCE = MOST_PRODUCTS // (3 * 4)  # that a matrix [3, 4] projects
 
 
 def truth_paths(data_path: Path, lines: Iterable[SplitLine], improved: bool) -> list[Path]:
@@ -86,7 +86,8 @@ def project_sweep(
     in_front = points.take(np.flatnonzero(points[:, 0] >= 0), axis=0)
     rectified = calibration.projection[side] @ calibration.rectification
     homogeneous = np.column_stack([in_front[:, :3], np.ones(len(in_front))])
-    matrix, projected = (rectified @ calibration.velo_to_camera).T, np.empty((len(in_front), 3))
+    matrix = (rectified @ calibration.velo_to_camera).T
+    projected = np.empty((len(in_front), 3))
     for first in range(0, len(in_front), POINTS_AT_ONCE):
         some = slice(first, first + POINTS_AT_ONCE)
         np.matmul(homogeneous[some], matrix, out=projected[some])

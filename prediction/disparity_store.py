@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
-from array import array
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -66,14 +65,14 @@ class DisparityStore:
                 f"{folder.parent}: cannot be written to ({error}); choose another with --output"
             ) from error
         self._pending: list[tuple[np.ndarray, Fraction]] = []
-        self._ranges = array("d")  # of the frames, one after the other
+        self._ranges: list[FrameRange] = []
         self.frames = self._whole_frames()
 
     def add(self, sigmoid: np.ndarray, seconds: Fraction) -> None:
         """Keep the next frame's disparity [h, w], and when it is shown."""
         kept = sigmoid.astype(np.float16)
         self._pending.append((kept, seconds))
-        self._ranges.extend(self._range_of(kept.astype(np.float32)))
+        self._ranges.append(self._range_of(kept.astype(np.float32)))
         self.frames += 1
         if len(self._pending) == CHUNK:
             self.finish()
@@ -114,16 +113,15 @@ class DisparityStore:
 
     def range(self) -> FrameRange:
         """Of all frames: the lowest disparity, nearly the highest, and the highest one."""
-        lows, highs, largest = np.reshape(self._ranges, (-1, len(FrameRange._fields))).T
-        return FrameRange(lows.min().item(), np.percentile(highs, 95).item(), largest.max().item())
+        lows, highs, largest = zip(*self._ranges)
+        return FrameRange(min(lows), float(np.percentile(highs, 95)), max(largest))
 
     def _whole_frames(self) -> int:
         """How many frames there are from the first one on without a gap or damage."""
         count = 0
         while (chunk := self._read(count)) is not None:
             count += len(chunk.seconds)
-            for values in chunk.disparities:
-                self._ranges.extend(self._range_of(values.astype(np.float32)))
+            self._ranges += (self._range_of(each.astype(np.float32)) for each in chunk.disparities)
         return count
 
     def _path(self, first: int) -> Path:

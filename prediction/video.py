@@ -104,7 +104,7 @@ def predict_video(
 
     given = images()
     network = predictor.network.of_many()
-    # Asked for several at a time, an engine gains nothing by it, and its first ones come later.
+    # An engine that several threads ask gains nothing from batches: its first frames come later.
     count = batch_size if network.engine.at_once == 1 else 1
     batches = iter(lambda: list(islice(given, count)), [])
     progress = tqdm(total=video.count or None, initial=done, unit="frame", desc=source.name)

@@ -12,6 +12,8 @@ from pathlib import Path
 VARIABLE = "MKL_DEBUG_CPU_TYPE"
 DEFAULT, AVX2, AVX512 = "0", "5", "7"  # what it chooses by itself, and what may be chosen
 CPU_FACTS = Path("/proc/cpuinfo")
+# Of a product of matrices by NumPy: for more, OpenBLAS has threads that keep the other cores busy.
+MOST_PRODUCTS = 2**18
 
 
 def instructions(facts: str) -> set[str]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets import lidar
 from datasets.kitti import Calibration
 from datasets.lidar import project_sweep, read_improved_depth, read_sweep
 from system.errors import InputError
@@ -45,6 +46,14 @@ def test_one_point_lands_on_its_pixel():
     assert depth.shape == (HEIGHT, WIDTH)
     assert np.argwhere(depth).tolist() == [[3, 7]]
     assert depth[3, 7] == 4
+
+
+def test_points_land_on_their_pixels_however_many_there_are():
+    """More than are projected at once, each with the depth of its place in the map."""
+    truth = np.arange(2, 2 + WIDTH * HEIGHT, dtype=np.float32).reshape(HEIGHT, WIDTH)
+    points = [at_pixel(column, row, depth) for (row, column), depth in np.ndenumerate(truth)]
+    for times in (1, 1 + 2 * lidar.POINTS_AT_ONCE // len(points)):
+        np.testing.assert_array_equal(project(np.repeat(points, times, axis=0)), truth)
 
 
 def test_forward_depth_is_measured_from_the_lidar():
