@@ -12,10 +12,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Callable
 
+import av
 import numpy as np
 
 from benchmarks.drives import DRIVE, write_drive
@@ -26,8 +26,6 @@ from datasets.pictures import read_picture
 from options import DemoOptions, parse
 from prediction.files import predict_files
 from prediction.predictor import DepthPredictor
-from prediction.video_files import write_video
-from system.errors import InputError
 from tools.stages import ROOT
 
 DRAWN = 60  # pictures, which come again and again
@@ -46,7 +44,7 @@ def rows(scale: Scale) -> Iterator[Row]:
         frames = [read_picture(path)[:374] for path in paths]
         try:
             videos = {count: make_video(folder, frames, scale.of(count)) for count in COUNTS}
-        except InputError as error:
+        except ValueError as error:
             videos = {}
             yield unavailable("videos", error)
         folders = {count: make_folder(folder, paths, scale.of(count)) for count in COUNTS}
@@ -63,12 +61,19 @@ def rows(scale: Scale) -> Iterator[Row]:
 def make_video(folder: Path, frames: list[np.ndarray], count: int) -> Path:
     """A video of so many frames, which come again and again.
 
+    By the usual settings of x264, with which these have 53 kB each, and KITTI's own 55.
+
     Raises:
-        InputError: no codec for it is there.
+        ValueError: PyAV has no x264.
     """
     path = folder / f"video_{count}.mp4"
-    shown = ((Fraction(n, 10), frames[n % len(frames)]) for n in range(count))
-    write_video(path, shown, 10, "mp4")
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=10)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for number in range(count):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(frames[number % len(frames)])))
+        output.mux(stream.encode())
     return path
 
 

@@ -29,7 +29,14 @@ from prediction.depth_map import DepthMap, limit_side, squeezed
 from prediction.disparity_store import DisparityStore, FrameRange
 from prediction.predictor import DepthPredictor
 from prediction.video_files import try_to_write, write_video
-from prediction.visualise import COLORMAP, colorize, disparity_range, side_by_side
+from prediction.visualise import (
+    COLORMAP,
+    Shades,
+    colorize,
+    disparity_range,
+    shades,
+    side_by_side,
+)
 from system.errors import InputError
 from system.files import sha256, write_json
 
@@ -119,7 +126,7 @@ def predict_video(
     low, high, largest = store.range()
     shown = Range(low, high) if form.range == "whole" else Range()
 
-    def colored() -> Iterator[tuple[Fraction, np.ndarray]]:
+    def colored() -> Iterator[tuple[Fraction, np.ndarray | Shades]]:
         kept = store.timed_disparities()
         # Only where they are shown, too, are the frames read once more.
         frames = made_ahead(Video(source).frames()) if form.side_by_side else repeat(first)
@@ -128,7 +135,7 @@ def predict_video(
             depth_map = predictor.depth_map(sigmoid, picture.shape[:2])
             if keep is not None:
                 keep(depth_map, largest)
-            yield seconds, shown.picture(picture, depth_map, form)
+            yield seconds, shown.frame(picture, depth_map, form)
         if _facts(source) != before:
             raise InputError(
                 f"{source}: was changed while it was read; give the same command again when it "
@@ -181,10 +188,10 @@ def warn_of_shape(predictor: DepthPredictor, frame: np.ndarray, source: Path | s
         logger.warning("%s: %s", source, words)
 
 
-def _rehearsed(picture: np.ndarray, form: VideoFormat) -> np.ndarray:
+def _rehearsed(picture: np.ndarray, form: VideoFormat) -> np.ndarray | Shades:
     """A frame of the result, of one of the source, with any depth."""
     depth_map = DepthMap(np.zeros(picture.shape[:2], np.float32))
-    return Range(0.0, 1.0).picture(picture, depth_map, form)
+    return Range(0.0, 1.0).frame(picture, depth_map, form)
 
 
 def _facts(source: Path) -> tuple[int, int]:
@@ -211,14 +218,14 @@ def predict_camera(
     video = Video(index)
     shown = Range()
 
-    def frames() -> Iterator[tuple[Fraction, np.ndarray]]:
+    def frames() -> Iterator[tuple[Fraction, np.ndarray | Shades]]:
         with tqdm(unit="frame", desc=video.name, total=max_frames) as progress:
             try:
                 for seconds, frame in islice(video.timed_frames(), max_frames):
                     picture = limit_side(frame, form.max_side)
                     if progress.n == 0:
                         warn_of_shape(predictor, picture, video.name)
-                    yield seconds, shown.picture(picture, predictor(picture), form)
+                    yield seconds, shown.frame(picture, predictor(picture), form)
                     progress.update()
             except KeyboardInterrupt:  # the way to end it; what there is is a whole video
                 logger.info("%s: stopped", video.name)
@@ -233,14 +240,25 @@ class Range:
         self.low, self.high = low, high
         self._fixed = low is not None
 
-    def picture(self, picture: np.ndarray, depth_map: DepthMap, form: VideoFormat) -> np.ndarray:
-        """A frame in colours, and beside its source if the form says so."""
-        if not self._fixed:
-            low, high = disparity_range(depth_map.disparity)
-            if self.low is None:
-                self.low, self.high = low, high
-            self.low += FOLLOWING * (low - self.low)
-            self.high += FOLLOWING * (high - self.high)
+    def frame(
+        self, picture: np.ndarray, depth_map: DepthMap, form: VideoFormat
+    ) -> np.ndarray | Shades:
+        """A frame in colours; in RGB, beside its source, if the form says so."""
+        self._follow(depth_map)
         if form.side_by_side:
             return side_by_side(picture, depth_map, form.colormap, (self.low, self.high))
-        return colorize(depth_map.disparity, self.low, self.high, form.colormap)
+        return shades(depth_map.disparity, self.low, self.high, form.colormap)
+
+    def picture(self, depth_map: DepthMap, colormap: str) -> np.ndarray:
+        """A frame in colours, uint8 RGB [H, W, 3]."""
+        self._follow(depth_map)
+        return colorize(depth_map.disparity, self.low, self.high, colormap)
+
+    def _follow(self, depth_map: DepthMap) -> None:
+        if self._fixed:
+            return
+        low, high = disparity_range(depth_map.disparity)
+        if self.low is None:
+            self.low, self.high = low, high
+        self.low += FOLLOWING * (low - self.low)
+        self.high += FOLLOWING * (high - self.high)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Callable
+from typing import Callable, NamedTuple
 
 import cv2
 import numpy as np
@@ -44,23 +44,32 @@ def disparity_range(disparity: np.ndarray) -> tuple[float, float]:
     return float(values.min()), high
 
 
-def colorize(values: np.ndarray, low: float, high: float, colormap: str = COLORMAP) -> np.ndarray:
+class Shades(NamedTuple):
+    """A picture in the colours of one colormap."""
+
+    levels: np.ndarray  # uint8 [H, W], 0 dark
+    colormap: str  # one of options.COLORMAPS
+
+
+def shades(values: np.ndarray, low: float, high: float, colormap: str = COLORMAP) -> Shades:
     """Show values [H, W] in one of :data:`options.COLORMAPS`: ``low`` dark, ``high`` bright.
 
     Values beyond the two are shown as the nearer one; when both are equal all is ``low``.
-
-    Returns:
-        uint8 RGB [H, W, 3].
     """
     span = high - low
     levels = (values - low) / span if span > 0 else np.zeros(values.shape)
     levels *= 256
     np.clip(levels, 0, 255, out=levels)
-    return cv2.applyColorMap(levels.astype(np.uint8), _colours(colormap))
+    return Shades(levels.astype(np.uint8), colormap)
+
+
+def colorize(values: np.ndarray, low: float, high: float, colormap: str = COLORMAP) -> np.ndarray:
+    """Show values as :func:`shades`, as uint8 RGB [H, W, 3]."""
+    return cv2.applyColorMap(shades(values, low, high).levels, colours_of(colormap))
 
 
 @cache
-def _colours(colormap: str) -> np.ndarray:
+def colours_of(colormap: str) -> np.ndarray:
     """RGB of the 256 levels of a colormap, uint8 [256, 1, 3], as OpenCV takes them."""
     code = getattr(cv2, f"COLORMAP_{colormap.upper()}")
     colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], code)

@@ -92,9 +92,9 @@ def test_a_smooth_range_follows_slowly():
     shown = video.Range()
     form = VideoFormat(range="smooth")
     maps = predictor().many([np.full((8, 8, 3), level, np.uint8) for level in (50, 250)])
-    shown.picture(None, maps[0], form)
+    shown.frame(None, maps[0], form)
     first = shown.high
-    shown.picture(None, maps[1], form)
+    shown.frame(None, maps[1], form)
     assert first < shown.high < first + 0.06 * (maps[1].disparity.max() - first)
 
 

@@ -18,11 +18,13 @@ import demo
 from datasets.conventions import STEREO
 from datasets.footage.video import Video
 from networks.monodepth import Architecture
+from options import COLORMAPS
 from prediction import disparity_store, engines, video
 from prediction.predictor import DepthPredictor, Predictor
 from prediction.video import VideoFormat, predict_video
-from prediction.video_files import try_to_write, write_video
+from prediction.video_files import _encodable, try_to_write, write_video
 from prediction.video_outputs import DepthFrames
+from prediction.visualise import colorize, shades
 from system.errors import InputError
 from tests.test_prediction_video import Engine, predictor
 from weight_files.model_info import ModelInfo
@@ -411,3 +413,16 @@ def test_a_command_that_was_killed_at_the_end_has_the_same_files_again(tmp_path,
     with pytest.raises(KeyboardInterrupt):
         run(source)
     assert done[-2:] == [".json", ".mp4"]
+
+
+@pytest.mark.parametrize("colormap", COLORMAPS)
+def test_shades_are_encoded_as_their_colours_are(colormap):
+    """Brightness to the bit; colours, of which a video has one for four pixels, nearly."""
+    across = np.linspace(0, 1, 129) + 0.1 * np.linspace(0, 1, 47)[:, None]
+    ours = _encodable(shades(across, 0, 1, colormap)).to_ndarray().astype(int)
+    colours = np.ascontiguousarray(colorize(across, 0, 1, colormap)[:46, :128])
+    theirs = av.VideoFrame.from_ndarray(colours).reformat(format="yuv420p").to_ndarray()
+    assert ours.shape == theirs.shape == (69, 128)
+    np.testing.assert_array_equal(ours[:46], theirs[:46])
+    assert np.abs(ours[46:] - theirs[46:]).mean() < 1
+    assert np.abs(ours[46:] - theirs[46:]).max() <= 8

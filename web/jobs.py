@@ -364,7 +364,7 @@ class Jobs:
         coming = self.uploads.reserve(LIVE_BYTES)  # what is shown is on the disk, too
         if coming is not None:
             self.uploads.release(coming, LIVE_BYTES)
-        return shown.picture(picture, depth_map, VideoFormat(colormap=colormap)), shown
+        return shown.picture(depth_map, colormap), shown
 
     def sent_frame(self, url: object) -> np.ndarray | None:
         """The picture in a ``data:`` URL, as browsers send what their camera sees."""
