@@ -70,7 +70,7 @@ def depth_files(
     description["colours"] = f"{colormap}, disparity {low:.6g} dark to {high:.6g} bright (near)"
     description["K"] = np.round(camera.K, 4).tolist()
     description["camera"] = camera.source
-    files = {} if options.no_arrays else {"disp.npy": encode_npy(disparity)}
+    files = {} if options.no_arrays else {"disp.npy": _npy(disparity)}
     files["disp.jpeg"] = _jpeg(colorize(disparity, low, high, colormap))
     if depth_map.metric:
         per_metre = UNITS_PER_METRE[options.depth_unit]
@@ -85,7 +85,7 @@ def depth_files(
         description["saturated_pixels"] = saturated
         files["depth.png"] = encode_png(steps, description)
         if options.pred_metric_depth and not options.no_arrays:
-            files["depth.npy"] = encode_npy(depth_map.depth)
+            files["depth.npy"] = _npy(depth_map.depth)
     else:
         largest = float(disparity.max()) or 1.0
         description["disparity_picture"] = f"whole numbers of {largest / FARTHEST:.9g}"
@@ -140,11 +140,10 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         ) from error
 
 
-def encode_npy(array: np.ndarray) -> bytes:
-    """An array as ``np.save`` writes it, copied once instead of three times."""
-    head, array = io.BytesIO(), np.ascontiguousarray(array)
-    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
-    return b"".join([head.getvalue(), array])
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _encoded(picture: np.ndarray, kind: str, **settings: Any) -> bytes:

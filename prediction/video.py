@@ -28,15 +28,8 @@ from datasets.footage.video import Video
 from prediction.depth_map import DepthMap, limit_side, squeezed
 from prediction.disparity_store import DisparityStore, FrameRange
 from prediction.predictor import DepthPredictor
-from prediction.video_files import try_to_write, write_video
-from prediction.visualise import (
-    COLORMAP,
-    Shades,
-    colorize,
-    disparity_range,
-    shades,
-    side_by_side,
-)
+from prediction.video_files import Frame, try_to_write, write_video
+from prediction.visualise import COLORMAP, disparity_range, shades, side_by_side
 from system.errors import InputError
 from system.files import sha256, write_json
 
@@ -126,7 +119,7 @@ def predict_video(
     low, high, largest = store.range()
     shown = Range(low, high) if form.range == "whole" else Range()
 
-    def colored() -> Iterator[tuple[Fraction, np.ndarray | Shades]]:
+    def colored() -> Iterator[tuple[Fraction, Frame]]:
         kept = store.timed_disparities()
         # Only where they are shown, too, are the frames read once more.
         frames = made_ahead(Video(source).frames()) if form.side_by_side else repeat(first)
@@ -135,7 +128,7 @@ def predict_video(
             depth_map = predictor.depth_map(sigmoid, picture.shape[:2])
             if keep is not None:
                 keep(depth_map, largest)
-            yield seconds, shown.frame(picture, depth_map, form)
+            yield seconds, _frame(picture, depth_map, shown.of(depth_map), form)
         if _facts(source) != before:
             raise InputError(
                 f"{source}: was changed while it was read; give the same command again when it "
@@ -188,10 +181,19 @@ def warn_of_shape(predictor: DepthPredictor, frame: np.ndarray, source: Path | s
         logger.warning("%s: %s", source, words)
 
 
-def _rehearsed(picture: np.ndarray, form: VideoFormat) -> np.ndarray | Shades:
+def _frame(
+    picture: np.ndarray, depth_map: DepthMap, shown: tuple[float, float], form: VideoFormat
+) -> Frame:
+    """A frame in colours of a range of disparities, and beside its source if the form says so."""
+    if form.side_by_side:
+        return side_by_side(picture, depth_map, form.colormap, shown)
+    return shades(depth_map.disparity, *shown, form.colormap)
+
+
+def _rehearsed(picture: np.ndarray, form: VideoFormat) -> Frame:
     """A frame of the result, of one of the source, with any depth."""
     depth_map = DepthMap(np.zeros(picture.shape[:2], np.float32))
-    return Range(0.0, 1.0).frame(picture, depth_map, form)
+    return _frame(picture, depth_map, (0.0, 1.0), form)
 
 
 def _facts(source: Path) -> tuple[int, int]:
@@ -218,14 +220,15 @@ def predict_camera(
     video = Video(index)
     shown = Range()
 
-    def frames() -> Iterator[tuple[Fraction, np.ndarray | Shades]]:
+    def frames() -> Iterator[tuple[Fraction, Frame]]:
         with tqdm(unit="frame", desc=video.name, total=max_frames) as progress:
             try:
                 for seconds, frame in islice(video.timed_frames(), max_frames):
                     picture = limit_side(frame, form.max_side)
                     if progress.n == 0:
                         warn_of_shape(predictor, picture, video.name)
-                    yield seconds, shown.frame(picture, predictor(picture), form)
+                    depth_map = predictor(picture)
+                    yield seconds, _frame(picture, depth_map, shown.of(depth_map), form)
                     progress.update()
             except KeyboardInterrupt:  # the way to end it; what there is is a whole video
                 logger.info("%s: stopped", video.name)
@@ -240,25 +243,12 @@ class Range:
         self.low, self.high = low, high
         self._fixed = low is not None
 
-    def frame(
-        self, picture: np.ndarray, depth_map: DepthMap, form: VideoFormat
-    ) -> np.ndarray | Shades:
-        """A frame in colours; in RGB, beside its source, if the form says so."""
-        self._follow(depth_map)
-        if form.side_by_side:
-            return side_by_side(picture, depth_map, form.colormap, (self.low, self.high))
-        return shades(depth_map.disparity, self.low, self.high, form.colormap)
-
-    def picture(self, depth_map: DepthMap, colormap: str) -> np.ndarray:
-        """A frame in colours, uint8 RGB [H, W, 3]."""
-        self._follow(depth_map)
-        return colorize(depth_map.disparity, self.low, self.high, colormap)
-
-    def _follow(self, depth_map: DepthMap) -> None:
-        if self._fixed:
-            return
-        low, high = disparity_range(depth_map.disparity)
-        if self.low is None:
-            self.low, self.high = low, high
-        self.low += FOLLOWING * (low - self.low)
-        self.high += FOLLOWING * (high - self.high)
+    def of(self, depth_map: DepthMap) -> tuple[float, float]:
+        """Both, for the next frame."""
+        if not self._fixed:
+            low, high = disparity_range(depth_map.disparity)
+            if self.low is None:
+                self.low, self.high = low, high
+            self.low += FOLLOWING * (low - self.low)
+            self.high += FOLLOWING * (high - self.high)
+        return self.low, self.high

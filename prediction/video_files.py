@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Union
 
 import av
 import cv2
@@ -27,6 +27,8 @@ from system.errors import InputError
 from system.files import written_whole
 
 logger = logging.getLogger(__name__)
+
+Frame = Union[np.ndarray, Shades]  # RGB uint8 [H, W, 3], or in the colours of one colormap
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ TRIAL = 3  # frames
 
 def write_video(
     target: Path,
-    frames: Iterable[tuple[Fraction, np.ndarray | Shades]],
+    frames: Iterable[tuple[Fraction, Frame]],
     rate: float,
     container: str,
     sound_of: Path | None = None,
@@ -93,7 +95,7 @@ def write_video(
 
     Args:
         target: file to write, whole or not at all.
-        frames: seconds, which rise, and RGB uint8 [H, W, 3] or shades, all of one size.
+        frames: seconds, which rise, and pictures, all of one size.
         rate: frames per second, about.
         container: one of :data:`CONTAINERS`.
         sound_of: file whose sound is written, too, if it has any.
@@ -137,7 +139,7 @@ def _plain_errors() -> Iterator[None]:
         raise
 
 
-def try_to_write(target: Path, frame: np.ndarray | Shades, rate: float, container: str) -> None:
+def try_to_write(target: Path, frame: Frame, rate: float, container: str) -> None:
     """Find out, before long work, whether frames like one can be written as a video.
 
     Raises:
@@ -165,7 +167,7 @@ def _refusal(target: Path, container: str, why: str) -> InputError:
 
 def _write(
     path: Path,
-    frames: Iterable[tuple[Fraction, np.ndarray | Shades]],
+    frames: Iterable[tuple[Fraction, Frame]],
     rate: float,
     container: str,
     sound_of: Path | None,
@@ -199,26 +201,25 @@ def _write(
     return count
 
 
-def _even_size(frame: np.ndarray | Shades) -> tuple[int, int]:
+def _even_size(frame: Frame) -> tuple[int, int]:
     """Width and height of a frame without its odd column and row."""
     pixels = frame.levels if isinstance(frame, Shades) else frame
     return pixels.shape[1] // 2 * 2, pixels.shape[0] // 2 * 2
 
 
-def _encodable(frame: np.ndarray | Shades) -> av.VideoFrame:
+def _encodable(frame: Frame) -> av.VideoFrame:
     """A frame for a codec; of shades already in its own colours, in a third of the time."""
     width, height = _even_size(frame)
     if not isinstance(frame, Shades):
         return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]))
     levels = frame.levels[:height, :width]
-    planes = np.empty(height * width * 3 // 2, np.uint8)
-    of_brightness, *of_colour = _luma_and_chroma(frame.colormap)
-    brightness, colour = np.split(planes, [height * width])
-    cv2.LUT(levels, of_brightness, dst=brightness.reshape(height, width))
-    for plane, table in zip(colour.reshape(2, height // 2, width // 2), of_colour):
-        half = plane.shape[::-1]
+    luma, *chroma = _luma_and_chroma(frame.colormap)
+    half = (width // 2, height // 2)
+    planes = np.empty((height + height // 2, width), np.uint8)
+    cv2.LUT(levels, luma, dst=planes[:height])
+    for plane, table in zip(planes[height:].reshape(2, *half[::-1]), chroma):
         cv2.resize(cv2.LUT(levels, table), half, dst=plane, interpolation=cv2.INTER_AREA)
-    return av.VideoFrame.from_ndarray(planes.reshape(-1, width), format="yuv420p")
+    return av.VideoFrame.from_ndarray(planes, format="yuv420p")
 
 
 @cache

@@ -1,6 +1,5 @@
 """Predicting pictures: what is read, what is written, and what is refused."""
 
-import io
 import json
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from prediction.depth_map import PADDING, DepthMap, ScaleShift
 from prediction.engines import Engine
 from prediction.inputs import find_inputs
 from prediction.outputs import new_recording
-from prediction.pictures import encode_depth, encode_npy
+from prediction.pictures import encode_depth
 from prediction.predictor import DepthPredictor, Predictor
 from system.errors import InputError
 from weight_files.model_info import ModelInfo
@@ -483,11 +482,3 @@ def test_the_command_exits_with_code_2_on_a_missing_picture(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: --image_path nowhere")
-
-
-@pytest.mark.parametrize("part", [np.s_[:], np.s_[:, ::2], np.s_[:0]])
-def test_arrays_are_written_as_numpy_does(part):
-    array = np.random.default_rng(0).random((7, 10), np.float32)[part]
-    saved = io.BytesIO()
-    np.save(saved, np.ascontiguousarray(array))
-    assert encode_npy(array) == saved.getvalue()

@@ -90,11 +90,10 @@ def test_one_range_shows_that_the_video_gets_nearer(source):
 
 def test_a_smooth_range_follows_slowly():
     shown = video.Range()
-    form = VideoFormat(range="smooth")
     maps = predictor().many([np.full((8, 8, 3), level, np.uint8) for level in (50, 250)])
-    shown.frame(None, maps[0], form)
+    shown.of(maps[0])
     first = shown.high
-    shown.frame(None, maps[1], form)
+    shown.of(maps[1])
     assert first < shown.high < first + 0.06 * (maps[1].disparity.max() - first)
 
 

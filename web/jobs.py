@@ -27,6 +27,7 @@ from options import COLORMAPS
 from prediction.depth_map import METRES, DepthMap, limit_side, squeezed
 from prediction.predictor import DepthPredictor
 from prediction.video import Range, VideoFormat, predict_video
+from prediction.visualise import colorize
 from system.errors import InputError
 from system.files import read_json
 from web.kept import Result, Results, Turns, Uploads, remove
@@ -364,7 +365,7 @@ class Jobs:
         coming = self.uploads.reserve(LIVE_BYTES)  # what is shown is on the disk, too
         if coming is not None:
             self.uploads.release(coming, LIVE_BYTES)
-        return shown.picture(depth_map, colormap), shown
+        return colorize(depth_map.disparity, *shown.of(depth_map), colormap), shown
 
     def sent_frame(self, url: object) -> np.ndarray | None:
         """The picture in a ``data:`` URL, as browsers send what their camera sees."""
